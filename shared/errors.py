@@ -1,0 +1,1 @@
+class PictureUnusable(Exception): pass

@@ -1,0 +1,69 @@
+"""What every lip-sync engine offers: prepare a picture once, then render speech piece by piece.
+
+    engine.prepare(picture) -> Prepared          once per persona and size
+    prepared.session()      -> Session           one talk
+    session.render(speech)  -> frames, as many as can be known yet
+    session.finish()        -> the remaining frames, until the last sample is covered
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.lipsync.face import Face, Pixels
+from shared.lipsync.visemes import Timing
+
+FPS = 25
+RATE = 24_000  # samples/s, mono, everywhere in a talk
+PER_FRAME = RATE // FPS
+
+Samples = NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A portrait: BGR pixels (height, width, 3) and where the face is in them."""
+
+    bgr: Pixels
+    face: Face
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A stretch of speech that follows the one before without a gap.
+
+    Timings count from the start of this stretch and may be empty: an engine then works from the sound.
+    """
+
+    samples: Samples
+    timings: list[Timing] = field(default_factory=list)
+    written: Literal["characters", "phonemes"] = "characters"
+
+
+class Session(Protocol):
+    """One talk. Frames are NV12, shape (height * 3 / 2, width), 25 a second, never overwritten later."""
+
+    def render(self, speech: Speech) -> Iterator[Pixels]: ...
+
+    def finish(self) -> Iterator[Pixels]: ...
+
+
+class Prepared(Protocol):
+    """A picture made ready; sessions share it one after another."""
+
+    size: int
+
+    def session(self) -> Session: ...
+
+
+class Engine(Protocol):
+    """A way to make a picture speak. `name` stands in the receipt."""
+
+    name: str
+
+    def prepare(self, picture: Picture, size: int) -> Prepared: ...

@@ -1,0 +1,189 @@
+"""From what is said to how the mouth stands: phonemes, written characters, or bare sound become mouth shapes.
+
+Every source ends in the same table of IPA vowels and consonants, so one table serves all languages.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Curves = NDArray[np.float32]
+
+
+class Mouth(NamedTuple):
+    """How a mouth stands: open 0..1, wide -1 (rounded) .. 1 (spread); press, tuck and tongue 0..1."""
+
+    open: float = 0.0
+    wide: float = 0.0
+    press: float = 0.0  # lips pressed together: p, b, m
+    tuck: float = 0.0  # lower lip under the upper teeth: f, v
+    tongue: float = 0.0  # tongue at the teeth: th, l
+
+
+REST = Mouth()
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One mouth shape held from `start` to `end`, in seconds on the talk's own clock."""
+
+    start: float
+    end: float
+    mouth: Mouth
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A phoneme (IPA) or a written character, spoken from `start` to `end` seconds."""
+
+    symbol: str
+    start: float
+    end: float
+
+
+_SHAPES = {
+    "aɑɐʌæɶ": Mouth(open=0.92, wide=0.1),
+    "eɛəɜɚɝœøɘɞ": Mouth(open=0.55, wide=0.3),
+    "iɪyɨᵻ": Mouth(open=0.34, wide=0.75),
+    "oɔɒɤ": Mouth(open=0.66, wide=-0.55),
+    "uʊɯʉ": Mouth(open=0.34, wide=-0.9),
+    "wʍɥ": Mouth(open=0.2, wide=-1.0),
+    "pbmɓ": Mouth(press=1.0),
+    "fvɱʋ": Mouth(open=0.16, wide=0.1, tuck=1.0),
+    "θð": Mouth(open=0.26, wide=0.15, tongue=1.0),
+    "lɫɭʎ": Mouth(open=0.36, wide=0.15, tongue=0.7),
+    "tdnszɾɲɳ": Mouth(open=0.2, wide=0.35),
+    "ʃʒɕʑçj": Mouth(open=0.24, wide=-0.45),
+    "rɹɻʀʁ": Mouth(open=0.28, wide=-0.4),
+    "kgɡŋxɣqhɦħʔc": Mouth(open=0.3, wide=0.1),
+}
+_TABLE = {sound: mouth for sounds, mouth in _SHAPES.items() for sound in sounds}
+
+# Spelling to sound, longest first. Rough on purpose: lips tell apart only a dozen shapes.
+_SPELLING = {
+    "tion": "ʃən", "sion": "ʒən", "ough": "ɔ", "augh": "ɔ", "eigh": "eɪ", "igh": "aɪ", "sch": "ʃ", "tch": "tʃ",
+    "eau": "o", "ch": "tʃ", "sh": "ʃ", "th": "θ", "ph": "f", "wh": "w", "ck": "k", "ng": "ŋ", "qu": "kw",
+    "gh": "g", "kn": "n", "wr": "r", "oo": "u", "ee": "i", "ea": "i", "ie": "i", "ou": "aʊ", "ow": "oʊ",
+    "oa": "oʊ", "oi": "ɔɪ", "oy": "ɔɪ", "ai": "eɪ", "ay": "eɪ", "au": "ɔ", "aw": "ɔ", "ew": "u", "ei": "aɪ",
+    "eu": "ɔɪ", "er": "ɜr", "ir": "ɜr", "ur": "ɜr", "or": "ɔr", "ar": "ɑr", "x": "ks", "c": "k", "y": "i",
+    "a": "æ", "e": "ɛ", "i": "ɪ", "o": "ɒ", "u": "ʌ", "j": "ʒ",
+}  # fmt: skip
+_GRAPHEME = re.compile("|".join(sorted(_SPELLING, key=len, reverse=True)) + r"|.", re.DOTALL)
+_SMALL_WORDS = {
+    "the": "ðə", "a": "ə", "i": "aɪ", "to": "tu", "do": "du", "you": "ju", "of": "ʌv", "one": "wʌn", "are": "ɑr",
+    "was": "wɒz", "were": "wɜr", "have": "hæv", "some": "sʌm", "come": "kʌm", "be": "bi", "me": "mi", "we": "wi",
+    "he": "hi", "she": "ʃi", "my": "maɪ", "by": "baɪ", "who": "hu", "your": "jɔr", "their": "ðɛr", "there": "ðɛr",
+}  # fmt: skip
+
+
+def from_phonemes(timings: Sequence[Timing]) -> list[Cue]:
+    """Mouth shapes of timed IPA phonemes; a symbol of several sounds (a diphthong) shares its time."""
+    cues: list[Cue] = []
+    for timing in timings:
+        sounds = [_TABLE[sound] for sound in unicodedata.normalize("NFD", timing.symbol) if sound in _TABLE]
+        if not sounds or timing.end <= timing.start:
+            continue
+        each = (timing.end - timing.start) / len(sounds)
+        cues += [
+            Cue(timing.start + i * each, timing.start + (i + 1) * each, mouth) for i, mouth in enumerate(sounds)
+        ]
+    return cues
+
+
+def from_characters(timings: Sequence[Timing]) -> list[Cue]:
+    """Mouth shapes of timed written characters, as hosted voices give them.
+
+    Words are cut at anything that is no letter, spelled into sounds, and each spelling takes the time of its
+    own characters. Letters of other scripts open the mouth half.
+    """
+    cues: list[Cue] = []
+    word: list[Timing] = []
+    for timing in [*timings, Timing(" ", 0, 0)]:
+        if timing.symbol.isalpha() or unicodedata.combining(timing.symbol[:1] or " "):
+            word.append(timing)
+        elif word and timing.symbol not in "'’":
+            cues += from_phonemes(_spell(word))
+            word = []
+    return cues
+
+
+def _spell(word: list[Timing]) -> list[Timing]:
+    letters = "".join(_plain(timing.symbol) for timing in word)
+    if len(letters) != len(word):
+        return [Timing("ə", timing.start, timing.end) for timing in word]
+    if letters in _SMALL_WORDS:
+        return [Timing(_SMALL_WORDS[letters], word[0].start, word[-1].end)]
+    sounds: list[Timing] = []
+    for match in _GRAPHEME.finditer(letters):
+        start, end = word[match.start()].start, word[match.end() - 1].end
+        silent = match[0] == "e" and match.end() == len(letters) and len(letters) > 3
+        doubled = match.start() > 0 and match[0] == letters[match.start() - 1]
+        if sounds and (silent or doubled):
+            sounds[-1] = Timing(sounds[-1].symbol, sounds[-1].start, end)
+        else:
+            sound = _SPELLING.get(match[0], match[0])
+            sounds.append(Timing(sound if any(s in _TABLE for s in sound) else "ə", start, end))
+    return sounds
+
+
+def _plain(letter: str) -> str:
+    return unicodedata.normalize("NFD", letter.lower())[:1]
+
+
+def from_sound(samples: NDArray[np.int16], rate: int, start: float = 0.0) -> list[Cue]:
+    """Mouth shapes of bare mono sound: loudness opens, brightness spreads. 40 ms a cue, from `start` seconds."""
+    step = rate // 25
+    count = len(samples) // step
+    if not count:
+        return []
+    frames = samples[: count * step].reshape(count, step).astype(np.float32) / 32768
+    loud = np.sqrt((frames**2).mean(axis=1))
+    level = np.clip(loud / max(float(np.percentile(loud, 90)), 0.02), 0, 1.1)
+    crossings = (np.diff(np.signbit(frames), axis=1)).mean(axis=1)
+    bright = np.clip((crossings - 0.06) * 10, -0.6, 0.8)
+    hiss = crossings > 0.3
+    return [
+        Cue(start + i * 0.04, start + (i + 1) * 0.04, Mouth(open=float(0.2 if hiss[i] else 0.85 * level[i]), wide=float(bright[i])))
+        for i in range(count)
+        if level[i] > 0.12
+    ]  # fmt: skip
+
+
+def curves(cues: Sequence[Cue], first: int, count: int, fps: int = 25) -> Curves:
+    """Sample mouth shapes at video frames `first` .. `first + count`, shape (count, 5), columns as in Mouth.
+
+    Neighbouring sounds blend (a Gaussian of 40 ms); a closed consonant closes at least one frame all the same.
+    """
+    if count <= 0:
+        return np.zeros((0, 5), np.float32)
+    per = 8  # steps a frame
+    margin = 4  # frames on either side that still have a say
+    grid = np.zeros(((count + 2 * margin) * per, 5), np.float32)
+    origin = first - margin
+    at = [round((cue.start * fps - origin) * per) for cue in cues]
+    to = [round((cue.end * fps - origin) * per) for cue in cues]
+    for cue, a, b in zip(cues, at, to, strict=True):
+        grid[max(0, a) : max(0, b)] = cue.mouth
+    reach = np.arange(-2 * per, 2 * per + 1)
+    kernel = np.exp(-0.5 * (reach / (1.0 * per)) ** 2)
+    kernel /= kernel.sum()
+    smooth = np.stack([np.convolve(grid[:, i], kernel, "same") for i in range(5)], axis=1)
+    picks = (np.arange(count) + margin) * per + per // 2
+    out = smooth[picks].astype(np.float32)
+    for cue, a, b in zip(cues, at, to, strict=True):
+        if cue.mouth.press >= 1:
+            frame = (a + b) // 2 // per - margin
+            if 0 <= frame < count:
+                out[frame] = (0, 0.4 * out[frame, 1], 1, 0, 0)
+        elif cue.mouth.tuck >= 1:
+            frame = (a + b) // 2 // per - margin
+            if 0 <= frame < count:
+                out[frame] = (min(out[frame, 0], 0.2), out[frame, 1], 0, 1, 0)
+    return out
