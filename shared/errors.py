@@ -1,1 +1,122 @@
-class PictureUnusable(Exception): pass
+"""Everything that can go wrong, as one tree; over HTTP each becomes problem+json (RFC 9457).
+
+    ForgeError
+    ├── InvalidInput              422
+    │   ├── PictureUnusable
+    │   └── ConsentMissing
+    ├── Unauthenticated           401
+    ├── NotFound                  404
+    ├── Conflict                  409
+    ├── BodyTooLarge              413
+    ├── MethodNotAllowed          405
+    ├── SettingMissing            500
+    ├── StoreUnavailable          503  retryable
+    └── ProviderFailed            502  names the provider
+        ├── ProviderRefused       502  our key, quota or request was refused: repeating does not help
+        ├── ProviderBusy          503  retryable
+        └── ProviderTimeout       504  retryable
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ForgeError(Exception):
+    """Base of all. `detail` is for the caller: what is wrong, with which input, what to do. Never a secret."""
+
+    code = "error"
+    status = 500
+    title = "Something went wrong"
+    retryable = False
+
+    def __init__(self, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+    def problem(self, instance: str = "") -> dict[str, Any]:
+        """The problem+json body."""
+        body = {
+            "type": f"urn:personaforge:error:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "retryable": self.retryable,
+            **self.extra,
+        }
+        return {**body, "instance": instance} if instance else body
+
+
+class InvalidInput(ForgeError):
+    code, status, title = "invalid_input", 422, "The input cannot be used"
+
+
+class PictureUnusable(InvalidInput):
+    code, title = "picture_unusable", "The picture cannot be used"
+
+
+class ConsentMissing(InvalidInput):
+    code, title = "consent_missing", "Consent is missing"
+
+
+class Unauthenticated(ForgeError):
+    code, status, title = "unauthenticated", 401, "Sign in first"
+
+
+class NotFound(ForgeError):
+    code, status, title = "not_found", 404, "Not found"
+
+
+class MethodNotAllowed(ForgeError):
+    code, status, title = "method_not_allowed", 405, "Method not allowed"
+
+
+class Conflict(ForgeError):
+    code, status, title = "conflict", 409, "Not possible in this state"
+
+
+class BodyTooLarge(ForgeError):
+    code, status, title = "body_too_large", 413, "The request body is too large"
+
+
+class SettingMissing(ForgeError):
+    code, status, title = "setting_missing", 500, "The backend is not set up completely"
+
+
+class StoreUnavailable(ForgeError):
+    code, status, title, retryable = "store_unavailable", 503, "The database did not answer", True
+
+
+class ProviderFailed(ForgeError):
+    """A vendor failed. `provider` is its name; `provider_status` its HTTP status where there was one."""
+
+    code, status, title = "provider_failed", 502, "A provider failed"
+
+    def __init__(self, provider: str, detail: str, **extra: Any) -> None:
+        super().__init__(f"{provider}: {detail}", provider=provider, **extra)
+
+
+class ProviderRefused(ProviderFailed):
+    code, title = "provider_refused", "A provider refused the request"
+
+
+class ProviderBusy(ProviderFailed):
+    code, status, title, retryable = "provider_busy", 503, "A provider is busy", True
+
+
+class ProviderTimeout(ProviderFailed):
+    code, status, title, retryable = "provider_timeout", 504, "A provider took too long", True
+
+
+def of_status(provider: str, status: int, detail: str) -> ProviderFailed:
+    """The error that an HTTP status of a provider means for us."""
+    kind: type[ProviderFailed] = ProviderFailed
+    if status in (408, 504):
+        kind = ProviderTimeout
+    elif status in (429, 503, 529):
+        kind = ProviderBusy
+    elif 400 <= status < 500:
+        kind = ProviderRefused
+    return kind(provider, detail, provider_status=status)

@@ -102,7 +102,7 @@ class FragmentedMp4:
             for packet in self._audio.encode(frame):
                 self._mux_sound(packet)
 
-    def _mux_sound(self, packet: av.Packet) -> None:
+    def _mux_sound(self, packet: av.Packet[av.AudioStream]) -> None:
         # The packet before zero only primes a decoder; kept, it would shift sound against picture.
         if packet.pts is not None and packet.pts >= 0:
             self._container.mux_one(packet)

@@ -92,6 +92,11 @@ def read_picture(data: bytes) -> tuple[Pixels, Face]:
     return bgr, find_face(bgr)
 
 
+def decode(data: bytes) -> Pixels:
+    """Decode a picture that we kept ourselves; BGR, shape (height, width, 3)."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
 def flatten(picture: Image.Image) -> Image.Image:
     """RGB, transparency laid over light grey."""
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:

@@ -1,0 +1,192 @@
+"""Stand-in for Anthropic: POST /v1/messages, streaming or not. It composes an answer that suits the persona."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from local.faults import Faults
+
+TOKENS_PER_SECOND = 80.0  # about what a small model writes
+_TYPES = {
+    400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
+    404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 500: "api_error",
+    504: "timeout_error", 529: "overloaded_error",
+}  # fmt: skip
+
+
+def refusal(status: int, code: str = "", message: str = "") -> dict[str, Any]:
+    kind = code or _TYPES.get(status, "api_error")
+    error = {"type": kind, "message": message or kind.replace("_", " ").capitalize()}
+    return {"type": "error", "error": error, "request_id": f"req_{uuid4().hex[:24]}"}
+
+
+def _refuse(status: int, message: str) -> JSONResponse:
+    body = refusal(status, message=message)
+    return JSONResponse(body, status, headers={"request-id": body["request_id"]})
+
+
+async def messages(request: Request) -> Response:
+    key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+    if key != os.environ["STANDIN_KEY"]:
+        return _refuse(401, "invalid x-api-key")
+    if "anthropic-version" not in request.headers:
+        return _refuse(400, "anthropic-version: header is required")
+    try:
+        body = await request.json()
+    except json.JSONDecodeError:
+        return _refuse(400, "The request body is not valid JSON")
+    if complaint := _complaint(body):
+        return _refuse(400, complaint)
+    words = _tokens(compose(_system(body.get("system", "")), body["messages"]))
+    reason = "end_turn"
+    if len(words) > body["max_tokens"]:
+        words, reason = words[: body["max_tokens"]], "max_tokens"
+    read = len(json.dumps(body["messages"]) + _system(body.get("system", ""))) // 4
+    message = {
+        "id": f"msg_{uuid4().hex[:24]}", "type": "message", "role": "assistant", "model": body["model"],
+        "content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None, "container": None,
+        "usage": {"input_tokens": read, "output_tokens": 1},
+    }  # fmt: skip
+    headers = {"request-id": f"req_{uuid4().hex[:24]}"}
+    speed = float(os.environ.get("STANDIN_TOKENS_PER_SECOND", TOKENS_PER_SECOND))
+    if body.get("stream"):
+        stream = _events(message, words, reason, speed)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+    await asyncio.sleep(len(words) / speed)
+    usage = {"input_tokens": read, "output_tokens": len(words)}
+    content = [{"type": "text", "text": "".join(words), "citations": None}]
+    return JSONResponse({**message, "content": content, "stop_reason": reason, "usage": usage}, headers=headers)
+
+
+def _complaint(body: Any) -> str:
+    """What the API would refuse in this request, or nothing."""
+    if not isinstance(body, dict):
+        return "The request body must be an object"
+    for field in ("model", "max_tokens", "messages"):
+        if field not in body:
+            return f"{field}: Field required"
+    for field in ("temperature", "top_p", "top_k"):
+        if field in body:
+            return f"{field}: This parameter is not supported by this model"
+    if (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
+        return "tool_choice: forced tool use is not supported by this model"
+    if not isinstance(body["max_tokens"], int) or body["max_tokens"] < 1:
+        return "max_tokens: Input should be greater than or equal to 1"
+    turns = body["messages"]
+    if not isinstance(turns, list) or not turns:
+        return "messages: at least one message is required"
+    if any(turn.get("role") not in ("user", "assistant") for turn in turns):
+        return "messages: role must be user or assistant"
+    if turns[-1]["role"] == "assistant":
+        return "messages: this model does not support assistant prefill"
+    if any(not _text(turn["content"]).strip() for turn in turns):
+        return "messages: text content blocks must be non-empty"
+    return ""
+
+
+async def _events(message: dict[str, Any], words: list[str], reason: str, speed: float) -> AsyncIterator[bytes]:
+    def event(kind: str, **data: Any) -> bytes:
+        return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
+
+    yield event("message_start", message=message)
+    block = {"type": "text", "text": "", "citations": None}
+    yield event("content_block_start", index=0, content_block=block)
+    yield event("ping")
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    for count, word in enumerate(words):
+        await asyncio.sleep(max(0.0, start + (count + 1) / speed - loop.time()))
+        yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": word})
+    yield event("content_block_stop", index=0)
+    usage = {"output_tokens": len(words), "input_tokens": message["usage"]["input_tokens"]}
+    yield event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage=usage)
+    yield event("message_stop")
+
+
+def _tokens(text: str) -> list[str]:
+    """Pieces of a word's size, as a model writes them."""
+    return re.findall(r"\s*\w{1,8}|\s*[^\w\s]|\s+$", text)
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return " ".join(block.get("text", "") for block in content)
+
+
+def _system(system: Any) -> str:
+    return _text(system) if system else ""
+
+
+_OPENINGS = ("Good question.", "Ah, lovely.", "Well, now.", "I like that.", "Let me think.", "Oh, gladly.")
+_BODIES = (
+    "When I think about {topic}, I always begin with what I can see for myself.",
+    "Most people hurry past {topic}, and that is a pity, because the quiet details tell you the most.",
+    "I once spent a whole winter with {topic}, and I am still not done.",
+    "If you ask me, {topic} is simpler than it looks, once somebody shows you where to start.",
+    "There is a small secret about {topic}: you learn it best by explaining it to a friend.",
+    "Start slowly, look twice, and let {topic} surprise you.",
+    "My own teacher used to say that {topic} rewards the patient.",
+    "And between us, half of what is written about {topic} was copied from the other half.",
+)
+_SELF = ("As for me, {fact}.", "You should know that {fact}.", "It helps that {fact}.")
+_ENDINGS = ("What made you curious about it?", "Shall I tell you more?", "And how do you see it?")
+_COMMON = frozenset(
+    "about after again also answer because before could does every from have hello know like long make many more most "
+    "much please should some tell than that their them then there these they this those very want what when where "
+    "which while will with words seconds would your you the and for are can how who why sentence sentences".split()
+)
+
+
+def compose(system: str, turns: list[dict[str, Any]]) -> str:
+    """An answer in the persona's manner to the last turn; of about the length it asks for ("in 60 seconds")."""
+    asked = _text(turns[-1]["content"])
+    name = (re.search(r"You are ([^.\n]+)\.", system) or ["", "a friend"])[1]
+    about = re.search(r"You are [^.\n]+\. (.+?)(?:\n|$)", system)
+    facts = [fact.strip() for fact in re.split(r"[.;]", about[1])] if about else []
+    lot = random.Random(asked + name)  # noqa: S311  # variety, not secrets
+    topics = [word for word in re.findall(r"[^\W\d_]{4,}", asked.lower()) if word not in _COMMON] or ["that"]
+    words = re.search(r"(\d+)[ -](?:second|word)", asked)
+    wanted = int(words[1]) * (2.6 if "second" in asked else 1.0) if words else 34
+    said = [lot.choice(_OPENINGS)]
+    if re.search(r"\b(your name|who are you|introduce)\b", asked, re.I):
+        said.append(f"My name is {name}.")
+    earlier = [_text(turn["content"]) for turn in turns[:-1] if turn["role"] == "user"]
+    if earlier and re.search(r"\b(remember|before|earlier|last|first)\b", asked, re.I):
+        said.append(f"Before, you asked me this: {earlier[-1].rstrip('?!. ')}.")
+    bodies, facts = lot.sample(_BODIES, len(_BODIES)), [_first_person(fact) for fact in facts if len(fact) > 8]
+    index = 0
+    while len(" ".join(said).split()) < wanted - 6:
+        if index % 3 == 1 and facts:
+            said.append(lot.choice(_SELF).format(fact=facts[(index // 3) % len(facts)]))
+        else:
+            said.append(bodies[index % len(bodies)].format(topic=topics[index % len(topics)]))
+        index += 1
+    if wanted > 20:
+        said.append(lot.choice(_ENDINGS))
+    return " ".join(said)
+
+
+def _first_person(fact: str) -> str:
+    fact = re.sub(r"^(?:you are|she is|he is|they are|is)\s+", "I am ", fact, flags=re.I)
+    fact = re.sub(r"^(?:a|an|the)\s", lambda found: f"I am {found[0].lower()}", fact, flags=re.I)
+    return fact if fact.startswith("I ") else f"I am {fact[0].lower()}{fact[1:]}"
+
+
+app = Starlette(
+    routes=[Route("/v1/messages", messages, methods=["POST"])],
+    middleware=[Middleware(Faults, refusal=refusal)],
+)

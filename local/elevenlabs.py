@@ -1,0 +1,187 @@
+"""Stand-in for ElevenLabs: espeak-ng speaks, whole or streamed, with the time of each character.
+
+Runs in a process of its own, as espeak-ng is GPL-3 and a singleton.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+from uuid import uuid4
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from local.espeak import Espeak, Spoken
+from local.faults import Faults
+
+# Voice id to (espeak voice with variant, words a minute, pitch)
+VOICES = {
+    "21m00Tcm4TlvDq8ikWAM": ("Rachel", "en-us+f3", 162, 52),
+    "pNInz6obpgDQGcFmaJgB": ("Adam", "en-us+m3", 158, 40),
+    "EXAVITQu4vr4xnSDxMaL": ("Sarah", "en-us+f2", 168, 58),
+    "JBFqnCBsd6RMkjVDRZzb": ("George", "en-gb-x-rp+m1", 152, 36),
+}
+_CODES = {400: "bad_request", 401: "invalid_api_key", 404: "voice_not_found", 429: "too_many_concurrent_requests"}
+_PIECE_S = 0.35  # seconds of sound in a streamed chunk, about
+
+
+def refusal(status: int, code: str = "", message: str = "") -> dict[str, Any]:
+    code = code or _CODES.get(status, "system_busy")
+    return {"detail": {"status": code, "message": message or code.replace("_", " ").capitalize()}}
+
+
+@dataclass(frozen=True)
+class Take:
+    """A text spoken: samples at `rate`, and start and end of each of its characters in seconds."""
+
+    samples: NDArray[np.int16]
+    rate: int
+    text: str
+    starts: list[float]
+    ends: list[float]
+
+    def alignment(self, first: int, last: int) -> dict[str, Any]:
+        return {
+            "characters": list(self.text[first:last]),
+            "character_start_times_seconds": [round(t, 4) for t in self.starts[first:last]],
+            "character_end_times_seconds": [round(t, 4) for t in self.ends[first:last]],
+        }
+
+
+def speak(text: str, voice_id: str, rate: int) -> Take:
+    """Speak with espeak-ng, resampled to `rate`. An id that is not listed gets a voice by lot of the id."""
+    lot = int(hashlib.sha256(voice_id.encode()).hexdigest(), 16)
+    _, voice, speed, pitch = VOICES.get(voice_id) or ("", f"en-us+{'fm'[lot % 2]}{lot % 4 + 1}", 150 + lot % 25, 35 + lot % 30)
+    spoken = Espeak.shared().speak(text, voice, speed, pitch)
+    count = round(len(spoken.samples) * rate / spoken.rate)
+    places = np.arange(count) * (spoken.rate / rate)
+    samples = np.interp(places, np.arange(len(spoken.samples)), spoken.samples) if count else np.zeros(0)
+    starts, ends = _characters(text, spoken)
+    return Take(np.clip(samples * 1.15, -32768, 32767).astype(np.int16), rate, text, starts, ends)
+
+
+def _characters(text: str, spoken: Spoken) -> tuple[list[float], list[float]]:
+    """Spread each word's letters over its own phonemes; what stands between words fills the pauses."""
+    total = len(spoken.samples) / spoken.rate
+    starts, ends = [-1.0] * len(text), [-1.0] * len(text)
+    for index, (first, _, begin) in enumerate(spoken.words):
+        until = spoken.words[index + 1][2] if index + 1 < len(spoken.words) else total
+        sounds = [p for p in spoken.phonemes if begin - 0.005 <= p.start < until - 0.005]
+        edges = np.array([begin, *(p.end for p in sounds)]) if sounds else np.array([begin, until])
+        stop = spoken.words[index + 1][0] if index + 1 < len(spoken.words) else len(text)
+        letters = [place for place in range(first, stop) if text[place].isalnum()]
+        marks = np.interp(np.linspace(0, 1, len(letters) + 1), np.linspace(0, 1, len(edges)), edges)
+        for place, a, b in zip(letters, marks[:-1], marks[1:], strict=True):
+            starts[place], ends[place] = float(a), float(b)
+    clock = 0.0
+    for place in range(len(text)):
+        if starts[place] < 0:
+            later = next((starts[i] for i in range(place + 1, len(text)) if starts[i] >= 0), total)
+            starts[place], ends[place] = clock, max(clock, later)
+        clock = ends[place]
+    return starts, ends
+
+
+def _pieces(take: Take) -> Iterator[tuple[NDArray[np.int16], dict[str, Any] | None]]:
+    """Sound and alignment in chunks that end between words; times count from the start of the whole."""
+    first, done = 0, 0
+    for place in range(1, len(take.text) + 1):
+        last = place == len(take.text)
+        long_enough = take.ends[place - 1] - done / take.rate > _PIECE_S
+        if last or (long_enough and take.text[place - 1].isspace()):
+            until = len(take.samples) if last else min(len(take.samples), round(take.ends[place - 1] * take.rate))
+            yield take.samples[done:until], take.alignment(first, place)
+            first, done = place, until
+
+
+def _encode(take: Take, output_format: str) -> bytes:
+    if output_format.startswith("pcm_"):
+        return take.samples.tobytes()
+    out = BytesIO()
+    with av.open(out, "w", format="mp3") as file:
+        stream = file.add_stream("mp3", rate=take.rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(take.samples[None], format="s16p", layout="mono")
+        frame.sample_rate = take.rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            file.mux(packet)
+    return out.getvalue()
+
+
+async def text_to_speech(request: Request) -> Response:
+    if request.headers.get("xi-api-key") != os.environ["STANDIN_KEY"]:
+        return JSONResponse(refusal(401, message="Invalid API key"), 401)
+    voice_id = request.path_params["voice_id"]
+    if not re.fullmatch(r"[A-Za-z0-9]{20}", voice_id):
+        return JSONResponse(refusal(404, message=f"A voice with voice_id {voice_id} was not found."), 404)
+    try:
+        body = await request.json()
+    except json.JSONDecodeError:
+        body = None
+    text = body.get("text") if isinstance(body, dict) else None
+    if not isinstance(text, str):
+        loc = [{"loc": ["body", "text"], "msg": "Field required", "type": "missing"}]
+        return JSONResponse({"detail": loc}, 422)
+    if len(text) > 40_000:
+        return JSONResponse(refusal(400, "max_character_limit_exceeded"), 400)
+    output_format = request.query_params.get("output_format", "mp3_44100_128")
+    known = re.fullmatch(r"pcm_(8000|16000|22050|24000|32000|44100|48000)|mp3_(22050|24000|44100)_\d+", output_format)
+    if not known:
+        return JSONResponse(refusal(400, "unsupported_output_format", f"Not offered here: {output_format}"), 400)
+    take = await asyncio.to_thread(speak, text, voice_id, int(known[1] or known[2]))
+    headers = {"request-id": uuid4().hex, "character-cost": str(len(text))}
+    kind = request.path_params.get("kind", "")
+    if kind == "stream/with-timestamps":
+        return StreamingResponse(_lines(take, output_format), media_type="application/json", headers=headers)
+    data = _encode(take, output_format)
+    if kind == "with-timestamps":
+        alignment = take.alignment(0, len(take.text))
+        found = {"audio_base64": base64.b64encode(data).decode(), "alignment": alignment, "normalized_alignment": alignment}
+        return JSONResponse(found, headers=headers)
+    media = "audio/mpeg" if output_format.startswith("mp3") else "audio/pcm"
+    if kind == "stream":
+        parts = (data[at : at + 8192] for at in range(0, len(data), 8192))
+        return StreamingResponse(parts, media_type=media, headers=headers)
+    return Response(data, media_type=media, headers=headers)
+
+
+async def _lines(take: Take, output_format: str) -> AsyncIterator[bytes]:
+    if output_format.startswith("mp3"):  # an encoder cannot be cut anywhere: one chunk
+        pieces = iter([(None, take.alignment(0, len(take.text)))])
+    else:
+        pieces = iter(_pieces(take))  # type: ignore[arg-type]
+    for samples, alignment in pieces:
+        data = _encode(take, output_format) if samples is None else samples.tobytes()
+        chunk = {"audio_base64": base64.b64encode(data).decode(), "alignment": alignment, "normalized_alignment": alignment}
+        yield json.dumps(chunk).encode() + b"\n"
+
+
+async def voices(request: Request) -> Response:
+    if request.headers.get("xi-api-key") != os.environ["STANDIN_KEY"]:
+        return JSONResponse(refusal(401, message="Invalid API key"), 401)
+    found = [{"voice_id": key, "name": voice[0], "category": "premade"} for key, voice in VOICES.items()]
+    return JSONResponse({"voices": found})
+
+
+app = Starlette(
+    routes=[
+        Route("/v1/text-to-speech/{voice_id}", text_to_speech, methods=["POST"]),
+        Route("/v1/text-to-speech/{voice_id}/{kind:path}", text_to_speech, methods=["POST"]),
+        Route("/v1/voices", voices),
+    ],
+    middleware=[Middleware(Faults, refusal=refusal)],
+)

@@ -1,0 +1,232 @@
+"""The command line: `forge demo` and `forge up`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import httpx
+import typer
+from dotenv import dotenv_values
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+
+from local.stack import PROVIDERS, ROOT, Stack, StackError
+
+cli = typer.Typer(help="PersonaForge on this machine.", no_args_is_help=True, add_completion=False)
+console = Console(stderr=True, highlight=False)
+DATA = ROOT / ".forge"
+QUESTION = "Hello! Who are you, and what do you see when you look at the night sky?"
+ADA = {
+    "name": "Ada",
+    "description": "A warm-hearted astronomer. She runs a small observatory in the hills; she loves the moons of Jupiter.",
+    "appearance": "A friendly young woman astronomer with auburn wavy hair, a teal sweater, slate background",
+    "voice_id": "",
+}
+
+
+@cli.command()
+def demo(
+    ask: Annotated[str | None, typer.Option(help="The persona answers this.")] = None,
+    say: Annotated[str | None, typer.Option(help="The persona says exactly this.")] = None,
+    photo: Annotated[
+        Path | None, typer.Option(help="A real photo instead of the drawn portrait.", exists=True, dir_okay=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the video goes.")] = Path("talk.mp4"),
+    size: Annotated[int, typer.Option(help="512 or 1024 pixels.")] = 512,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")] = False,
+) -> None:
+    """A persona answers, on video; then everything that was started is stopped."""
+    if ask is not None and say is not None:
+        _stop("Use --ask or --say, not both.", 2)
+    given = {"say": say} if say is not None else {"message": ask if ask is not None else QUESTION}
+    with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, _api(stack) as http:
+        made = _Demo(http, status).run(photo, {**given, "size": size}, out)
+    if as_json:
+        print(json.dumps(made))
+    else:
+        _show(made)
+
+
+@cli.command()
+def up(
+    port: Annotated[int, typer.Option(help="Where the functions listen.")] = 8000,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget all data of earlier runs.")] = False,
+) -> None:
+    """Keep everything running on http://127.0.0.1:8000 until Ctrl-C; data stay between runs."""
+    data = DATA / "up"
+    with _running(data, port, reset=reset) as stack:
+        token = stack.user()
+        console.print(f"\n[bold]Ready[/] at [link]{stack.url}[/link]   (the player page)")
+        for name, address in stack.addresses.items():
+            console.print(f"  {name:<11} {address}")
+        console.print(f"\nA user's token, good for a week:\n{token}\n\nTry:", soft_wrap=True)
+        console.print(
+            f"curl -s {stack.url}/v1/personas -H 'Authorization: Bearer {token}' \\\n"
+            """  -H 'Content-Type: application/json' -d '{"name": "Ada", "appearance": "a friendly astronomer"}'""",
+            soft_wrap=True,
+        )
+        console.print(f"\nData and logs: {data}. Ctrl-C stops everything.")
+        while True:
+            time.sleep(1)
+            stack.check()
+
+
+@contextmanager
+def _running(data: Path, port: int, *, reset: bool = False) -> Iterator[Stack]:
+    """A stack from start to stop, with its troubles as one clear line and a non-zero exit."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    env = dict(dotenv_values(".env"))
+    try:
+        with console.status("starting") as status:
+            stack = Stack(data, port, env, lambda text: status.update(text))
+            _table(stack)
+            if reset:
+                stack.reset()
+            stack.__enter__()
+        try:
+            yield stack
+        finally:
+            stack.__exit__()
+    except StackError as error:
+        _stop(str(error))
+    except _Refused as error:
+        _stop(str(error))
+    except httpx.TransportError as error:
+        _stop(f"The connection broke off ({type(error).__name__}). Logs are in {data / 'logs'}.")
+    except KeyboardInterrupt:
+        console.print("stopped")
+        raise SystemExit(130) from None
+
+
+def _table(stack: Stack) -> None:
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    for name in ("supabase", *PROVIDERS):
+        used = "[green]real[/], key from .env" if stack.real(name) else "embedded"
+        table.add_row(name, used)
+    console.print(table)
+
+
+@contextmanager
+def _api(stack: Stack) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {stack.user()}"}
+    with httpx.Client(base_url=stack.url, headers=headers, timeout=180, trust_env=False) as http:
+        yield http
+
+
+class _Refused(Exception):
+    """The backend answered with a problem; the text is its explanation."""
+
+
+@dataclass
+class _Demo:
+    """The main job, as any client would do it over HTTP."""
+
+    http: httpx.Client
+    status: Status
+
+    def run(self, photo: Path | None, given: dict[str, Any], out: Path) -> dict[str, Any]:
+        self.status.update("making a persona")
+        persona = self._ask("POST", "/v1/personas", json=ADA)
+        if photo:
+            self.status.update(f"looking at {photo.name}")
+            where = f"/v1/personas/{persona['id']}/portrait"
+            self._ask("PUT", where, content=photo.read_bytes(), params={"consent": "true"})
+        else:
+            self.status.update("drawing its portrait")
+            self._portrait(persona["id"])
+        started = time.perf_counter()
+        job = self._ask(
+            "POST", "/v1/predictions",
+            json={"model": "personaforge/talk", "input": {**given, "persona": persona["id"]}, "stream": True},
+        )  # fmt: skip
+        first, received = self._follow(job["urls"]["stream"], started)
+        total = round((time.perf_counter() - started) * 1000)
+        job = self._ask("GET", job["urls"]["get"])
+        if job["status"] != "succeeded":
+            raise _Refused(f"The talk {job['status']}: {job['error']}")
+        self.status.update("saving")
+        out.write_bytes(httpx.get(job["output"], timeout=60, trust_env=False).raise_for_status().content)
+        captions = httpx.get(job["captions"], timeout=60, trust_env=False).raise_for_status()
+        out.with_suffix(".vtt").write_bytes(captions.content)
+        return {
+            "output": str(out.resolve()),
+            "captions": str(out.with_suffix(".vtt").resolve()),
+            "text": job["text"],
+            "duration_s": job["receipt"]["duration_s"],
+            "first_frame_ms": first,
+            "total_ms": total,
+            "streamed_bytes": received,
+            "receipt": job["receipt"],
+        }
+
+    def _portrait(self, persona: str) -> None:
+        body = {"model": "personaforge/portrait", "input": {"persona": persona}}
+        job = self._ask("POST", "/v1/predictions", json=body, headers={"Prefer": "wait=60"})
+        while job["status"] in ("starting", "processing"):
+            time.sleep(1)
+            job = self._ask("GET", job["urls"]["get"])
+        if job["status"] != "succeeded":
+            raise _Refused(f"The portrait {job['status']}: {job['error']}")
+
+    def _follow(self, url: str, started: float) -> tuple[int, int]:
+        """Read the stream to its end; returns ms to the first playable fragment, and bytes."""
+        first, received, tail = 0, 0, b""
+        with self.http.stream("GET", url) as answer:
+            if answer.is_error:
+                answer.read()
+                raise _refusal(answer)
+            for chunk in answer.iter_raw():
+                received += len(chunk)
+                if not first and b"moof" in tail + chunk:
+                    first = round((time.perf_counter() - started) * 1000)
+                tail = chunk[-3:]
+                elapsed = time.perf_counter() - started
+                self.status.update(f"talking: first frame after {first} ms, {received / 1024:.0f} KiB in {elapsed:.1f} s")
+        return first, received
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        answer = self.http.request(method, path, **arguments)
+        if answer.is_error:
+            raise _refusal(answer)
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def _refusal(answer: httpx.Response) -> _Refused:
+    try:
+        problem = answer.json()
+        return _Refused(f"{problem['title']}: {problem['detail']}")
+    except (ValueError, KeyError):
+        return _Refused(f"The backend answered {answer.status_code}.")
+
+
+def _show(made: dict[str, Any]) -> None:
+    console.print(f"\n[bold green]{made['output']}[/]", soft_wrap=True)
+    console.print(f"“{made['text']}”\n", soft_wrap=True)
+    receipt = made["receipt"]
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    table.add_row("first frame", f"{made['first_frame_ms']} ms after the question")
+    table.add_row("length", f"{made['duration_s']:.1f} s, made in {made['total_ms'] / 1000:.1f} s")
+    table.add_row("real-time factor", f"{made['duration_s'] / (made['total_ms'] / 1000):.1f} x")
+    for key, value in receipt.items():
+        if value is not None and not isinstance(value, dict):
+            table.add_row(f"receipt {key}", str(value))
+    console.print(table)
+
+
+def _stop(text: str, code: int = 1) -> NoReturn:
+    console.print(f"[bold red]forge:[/] {text}", markup=True, soft_wrap=True)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    cli()

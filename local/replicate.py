@@ -1,0 +1,262 @@
+"""Stand-in for Replicate: predictions, files and webhooks; its image model draws, its lip-sync model renders."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import os
+import time
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import numpy as np
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.faults import Faults
+from local.portrait import draw
+from shared.lipsync.cpu import CpuEngine
+from shared.lipsync.engine import PER_FRAME, RATE, Picture, Speech
+from shared.lipsync.face import read_picture
+from shared.video import LEAD_IN, FragmentedMp4, seekable
+
+_SECRET = base64.b64encode(hashlib.sha256(b"webhooks" + os.environ.get("STANDIN_KEY", "").encode()).digest()).decode()
+FINISHED = ("succeeded", "failed", "canceled", "aborted")
+
+
+def refusal(status: int, code: str = "", message: str = "") -> dict[str, Any]:
+    title = code or {401: "Unauthenticated", 402: "Insufficient credit", 404: "Not found", 422: "Invalid input"}.get(status, "Error")
+    return {"title": title, "detail": message or title, "status": status}
+
+
+def _problem(status: int, message: str) -> JSONResponse:
+    return JSONResponse(refusal(status, message=message), status, media_type="application/problem+json")
+
+
+@dataclass
+class Run:
+    """A prediction and its task."""
+
+    body: dict[str, Any]
+    webhook: str | None
+    events: list[str]
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass
+class Shop:
+    """What the vendor keeps."""
+
+    runs: dict[str, Run] = field(default_factory=dict)
+    files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+
+
+shop = Shop()
+
+
+def portrait(given: dict[str, Any]) -> tuple[bytes, str]:
+    return draw(str(given["prompt"])), "image/png"
+
+
+def lipsync(given: dict[str, Any]) -> tuple[bytes, str]:
+    """A picture and a sound (WAV) become a video; the mouth follows the sound itself."""
+    picture = Picture(*read_picture(_bytes(given["image"])))
+    with wave.open(BytesIO(_bytes(given["audio"]))) as file:
+        rate, samples = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        samples = samples[:: file.getnchannels()]
+    count = round(len(samples) * RATE / rate)
+    samples = np.interp(np.arange(count) * rate / RATE, np.arange(len(samples)), samples).astype(np.int16)
+    samples = np.concatenate([np.zeros(LEAD_IN * PER_FRAME, np.int16), samples])
+    out = bytearray()
+    video = FragmentedMp4(512, out.extend)
+    session = CpuEngine().prepare(picture, 512).session()
+    video.sound(samples)
+    for frame in (*session.render(Speech(samples)), *session.finish()):
+        video.picture(frame)
+    video.close()
+    return seekable(bytes(out)), "video/mp4"
+
+
+_IMAGE = {"required": ["prompt"], "run": portrait, "list": False}
+_VIDEO = {"required": ["image", "audio"], "run": lipsync, "list": False}
+MODELS: dict[str, dict[str, Any]] = {"black-forest-labs/flux-1.1-pro": _IMAGE, "bytedance/omni-human-1.5": _VIDEO}
+
+
+def _bytes(address: str) -> bytes:
+    if address.startswith("data:"):
+        return base64.b64decode(address.partition(",")[2])
+    file_id = address.rstrip("/").rsplit("/", 1)[-1]
+    if file_id in shop.files:
+        return shop.files[file_id][0]
+    return httpx.get(address, timeout=30, follow_redirects=True).raise_for_status().content
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _base(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+def guarded(handler: Callable[..., Any]) -> Callable[[Request], Any]:
+    async def check(request: Request) -> Response:
+        if request.headers.get("authorization") != f"Bearer {os.environ['STANDIN_KEY']}":
+            return _problem(401, "You did not pass a valid authentication token")
+        answer: Response = await handler(request)
+        return answer
+
+    return check
+
+
+async def create(request: Request) -> Response:
+    try:
+        body = await request.json()
+    except json.JSONDecodeError:
+        return _problem(422, "The body is not JSON")
+    params = request.path_params
+    name = f"{params['owner']}/{params['name']}" if params else str(body.get("version") or body.get("model") or "")
+    model = MODELS.get(name.partition(":")[0])
+    given = body.get("input")
+    if model is None:
+        return _problem(404 if params else 422, f"There is no model or version {name!r}")
+    if not isinstance(given, dict) or (missing := [key for key in model["required"] if not given.get(key)]):
+        missing = model["required"] if not isinstance(given, dict) else missing
+        return _problem(422, f"- input: {', '.join(missing)} is required")
+    job_id, base = uuid4().hex[:26], _base(request)
+    urls = {
+        "get": f"{base}/v1/predictions/{job_id}",
+        "cancel": f"{base}/v1/predictions/{job_id}/cancel",
+        "web": f"{base}/p/{job_id}",
+    }
+    prediction = {
+        "id": job_id, "model": name, "version": "hidden", "input": given, "output": None, "logs": "", "error": None,
+        "status": "starting", "created_at": _now(), "started_at": None, "completed_at": None, "metrics": {},
+        "urls": urls, "data_removed": False, "source": "api",
+    }  # fmt: skip
+    run = Run(prediction, body.get("webhook"), body.get("webhook_events_filter") or ["completed"])
+    shop.runs[job_id] = run
+    run.task = asyncio.create_task(_work(run, model, base, stuck=bool(request.scope.get("stuck"))))
+    prefer = request.headers.get("prefer", "")
+    if "wait" in prefer:
+        seconds = float(prefer.partition("=")[2] or 60)
+        await asyncio.wait([run.task], timeout=seconds)
+    return JSONResponse(run.body, 201)
+
+
+async def _work(run: Run, model: dict[str, Any], base: str, *, stuck: bool) -> None:
+    body = run.body
+    body.update(status="processing", started_at=_now())
+    await _notify(run, "start")
+    if stuck:
+        await asyncio.sleep(3600)
+    began = time.monotonic()
+    try:
+        data, kind = await asyncio.to_thread(model["run"], body["input"])
+        file_id = uuid4().hex
+        shop.files[file_id] = (data, kind)
+        body.update(status="succeeded", output=f"{base}/delivery/{file_id}")
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        body.update(status="failed", error=str(error) or type(error).__name__)
+    body.update(completed_at=_now(), metrics={"predict_time": time.monotonic() - began})
+    await _notify(run, "completed")
+
+
+async def _notify(run: Run, event: str) -> None:
+    """Deliver a webhook, signed as Standard Webhooks say; tried three times."""
+    if not run.webhook or event not in run.events:
+        return
+    data = json.dumps(run.body).encode()
+    message, stamp = f"msg_{uuid4().hex}", str(int(time.time()))
+    signed = hmac.new(base64.b64decode(_SECRET), f"{message}.{stamp}.".encode() + data, hashlib.sha256).digest()
+    headers = {
+        "content-type": "application/json", "webhook-id": message, "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+    }  # fmt: skip
+    async with httpx.AsyncClient(timeout=10) as http:
+        for pause in (0.0, 0.5, 2.0):
+            await asyncio.sleep(pause)
+            try:
+                if (await http.post(run.webhook, content=data, headers=headers)).is_success:
+                    return
+            except httpx.TransportError:
+                continue
+
+
+async def get(request: Request) -> Response:
+    run = shop.runs.get(request.path_params["id"])
+    return JSONResponse(run.body) if run else _problem(404, "The requested prediction does not exist")
+
+
+async def listing(request: Request) -> Response:
+    newest = sorted((run.body for run in shop.runs.values()), key=lambda body: body["created_at"], reverse=True)
+    return JSONResponse({"next": None, "previous": None, "results": newest[:100]})
+
+
+async def cancel(request: Request) -> Response:
+    run = shop.runs.get(request.path_params["id"])
+    if run is None:
+        return _problem(404, "The requested prediction does not exist")
+    if run.body["status"] not in FINISHED:
+        if run.task:
+            run.task.cancel()
+        run.body.update(status="canceled", completed_at=_now())
+        return JSONResponse(run.body, background=BackgroundTask(_notify, run, "completed"))
+    return JSONResponse(run.body)
+
+
+async def upload(request: Request) -> Response:
+    form = await request.form()
+    content = form.get("content")
+    if content is None or isinstance(content, str):
+        return _problem(422, "content: a file is required")
+    data, file_id = await content.read(), uuid4().hex
+    kind = content.content_type or "application/octet-stream"
+    shop.files[file_id] = (data, kind)
+    found = {
+        "id": file_id, "name": content.filename, "content_type": kind, "size": len(data), "metadata": {},
+        "etag": hashlib.md5(data, usedforsecurity=False).hexdigest(), "created_at": _now(), "expires_at": _now(),
+        "checksums": {"sha256": hashlib.sha256(data).hexdigest()},
+        "urls": {"get": f"{_base(request)}/v1/files/{file_id}"},
+    }  # fmt: skip
+    return JSONResponse(found, 201)
+
+
+async def file(request: Request) -> Response:
+    found = shop.files.get(request.path_params["id"])
+    return Response(found[0], media_type=found[1]) if found else _problem(404, "The file does not exist")
+
+
+async def secret(request: Request) -> Response:
+    return JSONResponse({"key": f"whsec_{_SECRET}"})
+
+
+app = Starlette(
+    routes=[
+        Route("/v1/predictions", guarded(create), methods=["POST"]),
+        Route("/v1/predictions", guarded(listing)),
+        Route("/v1/models/{owner}/{name}/predictions", guarded(create), methods=["POST"]),
+        Route("/v1/predictions/{id}", guarded(get)),
+        Route("/v1/predictions/{id}/cancel", guarded(cancel), methods=["POST"]),
+        Route("/v1/files", guarded(upload), methods=["POST"]),
+        Route("/v1/files/{id}", guarded(file)),
+        Route("/v1/webhooks/default/secret", guarded(secret)),
+        Route("/delivery/{id}", file),
+    ],
+    middleware=[Middleware(Faults, refusal=refusal)],
+)

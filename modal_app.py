@@ -1,0 +1,9 @@
+"""Everything that is deployed: `modal deploy modal_app.py`."""
+
+import modal
+
+from functions import create_prediction, gallery, personas, prediction_status, talk
+
+app = modal.App("personaforge")
+for function in (create_prediction, prediction_status, talk, personas, gallery):
+    app.include(function.app)

@@ -1,0 +1,104 @@
+"""ElevenLabs speaks: 24 kHz sound with the time of each character, as it comes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import numpy as np
+
+from shared.errors import ProviderFailed, ProviderTimeout, of_status
+from shared.lipsync.engine import RATE, Samples, Speech
+from shared.lipsync.visemes import Timing
+from shared.settings import Settings
+
+NAME = "elevenlabs"
+
+
+class Voice:
+    """Text-to-speech with timestamps. One attempt only, as streaming calls of the SDK never retry."""
+
+    def __init__(self, settings: Settings) -> None:
+        from elevenlabs.client import AsyncElevenLabs
+
+        self.model = settings.elevenlabs_model
+        self._default = settings.elevenlabs_voice
+        self._http = httpx.AsyncClient(timeout=httpx.Timeout(30, connect=5))
+        self._client = AsyncElevenLabs(
+            api_key=settings.elevenlabs_api_key, base_url=settings.elevenlabs_base_url, httpx_client=self._http
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def speak(
+        self, text: str, voice_id: str, before: str, request_ids: list[str]
+    ) -> AsyncIterator[Speech]:
+        """Speak a text; yields sound as it arrives, each stretch with the timings of its own characters.
+
+        before: what was said before, for the melody. request_ids: receives the vendor's id of this request.
+        Raises ProviderFailed and its kinds, also in mid-stream, or when sound was lost on the way.
+        """
+        odd = b""
+        spoken = 0  # samples so far
+        heard = 0  # characters that came back
+        base = 0.0  # seconds to add where the vendor restarts its clock with a chunk
+        last = 0.0
+        options = {"previous_text": before[-500:]} if before else {}
+        try:
+            async with self._client.text_to_speech.with_raw_response.stream_with_timestamps(
+                voice_id or self._default,
+                text=text,
+                model_id=self.model,
+                output_format=f"pcm_{RATE}",
+                **options,
+            ) as answer:
+                request_ids.append(answer.headers.get("request-id", ""))
+                async for chunk in answer.data:
+                    sound = odd + base64.b64decode(chunk.audio_base_64)
+                    whole = len(sound) // 2 * 2
+                    sound, odd = sound[:whole], sound[whole:]
+                    samples: Samples = np.frombuffer(sound, np.int16)
+                    timings: list[Timing] = []
+                    if chunk.alignment:
+                        heard += len(chunk.alignment.characters)
+                        starts = chunk.alignment.character_start_times_seconds
+                        if starts and starts[0] + base < last - 0.25 and spoken:
+                            base = spoken / RATE
+                        offset = base - spoken / RATE
+                        timings = [
+                            Timing(character, start + offset, end + offset)
+                            for character, start, end in zip(
+                                chunk.alignment.characters,
+                                starts,
+                                chunk.alignment.character_end_times_seconds,
+                                strict=True,
+                            )
+                        ]
+                        if timings:
+                            last = timings[-1].end + spoken / RATE
+                    spoken += len(samples)
+                    yield Speech(samples, timings)
+        except httpx.TimeoutException as error:
+            raise ProviderTimeout(NAME, "The voice did not answer in time.") from error
+        except (httpx.TransportError, binascii.Error) as error:
+            raise ProviderFailed(NAME, "The connection to the voice failed.") from error
+        except Exception as error:
+            raise _translated(error) from error
+        # The SDK drops broken lines without a word: no sound for a text means that it happened.
+        if not spoken or (heard and heard < 0.5 * len(text.strip())):
+            raise ProviderFailed(NAME, "Part of the voice was lost on the way.")
+
+
+def _translated(error: Exception) -> Exception:
+    from elevenlabs.core.api_error import ApiError
+
+    if not isinstance(error, ApiError):
+        return error
+    body: Any = error.body
+    found = body.get("detail") if isinstance(body, dict) else None
+    code = found.get("status", "") if isinstance(found, dict) else ""
+    return of_status(NAME, error.status_code or 502, f"The voice answered {error.status_code} ({code or 'no code'}).")
