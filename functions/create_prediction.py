@@ -126,7 +126,7 @@ async def _poll(here: Context, replicate: Replicate, user: User, row: Row, wait:
     identity = PredictionId(UUID(row["id"]), user.id, row["model"], row["provider_id"])
     async with asyncio.timeout(wait) as limit:
         try:
-            while await hosted.look(here.store, replicate, identity) not in FINISHED:
+            while await hosted.look(here.store, replicate, identity) not in FINISHED:  # noqa: ASYNC110  # it is remote
                 await asyncio.sleep(0.5)
         except TimeoutError:
             if not limit.expired():

@@ -33,7 +33,9 @@ def build(settings: Settings | None = None) -> FastAPI:
         query = (
             here.store.as_user(user)
             .from_("predictions")
-            .select("id,owner,model,provider_id,output,captions,text,receipt,created_at,persona_id,personas(name,portrait)")
+            .select(
+                "id,owner,model,provider_id,output,captions,text,receipt,created_at,persona_id,personas(name,portrait)"
+            )
             .eq("status", "succeeded")
             .in_("model", ["talk", "lipsync"])
         )

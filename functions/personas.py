@@ -52,9 +52,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         row = await persona.find(here.store, user, persona_id)
         theirs = here.store.as_user(user)
         made = theirs.from_("predictions").select("output,captions").eq("persona_id", str(persona_id))
-        files = [
-            path for found in await here.store.rows(made) for path in found.values() if path
-        ]
+        files = [path for found in await here.store.rows(made) for path in found.values() if path]
         await here.store.run(theirs.from_("personas").delete().eq("id", str(persona_id)).execute())
         if doomed := {*files, *([row["portrait"]] if row["portrait"] else [])}:
             await here.store.remove(*doomed)

@@ -49,9 +49,7 @@ def build(settings: Settings | None = None) -> FastAPI:
     async def talk(public: str, here: Here, user: Caller) -> Response:
         identity = PredictionId.read(public, here.settings.forge_signing_key, user)
         cold, studio.talks = studio.talks == 0, studio.talks + 1
-        job = await TalkJob.claim(
-            here.store, studio.engine, studio.claude, studio.voice, user, identity, cold=cold
-        )
+        job = await TalkJob.claim(here.store, studio.engine, studio.claude, studio.voice, user, identity, cold=cold)
         return await LiveVideo.begin(job)
 
     return web
@@ -83,7 +81,7 @@ class LiveVideo(Response):
             await run
         return cls(run, first or b"", job.chunks)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         gone = asyncio.create_task(self._hung_up(receive))
         gone.add_done_callback(lambda _: self._run.cancel())
         try:

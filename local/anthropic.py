@@ -71,7 +71,7 @@ async def messages(request: Request) -> Response:
     return JSONResponse({**message, "content": content, "stop_reason": reason, "usage": usage}, headers=headers)
 
 
-def _complaint(body: Any) -> str:
+def _complaint(body: Any) -> str:  # noqa: PLR0911  # one rule, one line
     """What the API would refuse in this request, or nothing."""
     if not isinstance(body, dict):
         return "The request body must be an object"
@@ -145,9 +145,10 @@ _BODIES = (
 _SELF = ("As for me, {fact}.", "You should know that {fact}.", "It helps that {fact}.")
 _ENDINGS = ("What made you curious about it?", "Shall I tell you more?", "And how do you see it?")
 _COMMON = frozenset(
-    "about after again also answer because before could does every from have hello know like long make many more most "
-    "much please should some tell than that their them then there these they this those very want what when where "
-    "which while will with words seconds would your you the and for are can how who why sentence sentences".split()
+    """about after again also answer because before could describe does every from have hear hello here know like long
+    look make many more most much please remember said seconds sentence sentences should some speak talk tell than that
+    their them then there these they think this those very want what when where which while will with words would your
+    """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 
 

@@ -1,12 +1,12 @@
 """Failures on demand: every stand-in can be told over HTTP to fail for its next n calls.
 
-    GET /_faults                                 what is still to come
-    POST /_faults {"path": "/v1/messages", "calls": 3, "status": 529, "retry_after": 2}
-    POST /_faults {"delay_s": 4}                 answer late
-    POST /_faults {"cut_after": 5}               break the connection after 5 pieces of the body
-    POST /_faults {"stall_after": 5}             send 5 pieces, then nothing more
-    POST /_faults {"stuck": true}                jobs: accepted, but in `processing` for ever
-    DELETE /_faults                              well again
+GET /_faults                                 what is still to come
+POST /_faults {"path": "/v1/messages", "calls": 3, "status": 529, "retry_after": 2}
+POST /_faults {"delay_s": 4}                 answer late
+POST /_faults {"cut_after": 5}               break the connection after 5 pieces of the body
+POST /_faults {"stall_after": 5}             send 5 pieces, then nothing more
+POST /_faults {"stuck": true}                jobs: accepted, but in `processing` for ever
+DELETE /_faults                              well again
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Faults:
         await answer(request.scope, request.receive, send)
 
 
-class Cut(Exception):  # noqa: N818  # raised on purpose: the server then breaks the connection off
+class Cut(Exception):  # raised on purpose: the server then breaks the connection off
     """The connection is to break here."""
 
 

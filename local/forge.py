@@ -27,7 +27,7 @@ DATA = ROOT / ".forge"
 QUESTION = "Hello! Who are you, and what do you see when you look at the night sky?"
 ADA = {
     "name": "Ada",
-    "description": "A warm-hearted astronomer. She runs a small observatory in the hills; she loves the moons of Jupiter.",
+    "description": "A warm-hearted astronomer. She runs a small observatory; she loves the moons of Jupiter.",
     "appearance": "A friendly young woman astronomer with auburn wavy hair, a teal sweater, slate background",
     "voice_id": "",
 }
@@ -65,7 +65,7 @@ def up(
     data = DATA / "up"
     with _running(data, port, reset=reset) as stack:
         token = stack.user()
-        console.print(f"\n[bold]Ready[/] at [link]{stack.url}[/link]   (the player page)")
+        console.print(f"\n[bold]Ready.[/] The player page:\n{stack.url}/#token={token}\n", soft_wrap=True)
         for name, address in stack.addresses.items():
             console.print(f"  {name:<11} {address}")
         console.print(f"\nA user's token, good for a week:\n{token}\n\nTry:", soft_wrap=True)
@@ -87,7 +87,7 @@ def _running(data: Path, port: int, *, reset: bool = False) -> Iterator[Stack]:
     env = dict(dotenv_values(".env"))
     try:
         with console.status("starting") as status:
-            stack = Stack(data, port, env, lambda text: status.update(text))
+            stack = Stack(data, port, env, status.update)
             _table(stack)
             if reset:
                 stack.reset()
@@ -190,7 +190,9 @@ class _Demo:
                     first = round((time.perf_counter() - started) * 1000)
                 tail = chunk[-3:]
                 elapsed = time.perf_counter() - started
-                self.status.update(f"talking: first frame after {first} ms, {received / 1024:.0f} KiB in {elapsed:.1f} s")
+                self.status.update(
+                    f"talking: first frame after {first} ms, {received / 1024:.0f} KiB in {elapsed:.1f} s"
+                )
         return first, received
 
     def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:

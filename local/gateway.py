@@ -44,7 +44,9 @@ class Gateway:
             for match, app in matches:
                 if match == level:
                     return await app({**scope, "app": app}, receive, send)
-        return await problem_response(NotFound("There is nothing at this address."), scope["path"])(scope, receive, send)
+        return await problem_response(NotFound("There is nothing at this address."), scope["path"])(
+            scope, receive, send
+        )
 
     @staticmethod
     def _match(app: FastAPI, scope: Scope) -> Match:

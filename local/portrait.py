@@ -20,17 +20,42 @@ from PIL.PngImagePlugin import PngInfo
 from shared.lipsync.face import PNG_KEY, Face
 
 SKINS = {
-    "porcelain": "#f6dccb", "fair": "#f0c9ae", "light": "#e8b894", "olive": "#d3a27a",
-    "tan": "#bd8559", "brown": "#95613f", "dark": "#6d4530", "deep": "#523324",
+    "porcelain": "#f6dccb",
+    "fair": "#f0c9ae",
+    "light": "#e8b894",
+    "olive": "#d3a27a",
+    "tan": "#bd8559",
+    "brown": "#95613f",
+    "dark": "#6d4530",
+    "deep": "#523324",
 }
 HAIRS = {
-    "black": "#1f1a1c", "brown": "#4a2f22", "chestnut": "#6e3f26", "auburn": "#85402a", "red": "#b4552d",
-    "blond": "#d2a65c", "grey": "#9a9791", "white": "#dedbd4", "blue": "#3f5f8f", "pink": "#c4718c",
+    "black": "#1f1a1c",
+    "brown": "#4a2f22",
+    "chestnut": "#6e3f26",
+    "auburn": "#85402a",
+    "red": "#b4552d",
+    "blond": "#d2a65c",
+    "grey": "#9a9791",
+    "white": "#dedbd4",
+    "blue": "#3f5f8f",
+    "pink": "#c4718c",
 }
 COLOURS = {
-    "red": "#b8423f", "orange": "#d2783c", "yellow": "#d8ab3f", "green": "#4f7f5f", "teal": "#2f7779",
-    "blue": "#3c5f94", "navy": "#2b3a55", "purple": "#6d5288", "pink": "#c77f92", "white": "#e9e6df",
-    "black": "#2c2b30", "grey": "#70747b", "brown": "#7a5a45", "cream": "#dccfb4",
+    "red": "#b8423f",
+    "orange": "#d2783c",
+    "yellow": "#d8ab3f",
+    "green": "#4f7f5f",
+    "teal": "#2f7779",
+    "blue": "#3c5f94",
+    "navy": "#2b3a55",
+    "purple": "#6d5288",
+    "pink": "#c77f92",
+    "white": "#e9e6df",
+    "black": "#2c2b30",
+    "grey": "#70747b",
+    "brown": "#7a5a45",
+    "cream": "#dccfb4",
 }
 GROUNDS = {**COLOURS, "sky": "#8fb3cf", "sand": "#cfb795", "mint": "#9fc4ad", "rose": "#d3a5a4", "slate": "#6f7f8f"}
 STYLES = ("short", "side", "crop", "curly", "long", "bob", "bun", "wavy", "bald")
@@ -114,7 +139,9 @@ class Look:
 
 def draw(description: str, side: int = 1024) -> bytes:
     """A square portrait as PNG, `side` pixels wide, with its face in the text chunk `personaforge:face`."""
-    png = resvg_py.svg_to_bytes(svg_string=_svg(Look.read(description)), width=side, height=side, skip_system_fonts=True)
+    png = resvg_py.svg_to_bytes(
+        svg_string=_svg(Look.read(description)), width=side, height=side, skip_system_fonts=True
+    )
     note = PngInfo()
     note.add_text(PNG_KEY, json.dumps(FACE.dump()))
     out = BytesIO()
@@ -136,7 +163,7 @@ FACE = Face(
 
 def _tone(colour: str, light: float, colourful: float = 1.0) -> str:
     """The colour darker (light < 1) or nearer to white (light > 1), and more or less colourful."""
-    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    rgb = [float(int(colour[i : i + 2], 16)) for i in (1, 3, 5)]
     grey = sum(rgb) / 3
     rgb = [grey + (value - grey) * colourful for value in rgb]
     rgb = [value * light if light <= 1 else value + (255 - value) * (light - 1) for value in rgb]
@@ -228,13 +255,16 @@ def _body(look: Look, shade: str, deep: str) -> str:
     if look.clothes == "sweater":
         rib = "".join(f"M{198 + 13 * i} {402 + 12 - abs(i - 4) * 3} v16 " for i in range(10))
         return (
-            base + neck + f'<path d="M194 392 C210 432 302 432 318 392 L322 414 C300 456 212 456 190 414Z" fill="{dark}"/>'
+            base
+            + neck
+            + f'<path d="M194 392 C210 432 302 432 318 392 L322 414 C300 456 212 456 190 414Z" fill="{dark}"/>'
             f'<path d="{rib}" stroke="{cloth}" stroke-width="3" opacity=".6"/>'
         )
     if look.clothes == "hoodie":
         return (
             base + f'<path d="M160 410 C176 372 208 368 212 372 L300 372 C304 368 336 372 352 410 '
-            f'C330 446 292 456 256 456 S182 446 160 410Z" fill="{dark}"/>' + neck
+            f'C330 446 292 456 256 456 S182 446 160 410Z" fill="{dark}"/>'
+            + neck
             + f'<path d="M206 392 C218 432 294 432 306 392 L330 402 C312 452 200 452 182 402Z" fill="{cloth}"/>'
             + _mirror(f'<path d="M226 440 q-3 30 1 62" stroke="{lit}" stroke-width="4.5" fill="none"/>')
         )
@@ -242,16 +272,24 @@ def _body(look: Look, shade: str, deep: str) -> str:
         white = "#eceae4"
         lapel = "M204 394 L176 408 L156 452 L184 458 L172 470 L240 512 L256 512 L256 470Z"
         return (
-            base + neck + f'<path d="M204 392 L256 446 L308 392 L330 512 L182 512Z" fill="{white}"/>' + v_neck
-            + _mirror(f'<path d="M206 386 L196 402 L236 446 L256 440Z" fill="#f7f5f0"/>')
+            base
+            + neck
+            + f'<path d="M204 392 L256 446 L308 392 L330 512 L182 512Z" fill="{white}"/>'
+            + v_neck
+            + _mirror('<path d="M206 386 L196 402 L236 446 L256 440Z" fill="#f7f5f0"/>')
             + _mirror(f'<path d="{lapel}" fill="{_tone(look.cloth, 0.92)}" stroke="{dark}" stroke-width="2"/>')
         )
     buttons = "".join(f'<circle cx="256" cy="{y}" r="3.4" fill="{lit}"/>' for y in (466, 494))
     return (
-        base + neck + v_neck + _mirror(
+        base
+        + neck
+        + v_neck
+        + _mirror(
             f'<path d="M206 384 L186 404 L230 452 L256 442Z" fill="{_tone(look.cloth, 1.16)}" '
             f'stroke="{dark}" stroke-width="1.5"/>'
-        ) + f'<path d="M256 446 V512" stroke="{dark}" stroke-width="2.5"/>' + buttons
+        )
+        + f'<path d="M256 446 V512" stroke="{dark}" stroke-width="2.5"/>'
+        + buttons
     )
 
 
@@ -345,7 +383,9 @@ def _beard(look: Look) -> str:
     colour = _tone(look.hair, 0.95)
     if look.beard == "stubble":
         return f'<path d="M160 262 C170 306 180 300 206 296 C226 284 286 284 306 296 C332 300 342 306 352 262 L352 380 H160Z" fill="{_tone(look.hair, 0.7)}" opacity=".22" filter="url(#blur)"/>'
-    moustache = "M212 304 C222 288 246 286 256 291 C266 286 290 288 300 304 C286 300 270 300 256 302 C242 300 226 300 212 304Z"
+    moustache = (
+        "M212 304 C222 288 246 286 256 291 C266 286 290 288 300 304 C286 300 270 300 256 302 C242 300 226 300 212 304Z"
+    )
     if look.beard == "moustache":
         return f'<path d="{moustache}" fill="{colour}"/>'
     if look.beard == "beard":
@@ -394,7 +434,7 @@ def _hair_front(look: Look, jaw: float) -> str:
             for x, y, r in curls
         )
     if look.style == "bald":
-        return f'<ellipse cx="228" cy="136" rx="34" ry="14" fill="#fff" opacity=".28" filter="url(#soft)"/>'
+        return '<ellipse cx="228" cy="136" rx="34" ry="14" fill="#fff" opacity=".28" filter="url(#soft)"/>'
     shine = f'<path d="M196 122 C222 104 250 100 282 104 M206 136 C226 122 246 118 266 118" {strand}/>'
     return f'<path d="{cap}{fringe[look.style]}" fill="url(#hair)"/>{shine}'
 
@@ -409,11 +449,14 @@ def _glasses(look: Look) -> str:
         else f'<rect x="{x - 36}" y="{y - 25}" width="70" height="52" rx="13" '
     )
     frame = "#2a2523"
-    return _mirror(
-        f'{lens} fill="#fff" fill-opacity=".1" stroke="{frame}" stroke-width="4.5"/>'
-        f'<path d="M{x - 18} {y + 16} L{x + 4} {y - 20}" stroke="#fff" stroke-width="5" opacity=".16"/>'
-        f'<path d="M{x - 35} {y - 6} L{x - 58} {y - 12}" stroke="{frame}" stroke-width="4.5"/>'
-    ) + f'<path d="M{x + 33} {y - 5} q10 -9 20 0" stroke="{frame}" stroke-width="4.5" fill="none"/>'
+    return (
+        _mirror(
+            f'{lens} fill="#fff" fill-opacity=".1" stroke="{frame}" stroke-width="4.5"/>'
+            f'<path d="M{x - 18} {y + 16} L{x + 4} {y - 20}" stroke="#fff" stroke-width="5" opacity=".16"/>'
+            f'<path d="M{x - 35} {y - 6} L{x - 58} {y - 12}" stroke="{frame}" stroke-width="4.5"/>'
+        )
+        + f'<path d="M{x + 33} {y - 5} q10 -9 20 0" stroke="{frame}" stroke-width="4.5" fill="none"/>'
+    )
 
 
 def _hat(look: Look, jaw: float) -> str:

@@ -38,7 +38,9 @@ FINISHED = ("succeeded", "failed", "canceled", "aborted")
 
 
 def refusal(status: int, code: str = "", message: str = "") -> dict[str, Any]:
-    title = code or {401: "Unauthenticated", 402: "Insufficient credit", 404: "Not found", 422: "Invalid input"}.get(status, "Error")
+    title = code or {401: "Unauthenticated", 402: "Insufficient credit", 404: "Not found", 422: "Invalid input"}.get(
+        status, "Error"
+    )
     return {"title": title, "detail": message or title, "status": status}
 
 
@@ -203,7 +205,7 @@ async def get(request: Request) -> Response:
     return JSONResponse(run.body) if run else _problem(404, "The requested prediction does not exist")
 
 
-async def listing(request: Request) -> Response:
+async def listing(_: Request) -> Response:
     newest = sorted((run.body for run in shop.runs.values()), key=lambda body: body["created_at"], reverse=True)
     return JSONResponse({"next": None, "previous": None, "results": newest[:100]})
 
@@ -242,7 +244,7 @@ async def file(request: Request) -> Response:
     return Response(found[0], media_type=found[1]) if found else _problem(404, "The file does not exist")
 
 
-async def secret(request: Request) -> Response:
+async def secret(_: Request) -> Response:
     return JSONResponse({"key": f"whsec_{_SECRET}"})
 
 

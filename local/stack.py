@@ -149,7 +149,10 @@ class Stack:
     def _secrets(self) -> dict[str, str]:
         path = self.data / "secrets.json"
         if not path.exists():
-            made = {name: secrets.token_hex(24) for name in ("jwt", "signing", "standin", "publishable", "secret", "password")}
+            made = {
+                name: secrets.token_hex(24)
+                for name in ("jwt", "signing", "standin", "publishable", "secret", "password")
+            }
             path.touch(mode=0o600)
             path.write_text(json.dumps(made))
         found: dict[str, str] = json.loads(path.read_text())

@@ -1,20 +1,20 @@
 """Everything that can go wrong, as one tree; over HTTP each becomes problem+json (RFC 9457).
 
-    ForgeError
-    ├── InvalidInput              422
-    │   ├── PictureUnusable
-    │   └── ConsentMissing
-    ├── Unauthenticated           401
-    ├── NotFound                  404
-    ├── Conflict                  409
-    ├── BodyTooLarge              413
-    ├── MethodNotAllowed          405
-    ├── SettingMissing            500
-    ├── StoreUnavailable          503  retryable
-    └── ProviderFailed            502  names the provider
-        ├── ProviderRefused       502  our key, quota or request was refused: repeating does not help
-        ├── ProviderBusy          503  retryable
-        └── ProviderTimeout       504  retryable
+ForgeError
+├── InvalidInput              422
+│   ├── PictureUnusable
+│   └── ConsentMissing
+├── Unauthenticated           401
+├── NotFound                  404
+├── Conflict                  409
+├── BodyTooLarge              413
+├── MethodNotAllowed          405
+├── SettingMissing            500
+├── StoreUnavailable          503  retryable
+└── ProviderFailed            502  names the provider
+    ├── ProviderRefused       502  our key, quota or request was refused: repeating does not help
+    ├── ProviderBusy          503  retryable
+    └── ProviderTimeout       504  retryable
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ async def start(store: Store, replicate: Replicate, settings: Settings, user: Us
             given = PortraitInput.model_validate(row["input"])
             job = await replicate.start(replicate.portrait_model, {"prompt": given.prompt or _prompt(persona)})
         else:
-            inputs = await _speech_inputs(store, replicate, settings, persona, LipsyncInput.model_validate(row["input"]))
+            inputs = await _speech_inputs(
+                store, replicate, settings, persona, LipsyncInput.model_validate(row["input"])
+            )
             job = await replicate.start(replicate.lipsync_model, inputs)
         await store.call("attach_provider", {"p_id": row["id"], "p_provider_id": job.id})
     except ForgeError as error:
@@ -79,7 +81,9 @@ async def look(store: Store, replicate: Replicate, identity: PredictionId) -> st
     if job.status == "succeeded":
         await _keep(store, replicate, identity, job)
     elif job.status == "failed":
-        await prediction.fail(store, str(identity.row), f"replicate: {job.error or 'no reason given'}", "provider_failed")
+        await prediction.fail(
+            store, str(identity.row), f"replicate: {job.error or 'no reason given'}", "provider_failed"
+        )
     elif job.status == "canceled":
         receipt = {"receipt": {"provider_ids": {"replicate": job.id}}}
         await prediction.settle(store, str(identity.row), "canceled", receipt)

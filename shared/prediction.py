@@ -74,8 +74,7 @@ def read_input(model: str, given: Any) -> _Input:
         return MODELS[model].model_validate(given)
     except ValidationError as error:
         fields = [
-            {"at": ".".join(["input", *map(str, found["loc"])]), "message": found["msg"]}
-            for found in error.errors()
+            {"at": ".".join(["input", *map(str, found["loc"])]), "message": found["msg"]} for found in error.errors()
         ]
         detail = "; ".join(f"{field['at']}: {field['message']}" for field in fields)
         raise InvalidInput(detail, fields=fields) from error

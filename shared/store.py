@@ -93,9 +93,7 @@ class Store:
 
     async def put(self, path: str, data: bytes, content_type: str) -> None:
         """Write a new file. Paths are never reused."""
-        await self._file(
-            self._bucket().upload(path, data, {"content-type": content_type, "cache-control": "31536000"})
-        )
+        await self._file(self._bucket().upload(path, data, {"content-type": content_type, "cache-control": "31536000"}))
 
     async def get(self, path: str) -> bytes:
         return await self._file(self._bucket().download(path))

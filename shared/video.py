@@ -11,10 +11,10 @@ from pathlib import Path
 import av
 import numpy as np
 
-from shared.lipsync.engine import FPS, PER_FRAME, RATE, Samples
-from shared.lipsync.face import Pixels
+from shared.lipsync.arrays import Pixels, Samples
+from shared.lipsync.engine import FPS, PER_FRAME, RATE
 
-MIME = 'video/mp4; codecs="avc1.4d401f, mp4a.40.2"'
+MIME = 'video/mp4; codecs="avc1.4d4020, mp4a.40.2"'
 _SOUND_LEAD = 5  # frames that encoded sound stays ahead of the picture
 LEAD_IN = 2  # frames of silence first: the AAC encoder's first 1024 samples come out distorted
 
@@ -50,9 +50,17 @@ class FragmentedMp4:
             width=size,
             height=size,
             pix_fmt="nv12",
-            options={"preset": "superfast", "tune": "zerolatency", "profile": "main", "crf": "22", "level": "3.1",
-                     "threads": "1", "colorprim": "smpte170m", "transfer": "smpte170m", "colormatrix": "smpte170m"},
-        )  # fmt: skip
+            options={
+                "preset": "superfast",
+                "tune": "zerolatency",
+                "profile": "main",
+                "crf": "22",
+                "threads": "1",
+                "colorprim": "smpte170m",
+                "transfer": "smpte170m",
+                "colormatrix": "smpte170m",
+            },
+        )
         context = self._video.codec_context
         context.time_base = Fraction(1, FPS)
         context.gop_size = 2 * FPS

@@ -80,9 +80,7 @@ Caller = Annotated[User, Depends(_user)]
 def problem_response(error: ForgeError, path: str) -> JSONResponse:
     """The error as problem+json."""
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}
-    return JSONResponse(
-        error.problem(path), error.status, headers=headers, media_type="application/problem+json"
-    )
+    return JSONResponse(error.problem(path), error.status, headers=headers, media_type="application/problem+json")
 
 
 async def _problem(request: Request, error: Exception) -> JSONResponse:
@@ -92,9 +90,7 @@ async def _problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    fields = [
-        {"at": ".".join(str(part) for part in found["loc"]), "message": found["msg"]} for found in error.errors()
-    ]
+    fields = [{"at": ".".join(str(part) for part in found["loc"]), "message": found["msg"]} for found in error.errors()]
     detail = "; ".join(f"{field['at']}: {field['message']}" for field in fields[:5])
     return problem_response(InvalidInput(detail, fields=fields[:20]), request.url.path)
 
@@ -104,9 +100,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 404:
         return problem_response(NotFound("There is nothing at this address."), request.url.path)
     if error.status_code == 405:
-        return problem_response(
-            MethodNotAllowed(f"{request.method} is not possible here."), request.url.path
-        )
+        return problem_response(MethodNotAllowed(f"{request.method} is not possible here."), request.url.path)
     return problem_response(InvalidInput(str(error.detail)), request.url.path)
 
 

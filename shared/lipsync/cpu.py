@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.lipsync import visemes
-from shared.lipsync.engine import FPS, PER_FRAME, RATE, Picture, Samples, Speech
-from shared.lipsync.face import Face, Pixels
+from shared.lipsync.arrays import Floats, Pixels, floats
+from shared.lipsync.engine import FPS, PER_FRAME, RATE, Picture, Speech
+from shared.lipsync.face import Face
 from shared.lipsync.mouth import Eyelids, Lips, nv12
 from shared.lipsync.visemes import Cue, Mouth, Timing
-
-Floats = NDArray[np.float32]
 
 LOOKAHEAD = 3  # frames: a mouth already shapes the sound that comes next
 _GRID = 24  # head motion is smooth: a coarse field is enough
@@ -115,10 +114,6 @@ def _start(cue: Cue) -> float:
     return cue.start
 
 
-def silence(seconds: float) -> Samples:
-    return np.zeros(round(seconds * RATE), np.int16)
-
-
 def _frame_head(bgr: Pixels, face: Face, size: int) -> tuple[Pixels, Floats]:
     """Cut a square with head and shoulders; returns it at `size` pixels and the face points in it."""
     height, width = bgr.shape[:2]
@@ -129,7 +124,7 @@ def _frame_head(bgr: Pixels, face: Face, size: int) -> tuple[Pixels, Floats]:
     x = float(np.clip(eyes[0] - side / 2, 0, width - side))
     y = float(np.clip(eyes[1] - side * 0.43, 0, height - side))
     zoom = size / side
-    matrix = np.float32([[zoom, 0, -x * zoom], [0, zoom, -y * zoom]])
+    matrix = floats([[zoom, 0, -x * zoom], [0, zoom, -y * zoom]])
     smooth = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
     if zoom < 1:
         x0, y0, s = round(x), round(y), round(side)
@@ -161,21 +156,21 @@ def _pose(t: float, lively: float) -> Floats:
     """Where the head is at `t` seconds, in pixels at 512: slow, never repeating, stronger while speaking."""
 
     def wave(*parts: tuple[float, float, float]) -> float:
-        return sum(size * np.sin(2 * np.pi * (t / period + phase)) for size, period, phase in parts)
+        return sum(size * math.sin(2 * math.pi * (t / period + phase)) for size, period, phase in parts)
 
     more = 0.6 + 0.7 * lively
-    return np.float32(
+    return floats(
         [
             more * wave((1.6, 5.3, 0.0), (0.7, 2.9, 0.3)),
             more * wave((1.3, 4.1, 0.2), (0.8, 1.7, 0.6)),
             more * wave((1.9, 7.1, 0.1), (0.9, 3.3, 0.7)),
             more * wave((1.2, 6.1, 0.5), (0.6, 2.3, 0.1)),
-            1.5 * np.sin(2 * np.pi * t / 3.9),
+            1.5 * math.sin(2 * math.pi * t / 3.9),
         ]
     )
 
 
-class _blinks:  # noqa: N801  # used as a function of the frame number
+class _blinks:  # used as a function of the frame number
     """How far the lids are shut at a frame; a blink every two to five seconds."""
 
     SHAPE = (0.35, 0.85, 1.0, 0.8, 0.45, 0.15)

@@ -1,9 +1,9 @@
 """What every lip-sync engine offers: prepare a picture once, then render speech piece by piece.
 
-    engine.prepare(picture) -> Prepared          once per persona and size
-    prepared.session()      -> Session           one talk
-    session.render(speech)  -> frames, as many as can be known yet
-    session.finish()        -> the remaining frames, until the last sample is covered
+engine.prepare(picture) -> Prepared          once per persona and size
+prepared.session()      -> Session           one talk
+session.render(speech)  -> frames, as many as can be known yet
+session.finish()        -> the remaining frames, until the last sample is covered
 """
 
 from __future__ import annotations
@@ -12,17 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from shared.lipsync.face import Face, Pixels
+from shared.lipsync.arrays import Pixels, Samples
+from shared.lipsync.face import Face
 from shared.lipsync.visemes import Timing
 
 FPS = 25
 RATE = 24_000  # samples/s, mono, everywhere in a talk
 PER_FRAME = RATE // FPS
-
-Samples = NDArray[np.int16]
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shared.errors import PictureUnusable
+from shared.lipsync.arrays import Floats, Pixels, floats
 
-Pixels = NDArray[np.uint8]
 Point = tuple[float, float]
 
 MAX_PIXELS = 40_000_000
@@ -53,9 +52,9 @@ class Face:
     def dump(self) -> dict[str, Any]:
         return asdict(self)
 
-    def pixels(self, width: int, height: int) -> NDArray[np.float32]:
+    def pixels(self, width: int, height: int) -> Floats:
         """The six points in pixels, shape (6, 2), in the order of the fields."""
-        return np.array(list(asdict(self).values()), np.float32) * np.float32([width, height])
+        return np.array(list(asdict(self).values()), np.float32) * floats([width, height])
 
 
 def read_picture(data: bytes) -> tuple[Pixels, Face]:
@@ -74,9 +73,7 @@ def read_picture(data: bytes) -> tuple[Pixels, Face]:
             f"The picture has {width * height / 1e6:.0f} megapixels; at most {MAX_PIXELS // 10**6} are accepted."
         )
     if min(width, height) < MIN_SIDE:
-        raise PictureUnusable(
-            f"The picture is {width}x{height} pixels; each side must have at least {MIN_SIDE}."
-        )
+        raise PictureUnusable(f"The picture is {width}x{height} pixels; each side must have at least {MIN_SIDE}.")
     known = picture.info.get(PNG_KEY)
     try:
         upright = ImageOps.exif_transpose(picture)
@@ -94,7 +91,8 @@ def read_picture(data: bytes) -> tuple[Pixels, Face]:
 
 def decode(data: bytes) -> Pixels:
     """Decode a picture that we kept ourselves; BGR, shape (height, width, 3)."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    bgr: Pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return bgr
 
 
 def flatten(picture: Image.Image) -> Image.Image:
@@ -121,9 +119,9 @@ def find_face(bgr: Pixels) -> Face:
     small = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
     side = min(grey.shape) // 10
-    boxes: list[tuple[int, int, int, int]] = []
     for name in ("frontalface_alt2", "frontalface_default"):
-        boxes = [tuple(map(int, b)) for b in _cascade(name).detectMultiScale(grey, 1.08, 5, minSize=(side, side))]
+        hits = _cascade(name).detectMultiScale(grey, 1.08, 5, minSize=(side, side))
+        boxes = [(int(x), int(y), int(w), int(h)) for x, y, w, h in hits]
         # A face without eyes in it is a pattern on a wall.
         found = [(box, eyes) for box in boxes if (eyes := _eyes(grey, box))]
         if found:
@@ -189,11 +187,9 @@ def _with_mouth(bgr: Pixels, left_eye: Point, right_eye: Point) -> Face:
     fine = product(range(92, 110, 2), (cy - 1, cy, cy + 1), (half - 3, half, half + 3), (tall,), (bend,))
     cx, cy, half, tall, bend = max(fine, key=lambda shape: score(*shape))
     lift = bend * half * 0.5
-    canon = np.float32(
-        [[cx - half, cy - lift], [cx + half, cy - lift], [cx, cy - tall * 0.95], [cx, cy + tall * 0.95]]
-    )
+    canon = floats([[cx - half, cy - lift], [cx + half, cy - lift], [cx, cy - tall * 0.95], [cx, cy + tall * 0.95]])
     back = cv2.invertAffineTransform(turn)
     mouth = canon @ back[:, :2].T + back[:, 2]
-    size = np.float32(bgr.shape[1::-1])
+    size = floats(bgr.shape[1::-1])
     points = np.clip(np.vstack([left_eye, right_eye, mouth]) / size, 0, 1)
     return Face(*((float(x), float(y)) for x, y in points))

@@ -8,10 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.lipsync.face import Pixels
+from shared.lipsync.arrays import Floats, Pixels, floats
 from shared.lipsync.visemes import Mouth
-
-Floats = NDArray[np.float32]
 
 OPEN_STEPS, WIDE_STEPS, FINE_STEPS = 11, 4, 2  # a mouth has few distinguishable shapes: keep each once
 REACH_U, REACH_UP, REACH_DOWN = 2.3, 1.45, 3.6  # how far from the mouth the warp acts, in half mouth widths
@@ -44,7 +42,7 @@ def nv12(bgr: Pixels) -> tuple[Pixels, Pixels]:
 
 def _smooth(low: float, high: float, x: Floats) -> Floats:
     t = np.clip((x - low) / (high - low), 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    return floats(t * t * (3 - 2 * t))
 
 
 class _Region:
@@ -52,7 +50,7 @@ class _Region:
 
     def __init__(self, bgr: Pixels, origin: Floats, along: Floats, unit: float, box: tuple[float, ...]) -> None:
         height, width = bgr.shape[:2]
-        below = np.float32([-along[1], along[0]])
+        below = floats([-along[1], along[0]])
         left, right, up, down = (value * unit for value in box)
         corners = np.array([origin + along * x + below * y for x in (left, right) for y in (up, down)])
         lo = np.maximum(np.floor(corners.min(axis=0) / 2).astype(int) * 2, 0)
@@ -67,9 +65,10 @@ class _Region:
         """The picture's colours at places (u, v), BGR."""
         x = self._origin[0] + self.unit * (u * self._along[0] + v * self._below[0])
         y = self._origin[1] + self.unit * (u * self._along[1] + v * self._below[1])
-        return cv2.remap(
+        found: Pixels = cv2.remap(
             self._bgr, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
+        return found
 
     def patch(self, bgr: Pixels) -> Patch:
         luma, chroma = nv12(bgr)
@@ -95,7 +94,7 @@ class Lips:
         self._half = float(np.hypot(*(right - left))) / 2
         along = ((right - left) / (2 * self._half)).astype(np.float32)
         self._at = _Region(bgr, (left + right) / 2, along, self._half, (-REACH_U, REACH_U, -REACH_UP, REACH_DOWN))
-        below = np.float32([-along[1], along[0]])
+        below = floats([-along[1], along[0]])
         middle = (left + right) / 2
         self._top = float((top - middle) @ below) / self._half
         self._bottom = float((bottom - middle) @ below) / self._half
@@ -136,7 +135,7 @@ class Lips:
         fit = np.zeros(2)
         for _ in range(4):
             columns = np.stack([arch, arch * us], axis=1) * weight[:, None]
-            steady = np.float32([[0, 0.25 * np.sqrt(len(us))]])  # a mouth leans little: hold b near zero
+            steady = floats([[0, 0.25 * np.sqrt(len(us))]])  # a mouth leans little: hold b near zero
             fit = np.linalg.lstsq(np.vstack([columns, steady]), np.append(vs * weight, 0), rcond=None)[0]
             weight = 1 / (1 + (np.abs(arch * (fit[0] + fit[1] * us) - vs) / 0.06) ** 2)
         return fit.astype(np.float32)
@@ -207,7 +206,7 @@ class Lips:
         at = self._at
         deep = (at.v - top) / np.maximum(bottom - top, 1e-3)
         colour = np.empty((*at.v.shape, 3), np.float32)
-        colour[:] = np.float32([38, 26, 74]) * self._light
+        colour[:] = floats([38, 26, 74]) * self._light
         colour *= (0.45 + 0.55 * np.clip(np.abs(deep - 0.35) * 1.6 + 0.25, 0, 1))[:, :, None]
 
         def lay(tone: Floats, mask: Floats) -> None:
@@ -217,7 +216,7 @@ class Lips:
         tongue_top = bottom - (0.3 + 0.3 * raised) * (bottom - top) - 0.16 * raised * inside
         shape = np.clip(1 - (u / (0.62 - 0.1 * raised)) ** 2, 0, 1) ** 0.5
         tongue = _smooth(-0.06, 0.1, at.v - (bottom - (bottom - tongue_top) * shape)) * (shape > 0)
-        lay(np.float32([98, 88, 190]) * self._light, tongue * 0.92)
+        lay(floats([98, 88, 190]) * self._light, tongue * 0.92)
 
         curve = np.clip(1 - 0.55 * u * u, 0, 1)
         shadow = (curve * (0.72 + 0.28 * np.clip((at.v - top) / 0.12, 0, 1)))[:, :, None]
@@ -226,10 +225,12 @@ class Lips:
             white, length = own.astype(np.float32) * shadow, np.maximum(gap * 0.8, 0.02)
         else:
             ridges = 1 - 0.10 * (np.abs(np.cos(u * np.pi / 0.32)) < 0.16)
-            white = np.float32([206, 222, 230]) * self._light * shadow * ridges[:, :, None]
+            white = floats([206, 222, 230]) * self._light * shadow * ridges[:, :, None]
             length = np.full_like(u, 0.21)
         show = length - 0.08 * max(0.0, -m.wide) - np.clip(0.1 - 0.4 * (bottom - top), 0, 0.1)
-        teeth = np.clip((top + show * curve - at.v) * self._half / 1.4 + 0.5, 0, 1) * np.clip((0.86 - np.abs(u)) * 9, 0, 1)
+        teeth = np.clip((top + show * curve - at.v) * self._half / 1.4 + 0.5, 0, 1) * np.clip(
+            (0.86 - np.abs(u)) * 9, 0, 1
+        )
         lay(white.astype(np.float32), teeth)
         return colour
 
@@ -267,4 +268,4 @@ class Eyelids:
         covered = np.clip((edge + 0.1 - at.v) * 8, 0, 1) * _smooth(0.0, 0.2, arch) * (at.v > roof)
         still = at.sample(at.u, at.v).astype(np.float32)
         moved = at.sample(at.u, v.astype(np.float32)).astype(np.float32)
-        return (still + (moved - still) * covered[:, :, None].astype(np.float32)).astype(np.uint8)
+        return np.asarray(still + (moved - still) * floats(covered)[:, :, None], np.uint8)

@@ -91,9 +91,7 @@ def from_phonemes(timings: Sequence[Timing]) -> list[Cue]:
         if not sounds or timing.end <= timing.start:
             continue
         each = (timing.end - timing.start) / len(sounds)
-        cues += [
-            Cue(timing.start + i * each, timing.start + (i + 1) * each, mouth) for i, mouth in enumerate(sounds)
-        ]
+        cues += [Cue(timing.start + i * each, timing.start + (i + 1) * each, mouth) for i, mouth in enumerate(sounds)]
     return cues
 
 
@@ -150,10 +148,14 @@ def from_sound(samples: NDArray[np.int16], rate: int, start: float = 0.0) -> lis
     bright = np.clip((crossings - 0.06) * 10, -0.6, 0.8)
     hiss = crossings > 0.3
     return [
-        Cue(start + i * 0.04, start + (i + 1) * 0.04, Mouth(open=float(0.2 if hiss[i] else 0.85 * level[i]), wide=float(bright[i])))
+        Cue(start + i * 0.04, start + (i + 1) * 0.04, _heard(level[i], bright[i], hiss=bool(hiss[i])))
         for i in range(count)
         if level[i] > 0.12
     ]  # fmt: skip
+
+
+def _heard(level: float, bright: float, *, hiss: bool) -> Mouth:
+    return Mouth(open=0.2 if hiss else float(0.85 * level), wide=float(bright))
 
 
 def curves(cues: Sequence[Cue], first: int, count: int, fps: int = 25) -> Curves:

@@ -11,7 +11,8 @@ import httpx
 import numpy as np
 
 from shared.errors import ProviderFailed, ProviderTimeout, of_status
-from shared.lipsync.engine import RATE, Samples, Speech
+from shared.lipsync.arrays import Samples
+from shared.lipsync.engine import RATE, Speech
 from shared.lipsync.visemes import Timing
 from shared.settings import Settings
 
@@ -34,9 +35,7 @@ class Voice:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def speak(
-        self, text: str, voice_id: str, before: str, request_ids: list[str]
-    ) -> AsyncIterator[Speech]:
+    async def speak(self, text: str, voice_id: str, before: str, request_ids: list[str]) -> AsyncIterator[Speech]:
         """Speak a text; yields sound as it arrives, each stretch with the timings of its own characters.
 
         before: what was said before, for the melody. request_ids: receives the vendor's id of this request.

@@ -35,9 +35,7 @@ class Replicate:
 
         self.portrait_model = settings.replicate_portrait_model
         self.lipsync_model = settings.replicate_lipsync_model
-        self._client = replicate.Client(
-            api_token=settings.replicate_api_token, base_url=settings.replicate_base_url
-        )
+        self._client = replicate.Client(api_token=settings.replicate_api_token, base_url=settings.replicate_base_url)
         self._plain = httpx.AsyncClient(timeout=30, follow_redirects=True)  # files: never with our token
 
     async def close(self) -> None:

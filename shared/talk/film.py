@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from shared.lipsync.engine import PER_FRAME, Prepared, Samples, Speech
-from shared.lipsync.face import Pixels
+from shared.lipsync.arrays import Pixels
+from shared.lipsync.engine import PER_FRAME, Prepared, Speech
 from shared.video import LEAD_IN, FragmentedMp4
 
 
-class _Stopped(Exception):  # noqa: N818  # not an error: the way out of both threads
+class _Stopped(Exception):  # not an error: the way out of both threads
     pass
 
 
@@ -28,7 +28,7 @@ class Film:
         """write: receives the file's bytes in order, on the encoding thread."""
         self._prepared, self._write = prepared, write
         self._speech: queue.SimpleQueue[Speech | None] = queue.SimpleQueue()
-        self._made: queue.Queue[Samples | Pixels | None] = queue.Queue(_AHEAD)
+        self._made: queue.Queue[Speech | Pixels | None] = queue.Queue(_AHEAD)
         self._stopped = threading.Event()
         self.frames = 0
 
@@ -59,7 +59,7 @@ class Film:
         try:
             speech: Speech | None = Speech(np.zeros(LEAD_IN * PER_FRAME, np.int16))
             while speech is not None:
-                self._put(speech.samples)
+                self._put(speech)
                 for frame in session.render(speech):
                     self._put(frame)
                 speech = self._speech.get()
@@ -72,7 +72,7 @@ class Film:
             self.stop()
             raise
 
-    def _put(self, item: Samples | Pixels | None) -> None:
+    def _put(self, item: Speech | Pixels | None) -> None:
         while not self._stopped.is_set():
             try:
                 return self._made.put(item, timeout=0.2)
@@ -84,8 +84,8 @@ class Film:
         video = FragmentedMp4(self._prepared.size, self._write)
         try:
             while (item := self._take()) is not None:
-                if item.ndim == 1:
-                    video.sound(item)
+                if isinstance(item, Speech):
+                    video.sound(item.samples)
                 else:
                     video.picture(item)
                     self.frames = video.frames
@@ -97,7 +97,7 @@ class Film:
         finally:
             video.close()
 
-    def _take(self) -> Samples | Pixels | None:
+    def _take(self) -> Speech | Pixels | None:
         while not self._stopped.is_set():
             try:
                 return self._made.get(timeout=0.2)

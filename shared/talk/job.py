@@ -33,13 +33,23 @@ class TalkJob:
 
     @classmethod
     async def claim(
-        cls, store: Store, engine: Engine, claude: Claude, voice: Voice, user: User, identity: PredictionId, *, cold: bool
-    ) -> TalkJob:  # fmt: skip
+        cls,
+        store: Store,
+        engine: Engine,
+        claude: Claude,
+        voice: Voice,
+        user: User,
+        identity: PredictionId,
+        *,
+        cold: bool,
+    ) -> TalkJob:
         """Take the prediction to work on it. Raises Conflict when it is taken, finished or has no portrait."""
         clock = Clock()
         row = await prediction.read(store, user, identity.row)
         if row["status"] != "starting":
-            raise Conflict(f"This talk is {row['status']}; a stream can be opened once.", prediction_status=row["status"])
+            raise Conflict(
+                f"This talk is {row['status']}; a stream can be opened once.", prediction_status=row["status"]
+            )
         given = TalkInput.model_validate(row["input"])
         earlier = store.as_user(user).from_("messages").select("role,content").eq("persona_id", row["persona_id"])
         persona, recent = await asyncio.gather(
