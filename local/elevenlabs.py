@@ -28,6 +28,7 @@ from starlette.routing import Route
 
 from local.espeak import Espeak, Spoken
 from local.faults import Faults
+from shared.lipsync.visemes import Timing
 
 # Voice id to (espeak voice with variant, words a minute, pitch)
 VOICES = {
@@ -81,18 +82,13 @@ def speak(text: str, voice_id: str, rate: int) -> Take:
 
 
 def _characters(text: str, spoken: Spoken) -> tuple[list[float], list[float]]:
-    """Spread each word's letters over its own phonemes; what stands between words fills the pauses."""
+    """Start and end of each character: letters lie on the sounds they spell, the rest fills the pauses."""
     total = len(spoken.samples) / spoken.rate
     starts, ends = [-1.0] * len(text), [-1.0] * len(text)
-    for index, (first, _, begin) in enumerate(spoken.words):
-        until = spoken.words[index + 1][2] if index + 1 < len(spoken.words) else total
-        sounds = [p for p in spoken.phonemes if begin - 0.005 <= p.start < until - 0.005]
-        edges = np.array([begin, *(p.end for p in sounds)]) if sounds else np.array([begin, until])
-        stop = spoken.words[index + 1][0] if index + 1 < len(spoken.words) else len(text)
-        letters = [place for place in range(first, stop) if text[place].isalnum()]
-        marks = np.interp(np.linspace(0, 1, len(letters) + 1), np.linspace(0, 1, len(edges)), edges)
-        for place, a, b in zip(letters, marks[:-1], marks[1:], strict=True):
-            starts[place], ends[place] = float(a), float(b)
+    letters = [place for place in range(len(text)) if text[place].isalnum()]
+    times = _spread("".join(text[place] for place in letters), spoken.phonemes, total)
+    for place, (a, b) in zip(letters, times, strict=True):
+        starts[place], ends[place] = a, b
     clock = 0.0
     for place in range(len(text)):
         if starts[place] < 0:
@@ -100,6 +96,46 @@ def _characters(text: str, spoken: Spoken) -> tuple[list[float], list[float]]:
             starts[place], ends[place] = clock, max(clock, later)
         clock = ends[place]
     return starts, ends
+
+
+_ALIKE = {
+    "p": "p", "b": "b", "m": "m", "f": "f", "v": "vf", "w": "wʊ", "t": "tɾθðʃ", "d": "dɾ", "n": "nŋ", "s": "szʃʒ",
+    "z": "zs", "l": "l", "r": "ɹɚɜr", "k": "k", "c": "kstʃ", "g": "ɡgdʒ", "h": "hθðʃ", "j": "dʒ", "q": "k", "x": "ks",
+}  # fmt: skip
+_VOWEL_LETTERS = "aeiouyäöüáéíóúàèìòùâêîôû"
+
+
+def _spread(letters: str, sounds: list[Timing], total: float) -> list[tuple[float, float]]:
+    """Times for letters: the likeliest pairing with sounds, both in order. Several may share a sound."""
+    if not sounds or not letters:
+        edges = np.linspace(0, total, len(letters) + 1)
+        return [(float(a), float(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    kinds = {letter: np.array([_mismatch(letter, sound.symbol) for sound in sounds]) for letter in set(letters.lower())}
+    steps = (0.35, 0.0, 0.6, 1.2, 1.8, 2.4, 3.0)  # price of moving on by 0, 1, 2 ... sounds with the next letter
+    came = np.zeros((len(letters), len(sounds)), np.int8)
+    best = kinds[letters[0].lower()] + 0.6 * np.arange(len(sounds))
+    for i, letter in enumerate(letters[1:].lower(), 1):
+        options = np.full((len(steps), len(sounds)), np.inf)
+        for move, price in enumerate(steps[: len(sounds)]):
+            options[move, move:] = best[: len(sounds) - move] + price
+        came[i] = np.argmin(options, axis=0)
+        best = options[came[i], np.arange(len(sounds))] + kinds[letter]
+    path = [int(np.argmin(best + 0.6 * np.arange(len(sounds))[::-1]))]
+    for i in range(len(letters) - 1, 0, -1):
+        path.append(path[-1] - int(came[i, path[-1]]))
+    path.reverse()
+    times: list[tuple[float, float]] = []
+    for i, j in enumerate(path):
+        first = path.index(j)
+        share = (sounds[j].end - sounds[j].start) / path.count(j)
+        times.append((sounds[j].start + (i - first) * share, sounds[j].start + (i - first + 1) * share))
+    return times
+
+
+def _mismatch(letter: str, sound: str) -> float:
+    if letter in _VOWEL_LETTERS:
+        return 0.0 if any(s in "aɑɐʌæeɛəɜɚiɪyoɔɒuʊᵻj" for s in sound) else 1.0
+    return 0.0 if any(s in _ALIKE.get(letter, "") for s in sound) else 0.8
 
 
 def _pieces(take: Take) -> Iterator[tuple[NDArray[np.int16], dict[str, Any] | None]]:

@@ -85,8 +85,9 @@ class Look:
     @classmethod
     def read(cls, description: str) -> Look:
         """Understand a description of up to any length; every string gives a look."""
-        words = re.findall(r"[a-z]+", description.lower().replace("gray", "grey").replace("blonde", "blond"))
-        lot = random.Random(hashlib.sha256(" ".join(words).encode()).digest())  # noqa: S311  # art, not secrets
+        plain = description.lower().strip()
+        lot = random.Random(hashlib.sha256(plain.encode()).digest())  # noqa: S311  # art, not secrets
+        words = re.findall(r"[a-z]+", plain.replace("gray", "grey").replace("blonde", "blond"))
         text = " ".join(words)
 
         def before(colours: dict[str, str], *nouns: str) -> str | None:

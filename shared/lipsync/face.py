@@ -187,7 +187,15 @@ def _with_mouth(bgr: Pixels, left_eye: Point, right_eye: Point) -> Face:
     fine = product(range(92, 110, 2), (cy - 1, cy, cy + 1), (half - 3, half, half + 3), (tall,), (bend,))
     cx, cy, half, tall, bend = max(fine, key=lambda shape: score(*shape))
     lift = bend * half * 0.5
-    canon = floats([[cx - half, cy - lift], [cx + half, cy - lift], [cx, cy - tall * 0.95], [cx, cy + tall * 0.95]])
+
+    def corner(side: int) -> list[float]:
+        # The corner of a mouth is a small shadow: go to the darkest spot near the template's end.
+        x = round(cx + side * 0.92 * half)
+        rows = np.arange(round(cy - tall), round(cy + tall * 0.5))
+        shade = lab[rows, x - 2 : x + 3, 0].mean(axis=1)
+        return [cx + side * half, float(rows[np.argmin(shade)]) if np.ptp(shade) > 12 else cy - lift]
+
+    canon = floats([corner(-1), corner(1), [cx, cy - tall * 0.95], [cx, cy + tall * 0.95]])
     back = cv2.invertAffineTransform(turn)
     mouth = canon @ back[:, :2].T + back[:, 2]
     size = floats(bgr.shape[1::-1])

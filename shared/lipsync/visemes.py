@@ -73,13 +73,20 @@ _SPELLING = {
     "gh": "g", "kn": "n", "wr": "r", "oo": "u", "ee": "i", "ea": "i", "ie": "i", "ou": "aʊ", "ow": "oʊ",
     "oa": "oʊ", "oi": "ɔɪ", "oy": "ɔɪ", "ai": "eɪ", "ay": "eɪ", "au": "ɔ", "aw": "ɔ", "ew": "u", "ei": "aɪ",
     "eu": "ɔɪ", "er": "ɜr", "ir": "ɜr", "ur": "ɜr", "or": "ɔr", "ar": "ɑr", "x": "ks", "c": "k", "y": "i",
-    "a": "æ", "e": "ɛ", "i": "ɪ", "o": "ɒ", "u": "ʌ", "j": "ʒ",
+    "a": "æ", "e": "ɛ", "i": "ɪ", "o": "ɒ", "u": "ʌ", "j": "ʒ", "all": "ɔl", "alk": "ɔk", "age": "ɪʒ", "ould": "ʊd",
 }  # fmt: skip
 _GRAPHEME = re.compile("|".join(sorted(_SPELLING, key=len, reverse=True)) + r"|.", re.DOTALL)
-_SMALL_WORDS = {
+_IRREGULAR = {  # the commonest English words whose spelling misleads
     "the": "ðə", "a": "ə", "i": "aɪ", "to": "tu", "do": "du", "you": "ju", "of": "ʌv", "one": "wʌn", "are": "ɑr",
     "was": "wɒz", "were": "wɜr", "have": "hæv", "some": "sʌm", "come": "kʌm", "be": "bi", "me": "mi", "we": "wi",
-    "he": "hi", "she": "ʃi", "my": "maɪ", "by": "baɪ", "who": "hu", "your": "jɔr", "their": "ðɛr", "there": "ðɛr",
+    "for": "fɔr", "from": "frʌm", "he": "hi", "she": "ʃi", "my": "maɪ", "by": "baɪ", "who": "hu", "your": "jɔr",
+    "their": "ðɛr", "there": "ðɛr", "they": "ðeɪ", "what": "wʌt", "said": "sɛd", "many": "mɛni", "any": "ɛni",
+    "been": "bɪn", "people": "pipəl", "because": "bɪkɔz", "again": "əgɛn", "through": "θru", "though": "ðoʊ",
+    "two": "tu", "now": "naʊ", "how": "haʊ", "down": "daʊn", "town": "taʊn", "about": "əbaʊt", "friend": "frɛnd",
+    "friends": "frɛndz", "bread": "brɛd", "head": "hɛd", "great": "greɪt", "laugh": "læf", "enough": "ɪnʌf",
+    "work": "wɜrk", "world": "wɜrld", "word": "wɜrd", "water": "wɔtər", "other": "ʌðər", "mother": "mʌðər",
+    "above": "əbʌv", "love": "lʌv", "give": "gɪv", "live": "lɪv", "only": "oʊnli", "most": "moʊst", "find": "faɪnd",
+    "mind": "maɪnd", "kind": "kaɪnd", "child": "tʃaɪld", "night": "naɪt", "eye": "aɪ", "eyes": "aɪz", "hour": "aʊər",
 }  # fmt: skip
 
 
@@ -116,8 +123,8 @@ def _spell(word: list[Timing]) -> list[Timing]:
     letters = "".join(_plain(timing.symbol) for timing in word)
     if len(letters) != len(word):
         return [Timing("ə", timing.start, timing.end) for timing in word]
-    if letters in _SMALL_WORDS:
-        return [Timing(_SMALL_WORDS[letters], word[0].start, word[-1].end)]
+    if letters in _IRREGULAR:
+        return [Timing(_IRREGULAR[letters], word[0].start, word[-1].end)]
     sounds: list[Timing] = []
     for match in _GRAPHEME.finditer(letters):
         start, end = word[match.start()].start, word[match.end() - 1].end
@@ -126,9 +133,23 @@ def _spell(word: list[Timing]) -> list[Timing]:
         if sounds and (silent or doubled):
             sounds[-1] = Timing(sounds[-1].symbol, sounds[-1].start, end)
         else:
-            sound = _SPELLING.get(match[0], match[0])
+            sound = (len(match[0]) == 1 and _vowel(letters, match.start())) or _SPELLING.get(match[0], match[0])
             sounds.append(Timing(sound if any(s in _TABLE for s in sound) else "ə", start, end))
     return sounds
+
+
+_LONG = {"a": "eɪ", "e": "i", "i": "aɪ", "o": "oʊ", "u": "u"}
+
+
+def _vowel(letters: str, at: int) -> str | None:
+    """What a single vowel becomes by where it stands: long before a silent e, dull at an end; else None."""
+    if letters[at] not in _LONG:
+        return None
+    if re.fullmatch(r"[^aeiou]es?", letters[at + 1 :]) and at > 0:
+        return _LONG[letters[at]]
+    if letters[at] == "a" and (at == len(letters) - 1 or (at == 0 and len(letters) > 3)):
+        return "ə"
+    return None
 
 
 def _plain(letter: str) -> str:
