@@ -142,6 +142,7 @@ _BODIES = (
     "My own teacher used to say that {topic} rewards the patient.",
     "And between us, half of what is written about {topic} was copied from the other half.",
 )
+_SHORT = ("It is worth it.", "Try it once.", "Believe me.", "Take your time.", "I mean it.", "You will see.")
 _SELF = ("As for me, {fact}.", "You should know that {fact}.", "It helps that {fact}.")
 _ENDINGS = ("What made you curious about it?", "Shall I tell you more?", "And how do you see it?")
 _COMMON = frozenset(
@@ -161,7 +162,7 @@ def compose(system: str, turns: list[dict[str, Any]]) -> str:
     lot = random.Random(asked + name)  # noqa: S311  # variety, not secrets
     topics = [word for word in re.findall(r"[^\W\d_]{4,}", asked.lower()) if word not in _COMMON] or ["that"]
     words = re.search(r"(\d+)[ -](?:second|word)", asked)
-    wanted = int(words[1]) * (2.6 if "second" in asked else 1.0) if words else 34
+    wanted = int(words[1]) * (2.7 if "second" in asked else 1.0) if words else 34
     said = [lot.choice(_OPENINGS)]
     if re.search(r"\b(your name|who are you|introduce)\b", asked, re.I):
         said.append(f"My name is {name}.")
@@ -169,9 +170,12 @@ def compose(system: str, turns: list[dict[str, Any]]) -> str:
     if earlier and re.search(r"\b(remember|before|earlier|last|first)\b", asked, re.I):
         said.append(f"Before, you asked me this: {earlier[-1].rstrip('?!. ')}.")
     bodies, facts = lot.sample(_BODIES, len(_BODIES)), [_first_person(fact) for fact in facts if len(fact) > 8]
+    short = lot.sample(_SHORT, len(_SHORT))
     index = 0
-    while len(" ".join(said).split()) < wanted - 6:
-        if index % 3 == 1 and facts:
+    while (missing := wanted - len(" ".join(said).split()) - 6 * (wanted > 20)) > 2:
+        if missing < 9 and short:
+            said.append(short.pop())
+        elif index % 3 == 1 and facts:
             said.append(lot.choice(_SELF).format(fact=facts[(index // 3) % len(facts)]))
         else:
             said.append(bodies[index % len(bodies)].format(topic=topics[index % len(topics)]))

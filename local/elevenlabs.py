@@ -14,6 +14,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -86,7 +87,7 @@ def _characters(text: str, spoken: Spoken) -> tuple[list[float], list[float]]:
     total = len(spoken.samples) / spoken.rate
     starts, ends = [-1.0] * len(text), [-1.0] * len(text)
     letters = [place for place in range(len(text)) if text[place].isalnum()]
-    times = _spread("".join(text[place] for place in letters), spoken.phonemes, total)
+    times = _spread([text[place].lower() for place in letters], spoken.phonemes, total)
     for place, (a, b) in zip(letters, times, strict=True):
         starts[place], ends[place] = a, b
     clock = 0.0
@@ -105,16 +106,16 @@ _ALIKE = {
 _VOWEL_LETTERS = "aeiouyäöüáéíóúàèìòùâêîôû"
 
 
-def _spread(letters: str, sounds: list[Timing], total: float) -> list[tuple[float, float]]:
+def _spread(letters: list[str], sounds: list[Timing], total: float) -> list[tuple[float, float]]:
     """Times for letters: the likeliest pairing with sounds, both in order. Several may share a sound."""
     if not sounds or not letters:
         edges = np.linspace(0, total, len(letters) + 1)
-        return [(float(a), float(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    kinds = {letter: np.array([_mismatch(letter, sound.symbol) for sound in sounds]) for letter in set(letters.lower())}
+        return [(float(a), float(b)) for a, b in pairwise(edges)]
+    kinds = {letter: np.array([_mismatch(letter, sound.symbol) for sound in sounds]) for letter in set(letters)}
     steps = (0.35, 0.0, 0.6, 1.2, 1.8, 2.4, 3.0)  # price of moving on by 0, 1, 2 ... sounds with the next letter
     came = np.zeros((len(letters), len(sounds)), np.int8)
-    best = kinds[letters[0].lower()] + 0.6 * np.arange(len(sounds))
-    for i, letter in enumerate(letters[1:].lower(), 1):
+    best = kinds[letters[0]] + 0.6 * np.arange(len(sounds))
+    for i, letter in enumerate(letters[1:], 1):
         options = np.full((len(steps), len(sounds)), np.inf)
         for move, price in enumerate(steps[: len(sounds)]):
             options[move, move:] = best[: len(sounds) - move] + price

@@ -29,8 +29,8 @@ from starlette.routing import Route
 from local.faults import Faults
 from local.portrait import draw
 from shared.lipsync.cpu import CpuEngine
-from shared.lipsync.engine import PER_FRAME, RATE, Picture, Speech
-from shared.lipsync.face import read_picture
+from shared.lipsync.engine import PER_FRAME, RATE, Speech
+from shared.lipsync.picture import read_picture
 from shared.video import LEAD_IN, FragmentedMp4, seekable
 
 _SECRET = base64.b64encode(hashlib.sha256(b"webhooks" + os.environ.get("STANDIN_KEY", "").encode()).digest()).decode()
@@ -75,7 +75,7 @@ def portrait(given: dict[str, Any]) -> tuple[bytes, str]:
 
 def lipsync(given: dict[str, Any]) -> tuple[bytes, str]:
     """A picture and a sound (WAV) become a video; the mouth follows the sound itself."""
-    picture = Picture(*read_picture(_bytes(given["image"])))
+    picture = read_picture(_bytes(given["image"]))
     with wave.open(BytesIO(_bytes(given["audio"]))) as file:
         rate, samples = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)
         samples = samples[:: file.getnchannels()]

@@ -60,15 +60,16 @@ def _read_portrait(data: bytes) -> Portrait:
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    from shared.lipsync.face import PNG_KEY, read_picture
+    from shared.lipsync.face import PNG_KEY
+    from shared.lipsync.picture import read_picture
 
-    bgr, face = read_picture(data)
-    picture = Image.fromarray(bgr[:, :, ::-1])  # from pixels: no place of taking, no camera, no foreign notes
+    sent = read_picture(data)
+    picture = Image.fromarray(sent.bgr[:, :, ::-1])  # from pixels: no place of taking, no camera, no foreign notes
     picture.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
     note, out = PngInfo(), BytesIO()
-    note.add_text(PNG_KEY, json.dumps(face.dump()))
+    note.add_text(PNG_KEY, json.dumps(sent.face.dump()))
     picture.save(out, "PNG", pnginfo=note, compress_level=3)
-    return Portrait(out.getvalue(), face.dump())
+    return Portrait(out.getvalue(), sent.face.dump())
 
 
 def portrait_path(owner: str) -> str:

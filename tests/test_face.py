@@ -11,7 +11,8 @@ from PIL import Image
 
 from local.portrait import FACE, draw
 from shared.errors import PictureUnusable
-from shared.lipsync.face import Face, find_face, read_picture
+from shared.lipsync.face import Face
+from shared.lipsync.picture import find_face, read_picture
 from tests.conftest import WOMAN
 
 # Looked up by eye in the picture, in pixels: eyes, mouth corners, upper and lower edge of the lips.
@@ -26,15 +27,15 @@ def png(pixels: np.ndarray) -> bytes:
 
 def test_a_real_photo_gives_six_points_within_a_tenth_of_the_eye_distance(astronaut: bytes) -> None:
     """The face of a real photo is found where a person sees it."""
-    bgr, face = read_picture(astronaut)
-    off = np.hypot(*(face.pixels(*bgr.shape[1::-1]) - ASTRONAUT).T)
+    picture = read_picture(astronaut)
+    off = np.hypot(*(picture.face.pixels(*picture.bgr.shape[1::-1]) - ASTRONAUT).T)
     assert off.max() < 0.11 * 44
 
 
 @pytest.mark.parametrize("change", ["mirrored", "dark", "tilted", "large", "small"])
 def test_the_face_is_found_in_harder_variants_of_the_photo(astronaut: bytes, change: str) -> None:
     """Mirroring, darkness, a tilt of 8 degrees and other sizes do not hide the face."""
-    bgr = read_picture(astronaut)[0]
+    bgr = read_picture(astronaut).bgr
     points = ASTRONAUT.astype(float)
     if change == "mirrored":
         bgr = np.ascontiguousarray(bgr[:, ::-1])
@@ -56,7 +57,7 @@ def test_the_face_is_found_in_harder_variants_of_the_photo(astronaut: bytes, cha
 
 def test_a_drawn_portrait_carries_its_exact_face() -> None:
     """The face of a drawn portrait is read from the file, not guessed."""
-    assert read_picture(draw(WOMAN, 256))[1] == FACE
+    assert read_picture(draw(WOMAN, 256)).face == FACE
 
 
 def test_a_foreign_or_damaged_note_is_ignored_and_the_picture_looked_at(astronaut: bytes) -> None:
@@ -66,7 +67,7 @@ def test_a_foreign_or_damaged_note_is_ignored_and_the_picture_looked_at(astronau
     note, out = PngInfo(), BytesIO()
     note.add_text("personaforge:face", '{"left_eye": [9, 9]}')
     Image.open(BytesIO(astronaut)).save(out, "PNG", pnginfo=note)
-    assert read_picture(out.getvalue())[1] == read_picture(astronaut)[1]
+    assert read_picture(out.getvalue()).face == read_picture(astronaut).face
 
 
 def test_a_photo_lying_on_its_side_by_exif_is_set_upright(astronaut: bytes) -> None:
@@ -76,8 +77,8 @@ def test_a_photo_lying_on_its_side_by_exif_is_set_upright(astronaut: bytes) -> N
     exif[0x0112] = 6  # turn 90 degrees clockwise to view
     out = BytesIO()
     picture.save(out, "JPEG", quality=95, exif=exif)
-    bgr, face = read_picture(out.getvalue())
-    assert np.hypot(*(face.pixels(*bgr.shape[1::-1]) - ASTRONAUT).T).max() < 0.2 * 44
+    found = read_picture(out.getvalue())
+    assert np.hypot(*(found.face.pixels(*found.bgr.shape[1::-1]) - ASTRONAUT).T).max() < 0.2 * 44
 
 
 def bomb() -> bytes:

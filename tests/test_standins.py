@@ -42,14 +42,12 @@ def voice(stack: Stack):  # type: ignore[no-untyped-def]
 
 @pytest.fixture(scope="module")
 def models(stack: Stack):  # type: ignore[no-untyped-def]
-    client = replicate.Client(
-        api_token=stack.settings["REPLICATE_API_TOKEN"], base_url=stack.addresses["replicate"]
-    )
+    client = replicate.Client(api_token=stack.settings["REPLICATE_API_TOKEN"], base_url=stack.addresses["replicate"])
     yield client
     client._client.close()
 
 
-def ask(claude: anthropic.Anthropic, text: str = "Who are you?", **more: Any) -> dict[str, Any]:
+def ask(text: str = "Who are you?", **more: Any) -> dict[str, Any]:
     return {
         "model": "claude-haiku-5-5",
         "max_tokens": 500,
@@ -61,8 +59,8 @@ def ask(claude: anthropic.Anthropic, text: str = "Who are you?", **more: Any) ->
 
 def test_claude_answers_in_the_personas_manner_whole_and_streamed_alike(claude: anthropic.Anthropic) -> None:
     """Both ways give the same text, which knows the persona, with usage, and pass the SDK's strict validation."""
-    whole = claude.messages.create(**ask(claude))
-    with claude.messages.stream(**ask(claude)) as stream:
+    whole = claude.messages.create(**ask())
+    with claude.messages.stream(**ask()) as stream:
         pieces = list(stream.text_stream)
         final = stream.get_final_message()
     assert "".join(pieces) == whole.content[0].text == final.content[0].text
@@ -80,8 +78,8 @@ def test_claude_remembers_and_keeps_to_a_length(claude: anthropic.Anthropic) -> 
         {"role": "assistant", "content": "I do."},
         {"role": "user", "content": "What did I ask you before?"},
     ]
-    assert "croissants" in claude.messages.create(**ask(claude, messages=turns)).content[0].text
-    long = claude.messages.create(**ask(claude, "Tell me about bread in 150 words", max_tokens=1500)).content[0].text
+    assert "croissants" in claude.messages.create(**ask(messages=turns)).content[0].text
+    long = claude.messages.create(**ask("Tell me about bread in 150 words", max_tokens=1500)).content[0].text
     assert 110 <= len(long.split()) <= 190
 
 
@@ -98,31 +96,36 @@ def test_claude_remembers_and_keeps_to_a_length(claude: anthropic.Anthropic) -> 
 def test_claude_refuses_what_the_api_refuses(claude: anthropic.Anthropic, change: dict[str, Any], status: int) -> None:
     """Wrong requests are answered as the documentation says."""
     with pytest.raises(anthropic.APIStatusError) as caught:
-        claude.messages.create(**{**ask(claude), **change})
+        claude.messages.create(**{**ask(), **change})
     assert caught.value.status_code == status
     assert caught.value.request_id
 
 
 def test_a_wrong_key_is_refused_by_every_stand_in(stack: Stack) -> None:
     """Credentials are checked."""
-    with pytest.raises(anthropic.AuthenticationError):
-        claude = anthropic.Anthropic(api_key="wrong", base_url=stack.addresses["anthropic"], max_retries=0)
-        claude.messages.create(**ask(claude))
-    with pytest.raises(elevenlabs.core.api_error.ApiError) as refused, httpx.Client() as http:
+    claude = anthropic.Anthropic(api_key="wrong", base_url=stack.addresses["anthropic"], max_retries=0)
+    with claude, pytest.raises(anthropic.AuthenticationError):
+        claude.messages.create(**ask())
+    with httpx.Client(trust_env=False) as http:
         wrong = ElevenLabs(api_key="wrong", base_url=stack.addresses["elevenlabs"], httpx_client=http)
-        list(wrong.text_to_speech.stream(VOICE, text="Hi"))
+        with pytest.raises(elevenlabs.core.api_error.ApiError) as refused:
+            list(wrong.text_to_speech.stream(VOICE, text="Hi"))
     assert (refused.value.status_code, refused.value.body["detail"]["status"]) == (401, "invalid_api_key")
+    stranger = replicate.Client(api_token="wrong", base_url=stack.addresses["replicate"])
     with pytest.raises(replicate.exceptions.ReplicateError) as denied:
-        replicate.Client(api_token="wrong", base_url=stack.addresses["replicate"]).predictions.list()
+        stranger.predictions.list()
     assert denied.value.status == 401
+    stranger._client.close()
 
 
 def test_the_voice_speaks_alike_in_all_four_ways(voice: ElevenLabs) -> None:
     """Whole, streamed, with and without timestamps: the same words at the same times, but for a voice's flutter."""
 
-    def alike(a: bytes, b: bytes) -> bool:
-        x, y = (np.abs(np.frombuffer(d, np.int16)[: len(d) // 960 * 480].reshape(-1, 480)).mean(axis=1) for d in (a, b))
-        return len(a) == len(b) and float(np.corrcoef(x, y)[0, 1]) > 0.97
+    def alike(one: bytes, other: bytes) -> bool:
+        a, b = np.frombuffer(one, np.int16), np.frombuffer(other, np.int16)
+        steps = min(len(a), len(b)) // 480
+        x, y = (np.abs(sound[: steps * 480].reshape(steps, 480)).mean(axis=1) for sound in (a, b))
+        return abs(len(a) - len(b)) < 0.01 * len(a) and float(np.corrcoef(x, y)[0, 1]) > 0.97
 
     said = {"voice_id": VOICE, "text": "Hello there, my friend.", "output_format": "pcm_24000"}
     whole = b"".join(voice.text_to_speech.convert(**said))
@@ -146,7 +149,7 @@ def test_character_times_match_the_sound(voice: ElevenLabs) -> None:
     starts, ends = alignment.character_start_times_seconds, alignment.character_end_times_seconds
     assert starts == sorted(starts)
     assert all(a <= b for a, b in zip(starts, ends, strict=True))
-    assert 0 <= len(sound) / 24000 - ends[-1] < 0.6
+    assert -0.001 <= len(sound) / 24000 - ends[-1] < 0.6
 
     def loud(first: float, last: float) -> float:
         return float(np.sqrt((sound[round(first * 24000) : round(last * 24000)] ** 2).mean()))
@@ -254,10 +257,13 @@ def test_faults_hit_the_next_calls_and_then_stop(
     fault("anthropic", status=529, calls=2)
     for _ in range(2):
         with pytest.raises(anthropic.OverloadedError):
-            claude.messages.create(**ask(claude))
-    claude.messages.create(**ask(claude))
+            claude.messages.create(**ask())
+    claude.messages.create(**ask())
     fault("anthropic", cut_after=6)
-    with pytest.raises(Exception, match="peer closed|incomplete|closed"), claude.messages.stream(**ask(claude)) as stream:
+    with (
+        pytest.raises(Exception, match=r"peer closed|incomplete|closed"),
+        claude.messages.stream(**ask()) as stream,
+    ):
         list(stream.text_stream)
     fault("elevenlabs", status=429, code="too_many_concurrent_requests", retry_after=3)
     with pytest.raises(elevenlabs.core.api_error.ApiError) as busy:

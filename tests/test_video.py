@@ -72,7 +72,7 @@ def test_sound_given_in_odd_pieces_is_kept_whole(decode: Callable[[bytes], objec
     parts: list[bytes] = []
     video = FragmentedMp4(128, parts.append)
     tone = (9000 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.int16)
-    tone[:PER_FRAME * 2] = 0
+    tone[: PER_FRAME * 2] = 0
     for at in range(0, len(tone), 777):
         video.sound(tone[at : at + 777])
     for _ in range(2 * FPS):

@@ -10,9 +10,10 @@ import numpy as np
 
 from shared.lipsync import visemes
 from shared.lipsync.arrays import Floats, Pixels, floats
-from shared.lipsync.engine import FPS, PER_FRAME, RATE, Picture, Speech
+from shared.lipsync.engine import FPS, PER_FRAME, RATE, Speech
 from shared.lipsync.face import Face
 from shared.lipsync.mouth import Eyelids, Lips, nv12
+from shared.lipsync.picture import Picture
 from shared.lipsync.visemes import Cue, Mouth, Timing
 
 LOOKAHEAD = 3  # frames: a mouth already shapes the sound that comes next

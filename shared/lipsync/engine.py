@@ -10,23 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from shared.lipsync.arrays import Pixels, Samples
-from shared.lipsync.face import Face
 from shared.lipsync.visemes import Timing
+
+if TYPE_CHECKING:
+    from shared.lipsync.picture import Picture
 
 FPS = 25
 RATE = 24_000  # samples/s, mono, everywhere in a talk
 PER_FRAME = RATE // FPS
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A portrait: BGR pixels (height, width, 3) and where the face is in them."""
-
-    bgr: Pixels
-    face: Face
 
 
 @dataclass(frozen=True)

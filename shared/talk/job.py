@@ -11,7 +11,7 @@ from shared import persona as personas
 from shared import prediction
 from shared.auth import User
 from shared.errors import Conflict, ForgeError
-from shared.lipsync.engine import Engine, Picture, Prepared
+from shared.lipsync.engine import Engine, Prepared
 from shared.prediction import PredictionId, TalkInput
 from shared.providers.anthropic import Claude
 from shared.providers.elevenlabs import Voice
@@ -95,7 +95,8 @@ class TalkJob:
         return await asyncio.to_thread(self._load, picture)
 
     def _load(self, data: bytes) -> Prepared:
-        from shared.lipsync.face import Face, decode
+        from shared.lipsync.face import Face
+        from shared.lipsync.picture import Picture, decode
 
         picture = Picture(decode(data), Face.load(self._persona["face"]))
         return self._engine.prepare(picture, int(self._row["input"].get("size", 512)))

@@ -1,0 +1,128 @@
+"""The command line, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from local.stack import ROOT
+
+
+@pytest.fixture
+def forge(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Run `forge` in an empty folder; afterwards nothing that it started may be left."""
+    before = {process.pid for process in psutil.process_iter()}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("forge")), *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False)
+
+    yield run
+    left = [p.info for p in psutil.process_iter(["pid", "cmdline"]) if p.pid not in before and _ours(p)]
+    assert left == []
+
+
+def _ours(process: psutil.Process) -> bool:
+    try:
+        words = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return str(ROOT) in words and ("uvicorn" in words or "supabase" in words)
+
+
+def test_the_demo_makes_a_real_photo_speak(
+    forge: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    astronaut: bytes,
+    decode: Callable[[Path], Any],
+) -> None:
+    """`forge demo --photo --json`: one object on stdout, a video that decodes, a mouth that moves, nothing left."""
+    (tmp_path / "astronaut.png").write_bytes(astronaut)
+    done = forge("demo", "--photo", "astronaut.png", "--ask", "How is life in orbit?", "--out", "a.mp4", "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made.keys() >= {"output", "duration_s", "first_frame_ms", "total_ms", "receipt"}
+    assert "embedded" in done.stderr
+    assert Path(made["output"]) == tmp_path / "a.mp4"
+    video = decode(tmp_path / "a.mp4")
+    assert video.video_seconds == pytest.approx(made["duration_s"])
+    assert video.audio_seconds == pytest.approx(video.video_seconds, abs=0.085)
+    assert 0 < made["first_frame_ms"] < made["total_ms"]
+    assert np.abs(video.samples).max() > 0.1
+    mouth = video.frames[:, 268:330, 190:300].astype(float)
+    assert mouth.std(axis=0).mean() > 4, "the mouth does not move"
+    assert (tmp_path / "a.vtt").read_text().startswith("WEBVTT")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--photo", "page.png"], "not a PNG, JPEG or WebP"),
+        (["--photo", "missing.png"], "missing.png"),
+        (["--say", " "], "blank"),
+        (["--say", "a", "--ask", "b"], "not both"),
+        (["--size", "600"], "512 or 1024"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_a_non_zero_exit(
+    forge: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, words: list[str], says: str
+) -> None:
+    """Nothing on stdout, no traceback, no file."""
+    (tmp_path / "page.png").write_text("<html></html>")
+    done = forge("demo", *words)
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "talk.mp4").exists()
+
+
+def test_up_runs_until_ctrl_c_keeps_its_data_and_stops_every_child(tmp_path: Path) -> None:
+    """The token and the curl it prints work; a second run has the same personas; Ctrl-C ends all."""
+    personas: list[Any] = []
+    for run in range(2):
+        command = [
+            str(Path(sys.executable).with_name("forge")),
+            "up",
+            "--port",
+            "0",
+            *(["--reset"] if run == 0 else []),
+        ]
+        env = {**os.environ, "COLUMNS": "200"}
+        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=env) as process:
+            lines: list[str] = []
+            assert process.stderr
+            for line in process.stderr:
+                lines.append(line)
+                if "Ctrl-C stops" in line:
+                    break
+            printed = "".join(lines)
+            children = psutil.Process(process.pid).children(recursive=True)
+            assert len(children) >= 5, printed
+            curl = printed[printed.index("curl ") : printed.index("Data and logs")]
+            made = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout
+            assert json.loads(made)["name"] == "Ada"
+            url = printed.split("#token=")[0].split()[-1].rstrip("/")
+            token = printed.split("#token=")[1].split()[0]
+            page = httpx.get(url, trust_env=False)
+            assert "PersonaForge" in page.text
+            headers = {"Authorization": f"Bearer {token}"}
+            found = httpx.get(f"{url}/v1/personas", headers=headers, trust_env=False).json()["results"]
+            personas.append(len(found))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(15) == 130
+        time.sleep(0.2)
+        assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert personas == [1, 2]

@@ -1,0 +1,121 @@
+"""What the database itself allows, asked over PostgREST as each kind of user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from local.stack import Stack
+from tests.conftest import Person
+
+
+class Rest:
+    """PostgREST as somebody."""
+
+    def __init__(self, stack: Stack, token: str | None) -> None:
+        key = stack.settings["SUPABASE_PUBLISHABLE_KEY"]
+        if token == "service":
+            key = token = stack.settings["SUPABASE_SECRET_KEY"]
+        headers = {"apikey": key, "Prefer": "return=representation"}
+        headers |= {"Authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx.Client(
+            base_url=f"{stack.settings['SUPABASE_URL']}/rest/v1", headers=headers, trust_env=False, timeout=20
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.http, name)
+
+
+def row_of(service: Rest, persona: dict[str, Any]) -> dict[str, Any]:
+    found = service.get("/predictions", params={"persona_id": f"eq.{persona['id']}"}).json()
+    return dict(found[0])
+
+
+@pytest.fixture(scope="module")
+def scene(stack: Stack, sign_up: Callable[[], Person], portrait_png: bytes) -> Iterator[dict[str, Any]]:
+    owner, other = sign_up(), sign_up()
+    persona = owner.persona(portrait_png)
+    job = owner.talk(persona["id"], say="Mine.")
+    owner.follow(job)
+    clients = {"owner": owner.token, "other": other.token, "anonymous": None, "service": "service"}
+    rests = {name: Rest(stack, token) for name, token in clients.items()}
+    yield {"persona": persona, "row": row_of(rests["service"], persona), **rests}
+    for rest in rests.values():
+        rest.http.close()
+
+
+@pytest.mark.parametrize("table", ["personas", "predictions", "messages"])
+@pytest.mark.parametrize(("who", "sees"), [("owner", True), ("other", False), ("anonymous", False), ("service", True)])
+def test_rows_are_seen_by_their_owner_alone(scene: dict[str, Any], table: str, who: str, sees: bool) -> None:
+    """Everybody else gets none of them."""
+    column = "id" if table == "personas" else "persona_id"
+    answer = scene[who].get(f"/{table}", params={column: f"eq.{scene['persona']['id']}"})
+    assert bool(answer.is_success and answer.json()) == sees
+
+
+@pytest.mark.parametrize("who", ["owner", "other", "anonymous"])
+def test_nobody_writes_predictions_or_messages_past_the_backend(scene: dict[str, Any], who: str) -> None:
+    """A user cannot make, change or remove a prediction or a message directly, nor invent a finished one."""
+    client, row = scene[who], scene["row"]
+    forged = {**row, "id": str(uuid4()), "status": "succeeded"}
+    assert client.post("/predictions", json=forged).status_code in (401, 403)
+    message = {"owner": row["owner"], "persona_id": row["persona_id"], "role": "assistant", "content": "forged"}
+    assert client.post("/messages", json=message).status_code in (401, 403)
+    where = {"id": f"eq.{row['id']}"}
+    for answer in (
+        client.patch("/predictions", params=where, json={"text": "forged"}),
+        client.delete("/predictions", params=where),
+    ):
+        assert answer.is_error or answer.json() == []
+    assert scene["service"].get("/predictions", params=where).json() == [row]
+
+
+def test_personas_are_made_without_a_picture_and_removed_only_by_their_owner(scene: dict[str, Any]) -> None:
+    """A picture or a consent cannot be claimed past the backend, nor another's persona touched."""
+    persona = scene["persona"]
+    claimed = {"name": "X", "portrait": "somebody/else.png"}
+    assert scene["owner"].post("/personas", json=claimed).status_code == 403
+    assert scene["owner"].post("/personas", json={"name": "X", "consent_at": "2026-01-01"}).status_code == 403
+    where = {"id": f"eq.{persona['id']}"}
+    for who in ("owner", "other", "anonymous"):
+        answer = scene[who].patch("/personas", params=where, json={"portrait": "x"})
+        assert answer.is_error or answer.json() == []
+    for who in ("other", "anonymous"):
+        answer = scene[who].delete("/personas", params=where)
+        assert answer.is_error or answer.json() == []
+    assert len(scene["owner"].get("/personas", params=where).json()) == 1
+
+
+@pytest.mark.parametrize("who", ["owner", "other", "anonymous"])
+@pytest.mark.parametrize("function", ["claim_prediction", "attach_provider", "settle_prediction", "set_portrait"])
+def test_the_backends_functions_are_closed_to_users(scene: dict[str, Any], who: str, function: str) -> None:
+    """Claiming, settling and giving portraits is for the secret key."""
+    row = scene["row"]
+    arguments = {
+        "claim_prediction": {"p_id": row["id"]},
+        "attach_provider": {"p_id": row["id"], "p_provider_id": "x"},
+        "settle_prediction": {"p_id": row["id"], "p_status": "failed", "p_result": {}},
+        "set_portrait": {"p_persona": row["persona_id"], "p_owner": row["owner"], "p_path": "x", "p_face": {}},
+    }[function]
+    assert scene[who].post(f"/rpc/{function}", json=arguments).status_code in (401, 403, 404)
+    assert scene["service"].get("/predictions", params={"id": f"eq.{row['id']}"}).json() == [row]
+
+
+def test_a_finished_prediction_never_changes_not_even_for_the_secret_key(scene: dict[str, Any]) -> None:
+    """A second settlement is told that it came too late; a direct change is refused."""
+    row, service = scene["row"], scene["service"]
+    again = {"p_id": row["id"], "p_status": "failed", "p_result": {"error": "late"}}
+    assert service.post("/rpc/settle_prediction", json=again).json() is False
+    changed = service.patch("/predictions", params={"id": f"eq.{row['id']}"}, json={"error": "late"})
+    assert changed.status_code == 409
+    assert service.get("/predictions", params={"id": f"eq.{row['id']}"}).json() == [row]
+
+
+def test_a_prediction_is_not_settled_with_a_status_that_is_none(scene: dict[str, Any]) -> None:
+    """`processing` is not an end."""
+    arguments = {"p_id": scene["row"]["id"], "p_status": "processing", "p_result": {}}
+    assert scene["service"].post("/rpc/settle_prediction", json=arguments).status_code == 422
