@@ -29,7 +29,7 @@ def main() -> None:
     if args.child:
         print(json.dumps(_measure()))
         return
-    bare = subprocess.run(  # noqa: S603
+    bare = subprocess.run(
         [sys.executable, "-c", "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"],
         capture_output=True,
         text=True,
@@ -38,7 +38,7 @@ def main() -> None:
     # A fresh process: nothing imported, no mouth drawn yet.
     child = subprocess.run(
         [sys.executable, "-m", "bench.engine", "--child"], capture_output=True, text=True, check=True
-    )  # noqa: S603
+    )
     found = json.loads(child.stdout)
     peak = (found.pop("peak_kb") - int(bare.stdout)) / 1024
     details = [

@@ -39,23 +39,23 @@ def main() -> None:
             found = {length: [_talk(http, persona["id"], length) for _ in range(n)] for length, n in LENGTHS.items()}
             thirty = [_talk(http, persona["id"], 30) for _ in range(3)]
         batch = [asyncio.run(_batch(stack, png)) for _ in range(3)]
-    medians = {length: statistics.median(one["first_ms"] for one in talks) for length, talks in found.items()}
+    medians = {length: _median(talks, "first_ms") for length, talks in found.items()}
     everything = [one for talks in found.values() for one in talks]
-    stream_30 = statistics.median(one["first_ms"] for one in thirty)
-    batch_30 = statistics.median(one["ms"] for one in batch)
+    stream_30 = _median(thirty, "first_ms")
+    batch_30 = _median(batch, "ms")
     details = [
-        f"{length:>3} s answers ({statistics.median(one['duration_s'] for one in talks):.1f} s of video): first fragment "
-        f"{medians[length]:.0f} ms, of which first clause {statistics.median(one['clause_ms'] for one in talks):.0f} ms; "
-        f"whole talk {statistics.median(one['whole_ms'] for one in talks):.0f} ms (n={len(talks)})"
+        f"{length:>3} s answers ({_median(talks, 'duration_s'):.1f} s of video): first fragment {medians[length]:.0f} ms, "
+        f"of which first clause {_median(talks, 'clause_ms'):.0f} ms; "
+        f"whole talk {_median(talks, 'whole_ms'):.0f} ms (n={len(talks)})"
         for length, talks in found.items()
     ]
     details.append(
         f" 30 s answer: streaming {stream_30:.0f} ms; batch {batch_30:.0f} ms "
-        f"(ready after {statistics.median(one['ready_ms'] for one in batch):.0f} ms, "
+        f"(ready after {_median(batch, 'ready_ms'):.0f} ms, "
         f"{batch[0]['duration_s']:.1f} s of video, n={len(batch)})"
     )
     figures = {
-        "first_fragment_ms_p50": round(statistics.median(one["first_ms"] for one in everything)),
+        "first_fragment_ms_p50": round(_median(everything, "first_ms")),
         "beyond_first_clause_ms_p50": round(
             statistics.median(one["first_ms"] - one["clause_ms"] for one in everything)
         ),
@@ -63,6 +63,10 @@ def main() -> None:
         "batch_over_stream_30s": round(batch_30 / stream_30, 1),
     }
     report(args, figures, details)
+
+
+def _median(runs: list[dict[str, Any]], figure: str) -> float:
+    return statistics.median(run[figure] for run in runs)
 
 
 def _question(seconds: int) -> str:

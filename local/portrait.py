@@ -237,9 +237,9 @@ def _body(look: Look, shade: str, deep: str) -> str:
     dark, lit, cloth = _tone(look.cloth, 0.62), _tone(look.cloth, 1.3), "url(#cloth)"
     torso = "M36 512 C44 446 96 424 168 408 L214 396 L298 396 L344 408 C416 424 468 446 476 512Z"
     neck = (
-        f'<path d="M206 318 L206 392 C214 428 298 428 306 392 L306 318Z" fill="{shade}"/>'
-        f'<path d="M204 340 C226 384 286 384 308 340 L306 392 C290 400 222 400 206 392Z" '
-        f'fill="{deep}" opacity=".55" filter="url(#blur)"/>'
+        '<clipPath id="neck"><path d="M206 318 L206 392 C214 428 298 428 306 392 L306 318Z"/></clipPath>'
+        f'<g clip-path="url(#neck)"><rect x="200" y="310" width="112" height="120" fill="{shade}"/>'
+        f'<ellipse cx="256" cy="352" rx="66" ry="42" fill="{deep}" opacity=".6" filter="url(#soft)"/></g>'
     )
     folds = (
         f'<path d="M120 512 C124 480 128 462 140 444" stroke="{dark}" stroke-width="3" fill="none" opacity=".45"/>'

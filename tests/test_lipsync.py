@@ -112,6 +112,20 @@ def test_the_mouth_follows_the_speech(films, truth, source: str) -> None:  # typ
     assert r > null(mouth, truth[1], len(mouth)) + 0.2
 
 
+def test_the_mouth_follows_words_it_was_not_made_with(portrait_png: bytes, decode: Callable[[bytes], object]) -> None:
+    """Another speech, full of words spelled unlike they sound, from its characters alone."""
+    text = (
+        "She sells sea shells by the sea shore. The quick brown fox jumps over the lazy dog, while everybody else "
+        "watches quietly. I would have thought that nobody could possibly answer such a question, but you did."
+    )
+    take = speak(text, VOICE, RATE)
+    letters = [Timing(c, a, b) for c, a, b in zip(take.text, take.starts, take.ends, strict=True)]
+    mouth = seen(film(portrait_png, Speech(take.samples, letters), decode), BOX)
+    r, lag = score(mouth, heard(Espeak.shared().speak(text, "en-us+f3", 162, 52).phonemes, len(mouth)))
+    assert abs(lag) <= 1
+    assert r >= 0.65
+
+
 def test_without_timings_the_mouth_follows_the_sound(films, truth) -> None:  # type: ignore[no-untyped-def]
     """A sound alone still moves the mouth better than chance, at the right time."""
     mouth = films["sound alone"]

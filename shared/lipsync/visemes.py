@@ -72,7 +72,7 @@ _SPELLING = {
     "eau": "o", "ch": "tʃ", "sh": "ʃ", "th": "θ", "ph": "f", "wh": "w", "ck": "k", "ng": "ŋ", "qu": "kw",
     "gh": "g", "kn": "n", "wr": "r", "oo": "u", "ee": "i", "ea": "i", "ie": "i", "ou": "aʊ", "ow": "oʊ",
     "oa": "oʊ", "oi": "ɔɪ", "oy": "ɔɪ", "ai": "eɪ", "ay": "eɪ", "au": "ɔ", "aw": "ɔ", "ew": "u", "ei": "aɪ",
-    "eu": "ɔɪ", "er": "ɜr", "ir": "ɜr", "ur": "ɜr", "or": "ɔr", "ar": "ɑr", "x": "ks", "c": "k", "y": "i",
+    "eu": "ɔɪ", "uie": "aɪə", "ui": "ɪ", "er": "ɜr", "ir": "ɜr", "ur": "ɜr", "or": "ɔr", "ar": "ɑr", "x": "ks", "c": "k", "y": "i",
     "a": "æ", "e": "ɛ", "i": "ɪ", "o": "ɒ", "u": "ʌ", "j": "ʒ", "all": "ɔl", "alk": "ɔk", "age": "ɪʒ", "ould": "ʊd",
 }  # fmt: skip
 _GRAPHEME = re.compile("|".join(sorted(_SPELLING, key=len, reverse=True)) + r"|.", re.DOTALL)
@@ -124,7 +124,7 @@ def _spell(word: list[Timing]) -> list[Timing]:
     if len(letters) != len(word):
         return [Timing("ə", timing.start, timing.end) for timing in word]
     if letters in _IRREGULAR:
-        return [Timing(_IRREGULAR[letters], word[0].start, word[-1].end)]
+        return _stretch(_IRREGULAR[letters], word)
     sounds: list[Timing] = []
     for match in _GRAPHEME.finditer(letters):
         start, end = word[match.start()].start, word[match.end() - 1].end
@@ -138,17 +138,27 @@ def _spell(word: list[Timing]) -> list[Timing]:
     return sounds
 
 
+def _stretch(sounds: str, word: list[Timing]) -> list[Timing]:
+    """Sounds laid over a word evenly by its letters, whose own times then count."""
+    edges = [word[0].start, *(timing.end for timing in word)]
+    marks = np.interp(np.linspace(0, len(word), len(sounds) + 1), range(len(edges)), edges)
+    return [Timing(sound, float(a), float(b)) for sound, a, b in zip(sounds, marks[:-1], marks[1:], strict=True)]
+
+
 _LONG = {"a": "eɪ", "e": "i", "i": "aɪ", "o": "oʊ", "u": "u"}
 
 
 def _vowel(letters: str, at: int) -> str | None:
-    """What a single vowel becomes by where it stands: long before a silent e, dull at an end; else None."""
+    """What a single vowel becomes by where it stands, or None: long in an open syllable, dull at the ends."""
     if letters[at] not in _LONG:
         return None
-    if re.fullmatch(r"[^aeiou]es?", letters[at + 1 :]) and at > 0:
+    after = letters[at + 1 :]
+    if at > 0 and re.fullmatch(r"[^aeiou]es?", after):  # name, times
         return _LONG[letters[at]]
-    if letters[at] == "a" and (at == len(letters) - 1 or (at == 0 and len(letters) > 3)):
-        return "ə"
+    if letters[at] == "a" and (not after or (at == 0 and re.match(r"[^aeiou][aeiou].", after))):  # Ada, along
+        return "eɪ" if len(letters) == 3 and at == 0 else "ə"
+    if letters[at] in "au" and re.match(r"[^aeiou]([aeoiy]|les?$)", after):  # paper, table, music
+        return _LONG[letters[at]]
     return None
 
 

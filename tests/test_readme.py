@@ -1,0 +1,83 @@
+"""What the documents promise, held against the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from local.stack import ROOT, Stack
+from tests.conftest import Person
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_curls_of_the_readme_work_as_written(stack: Stack, person: Person, portrait_png: bytes) -> None:
+    """Create a persona, create a talk, open its stream, ask how it ended: the commands are run as they stand."""
+    commands = [block for block in re.findall(r"```sh\n(.*?)```", README, re.S) if "curl" in block]
+    env = {"PATH": "/usr/bin:/bin", "TOKEN": person.token, "FORGE": stack.url, "NO_PROXY": "*"}
+
+    def shell(command: str, **cwd: Any) -> bytes:
+        return subprocess.run(["bash", "-ec", command], env=env, capture_output=True, check=True, **cwd).stdout
+
+    made = json.loads(shell(commands[0].replace("http://127.0.0.1:8000", stack.url)))
+    assert made["name"] == "Ada"
+    where = f"/v1/personas/{made['id']}/portrait"
+    person.http.put(where, content=portrait_png, params={"consent": "true"}).raise_for_status()
+    create, stream, look = re.split(r"^# [23].*$", commands[1], flags=re.M)
+    job = json.loads(shell(create.replace("<id>", made["id"])))
+    assert shell(stream.replace("<urls.stream>", job["urls"]["stream"]).replace("talk.mp4", "-"))[4:8] == b"ftyp"
+    assert json.loads(shell(look.replace("<urls.get>", job["urls"]["get"])))["status"] == "succeeded"
+
+
+def test_the_tree_in_the_readme_names_every_module() -> None:
+    """A reader finds each file of functions and shared in the map, and nothing that is gone."""
+    tree = README.split("## The tree")[1].split("## ")[0]
+    for folder in ("functions", "shared", "shared/talk", "shared/lipsync", "shared/providers"):
+        for path in (ROOT / folder).glob("*.py"):
+            if path.stem not in ("__init__", "image", "arrays"):
+                assert re.search(rf"\b{path.stem}\b", tree), path.stem
+
+
+def test_the_images_packages_satisfy_the_project() -> None:
+    """requirements.txt is pinned with hashes, names no index, and fits pyproject.toml."""
+    text = (ROOT / "requirements.txt").read_text()
+    pins = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\n]+)", text, re.M))
+    assert "://" not in text
+    assert text.count("--hash=sha256:") >= len(pins)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for line in project["dependencies"]:
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(pins[wanted.name]), line
+
+
+def test_the_routes_for_one_origin_reach_every_function() -> None:
+    """Each route of each function is sent to that function, by method where two share an address."""
+    from functions import create_prediction, gallery, personas, prediction_status, talk
+
+    routes = json.loads((ROOT / "web" / "vercel.json").read_text())["routes"]
+
+    def sent_to(method: str, path: str) -> str:
+        for route in routes:
+            found = re.fullmatch(route.get("src", "^$"), path)
+            if found and method in route.get("methods", [method]):
+                address: str = route["dest"]
+                for number, group in enumerate(found.groups(), 1):
+                    address = address.replace(f"${number}", group or "")
+                return address
+        return ""
+
+    builders: list[Callable[[], Any]] = [
+        module.build for module in (create_prediction, gallery, personas, prediction_status, talk)
+    ]
+    for build in builders:
+        name = build.__module__.rpartition(".")[2].replace("_", "-")
+        for path, methods in build().openapi()["paths"].items():
+            for method in methods:
+                label, _, rest = sent_to(method.upper(), path).partition(".modal.run")
+                assert (label, rest) == (f"https://YOUR-WORKSPACE--personaforge-{name}", path)
