@@ -44,8 +44,8 @@ def main() -> None:
     details = [
         f"{found['seconds']:.1f} s of speech, {found['frames']} frames of 512x512; medians of {RUNS} warm runs",
         f"cold {found['cold_fps']:.0f} frames/s, warm {found['warm_fps']:.0f}, x264 alone {found['x264_fps']:.0f}",
-        f"cold includes {found['prepare_ms']:.0f} ms to prepare the picture, not {found['import_ms']:.0f} ms of imports "
-        f"nor {found['voice_ms']:.0f} ms to draw the portrait and speak",
+        f"cold includes {found['prepare_ms']:.0f} ms to prepare the picture, "
+        f"not {found['import_ms']:.0f} ms of imports nor {found['voice_ms']:.0f} ms to draw the portrait and speak",
     ]
     figures = {
         "x_realtime_cold": round(found["cold_fps"] / 25, 1),

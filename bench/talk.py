@@ -44,8 +44,8 @@ def main() -> None:
     stream_30 = _median(thirty, "first_ms")
     batch_30 = _median(batch, "ms")
     details = [
-        f"{length:>3} s answers ({_median(talks, 'duration_s'):.1f} s of video): first fragment {medians[length]:.0f} ms, "
-        f"of which first clause {_median(talks, 'clause_ms'):.0f} ms; "
+        f"{length:>3} s answers ({_median(talks, 'duration_s'):.1f} s of video): "
+        f"first fragment {medians[length]:.0f} ms, of which first clause {_median(talks, 'clause_ms'):.0f} ms; "
         f"whole talk {_median(talks, 'whole_ms'):.0f} ms (n={len(talks)})"
         for length, talks in found.items()
     ]
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _median(runs: list[dict[str, Any]], figure: str) -> float:
-    return statistics.median(run[figure] for run in runs)
+    return statistics.median(float(run[figure]) for run in runs)
 
 
 def _question(seconds: int) -> str:
