@@ -73,7 +73,8 @@ _SPELLING = {
     "gh": "g", "kn": "n", "wr": "r", "oo": "u", "ee": "i", "ea": "i", "ie": "i", "ou": "aʊ", "ow": "oʊ",
     "oa": "oʊ", "oi": "ɔɪ", "oy": "ɔɪ", "ai": "eɪ", "ay": "eɪ", "au": "ɔ", "aw": "ɔ", "ew": "u", "ei": "aɪ",
     "eu": "ɔɪ", "uie": "aɪə", "ui": "ɪ", "er": "ɜr", "ir": "ɜr", "ur": "ɜr", "or": "ɔr", "ar": "ɑr",
-    "x": "ks", "c": "k", "y": "i", "a": "æ", "e": "ɛ", "i": "ɪ", "o": "ɒ", "u": "ʌ", "j": "ʒ", "all": "ɔl", "alk": "ɔk", "age": "ɪʒ", "ould": "ʊd",
+    "x": "ks", "c": "k", "y": "i", "a": "æ", "e": "ɛ", "i": "ɪ", "o": "ɒ", "u": "ʌ", "j": "ʒ",
+    "all": "ɔl", "alk": "ɔk", "age": "ɪʒ", "ould": "ʊd",
 }  # fmt: skip
 _GRAPHEME = re.compile("|".join(sorted(_SPELLING, key=len, reverse=True)) + r"|.", re.DOTALL)
 _IRREGULAR = {  # the commonest English words whose spelling misleads
