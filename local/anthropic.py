@@ -158,19 +158,18 @@ def compose(system: str, turns: list[dict[str, Any]]) -> str:
     asked = _text(turns[-1]["content"])
     name = (re.search(r"You are ([^.\n]+)\.", system) or ["", "a friend"])[1]
     about = re.search(r"You are [^.\n]+\. (.+?)(?:\n|$)", system)
-    facts = [fact.strip() for fact in re.split(r"[.;]", about[1])] if about else []
+    facts = [said for fact in re.split(r"[.;]", about[1]) if (said := _first_person(fact.strip()))] if about else []
     lot = random.Random(asked + name)  # noqa: S311  # variety, not secrets
     topics = [word for word in re.findall(r"[^\W\d_]{4,}", asked.lower()) if word not in _COMMON] or ["that"]
     words = re.search(r"(\d+)[ -](?:second|word)", asked)
     wanted = int(words[1]) * (2.7 if "second" in asked else 1.0) if words else 34
     said = [lot.choice(_OPENINGS)]
     if re.search(r"\b(your name|who are you|introduce)\b", asked, re.I):
-        said.append(f"My name is {name}.")
+        said.append(f"My name is {name}, and {facts[0]}." if facts else f"My name is {name}.")
     earlier = [_text(turn["content"]) for turn in turns[:-1] if turn["role"] == "user"]
     if earlier and re.search(r"\b(remember|before|earlier|last|first)\b", asked, re.I):
         said.append(f"Before, you asked me this: {earlier[-1].rstrip('?!. ')}.")
-    bodies, facts = lot.sample(_BODIES, len(_BODIES)), [_first_person(fact) for fact in facts if len(fact) > 8]
-    short = lot.sample(_SHORT, len(_SHORT))
+    bodies, short = lot.sample(_BODIES, len(_BODIES)), lot.sample(_SHORT, len(_SHORT))
     index = 0
     while (missing := wanted - len(" ".join(said).split()) - 6 * (wanted > 20)) > 2:
         if missing < 9 and short:
@@ -186,9 +185,14 @@ def compose(system: str, turns: list[dict[str, Any]]) -> str:
 
 
 def _first_person(fact: str) -> str:
-    fact = re.sub(r"^(?:you are|she is|he is|they are|is)\s+", "I am ", fact, flags=re.I)
-    fact = re.sub(r"^(?:a|an|the)\s", lambda found: f"I am {found[0].lower()}", fact, flags=re.I)
-    return fact if fact.startswith("I ") else f"I am {fact[0].lower()}{fact[1:]}"
+    """ "A baker from Lyon" and "She loves bread" as "I am a baker from Lyon" and "I love bread"; else nothing."""
+    if re.match(r"(a|an|the)\s", fact, re.I):
+        return f"I am {fact[0].lower()}{fact[1:]}"
+    if found := re.match(r"(?:she|he|it)\s+(?:is\s+(.+)|(\w+?)s?\s(.+))", fact, re.I | re.S):
+        return f"I am {found[1]}" if found[1] else f"I {found[2]} {found[3]}"
+    if found := re.match(r"(?:you|they)\s+(.+)", fact, re.I | re.S):
+        return f"I {found[1]}".replace("I are ", "I am ")
+    return ""
 
 
 app = Starlette(
