@@ -79,7 +79,8 @@ async def _start(
         finally:
             await replicate.close()
     if wait and row["status"] not in FINISHED:
-        response.status_code = 202
+        # As Replicate: clients take any other status for the end of the wait.
+        response.status_code, row = 202, {**row, "status": "starting"}
     return prediction.shown(row, here.store, here.settings.forge_signing_key, here.settings.forge_url)
 
 

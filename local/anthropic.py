@@ -158,7 +158,7 @@ def compose(system: str, turns: list[dict[str, Any]]) -> str:
     asked = _text(turns[-1]["content"])
     name = (re.search(r"You are ([^.\n]+)\.", system) or ["", "a friend"])[1]
     about = re.search(r"You are [^.\n]+\. (.+?)(?:\n|$)", system)
-    facts = [said for fact in re.split(r"[.;]", about[1]) if (said := _first_person(fact.strip()))] if about else []
+    facts = [mine for fact in re.split(r"[.;]", about[1]) if (mine := _first_person(fact.strip()))] if about else []
     lot = random.Random(asked + name)  # noqa: S311  # variety, not secrets
     topics = [word for word in re.findall(r"[^\W\d_]{4,}", asked.lower()) if word not in _COMMON] or ["that"]
     words = re.search(r"(\d+)[ -](?:second|word)", asked)

