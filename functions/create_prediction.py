@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import re
+import time
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 import httpx
 import modal
-from fastapi import BackgroundTasks, FastAPI, Header, Response
+from fastapi import BackgroundTasks, Depends, FastAPI, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared import hosted, prediction
 from shared.auth import User
-from shared.errors import InvalidInput
+from shared.errors import Conflict, InvalidInput
 from shared.image import image, secrets
 from shared.prediction import FINISHED, PredictionId, model_name, read_input
 from shared.providers.replicate import Replicate
@@ -23,6 +27,7 @@ from shared.store import Row
 from shared.web import Caller, Context, Here, function_app
 
 app = modal.App("personaforge-create-prediction")
+log = logging.getLogger("personaforge.create_prediction")
 LONGEST_WAIT = 60  # seconds
 
 
@@ -36,6 +41,24 @@ class Creation(BaseModel):
     stream: bool = Field(False, description="talk: wait for `urls.stream` to be opened instead of starting now.")
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the headers ask for."""
+
+    wait: int = 0  # seconds
+    key: str | None = None  # of idempotency
+
+
+def _asked(
+    prefer: Annotated[str, Header(max_length=200)] = "",
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> Asked:
+    """`Prefer: wait` or `Prefer: wait=n`, at most a minute; `Idempotency-Key`, any printable text."""
+    found = re.search(r"\bwait\b(?:\s*=\s*(\d{1,4}))?", prefer)
+    wait = min(int(found[1] or LONGEST_WAIT), LONGEST_WAIT) if found else 0
+    return Asked(wait, idempotency_key)
+
+
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
     web = function_app("create prediction", settings=settings)
@@ -43,51 +66,57 @@ def build(settings: Settings | None = None) -> FastAPI:
     @web.post("/v1/predictions", status_code=201)
     async def create(
         body: Creation, here: Here, user: Caller, response: Response, after: BackgroundTasks,
-        prefer: Annotated[str, Header()] = "",
+        asked: Annotated[Asked, Depends(_asked)],
     ) -> dict[str, Any]:  # fmt: skip
         name = body.model or body.version
         if not name:
             raise InvalidInput("Name the model: `model` or `version`, for example personaforge/talk.")
-        return await _start(model_name(name), body, here, user, response, after, prefer)
+        return await _start(model_name(name), body, here, user, response, after, asked)
 
     @web.post("/v1/models/personaforge/{model}/predictions", status_code=201)
     async def create_for(
         model: str, body: Creation, here: Here, user: Caller, response: Response, after: BackgroundTasks,
-        prefer: Annotated[str, Header()] = "",
+        asked: Annotated[Asked, Depends(_asked)],
     ) -> dict[str, Any]:  # fmt: skip
-        return await _start(model_name(model), body, here, user, response, after, prefer)
+        return await _start(model_name(model), body, here, user, response, after, asked)
 
     return web
 
 
 async def _start(
-    model: str, body: Creation, here: Context, user: User, response: Response, after: BackgroundTasks, prefer: str
+    model: str, body: Creation, here: Context, user: User, response: Response, after: BackgroundTasks, asked: Asked
 ) -> dict[str, Any]:
     given = read_input(model, body.input)
-    wait = _seconds(prefer)
     stream = body.stream and model == "talk"
-    row = await prediction.create(here.store, user, model, given, stream=stream)
-    if model == "talk":
+    made = await prediction.create(here.store, user, model, given, stream=stream, key=asked.key)
+    row = made.row
+    if not made.made:
+        row = await _first(here, user, row)
+    elif model == "talk":
         if not stream:
-            row = await _play(here, user, row, wait, after)
+            row = await _play(here, user, row, asked.wait, after)
     else:
         replicate = Replicate(here.settings)
         try:
             row = await hosted.start(here.store, replicate, here.settings, user, row)
-            if wait:
-                row = await _poll(here, replicate, user, row, wait)
+            if asked.wait:
+                row = await _poll(here, replicate, user, row, asked.wait)
         finally:
             await replicate.close()
-    if wait and row["status"] not in FINISHED:
+    if asked.wait and row["status"] not in FINISHED:
         # As Replicate: clients take any other status for the end of the wait.
         response.status_code, row = 202, {**row, "status": "starting"}
     return prediction.shown(row, here.store, here.settings.forge_signing_key, here.settings.forge_url)
 
 
-def _seconds(prefer: str) -> int:
-    """How long the caller wants to wait, from `Prefer: wait` or `Prefer: wait=n`."""
-    found = re.search(r"\bwait(?:\s*=\s*(\d+))?", prefer)
-    return min(int(found[1] or LONGEST_WAIT), LONGEST_WAIT) if found else 0
+async def _first(here: Context, user: User, row: Row) -> Row:
+    """The prediction that an earlier call with this key made; its id is whole once its provider is known."""
+    for _ in range(100):
+        if row["model"] == "talk" or row["provider_id"] or row["status"] in FINISHED:
+            return row
+        await asyncio.sleep(0.2)
+        row = await prediction.read(here.store, user, UUID(row["id"]))
+    raise Conflict("The first call with this Idempotency-Key is still starting it. Retry in a moment.")
 
 
 async def _play(here: Context, user: User, row: Row, wait: int, after: BackgroundTasks) -> Row:
@@ -95,45 +124,43 @@ async def _play(here: Context, user: User, row: Row, wait: int, after: Backgroun
 
     What is not finished after `wait` seconds goes on after the answer, within this same request.
     """
-    key, base = here.settings.forge_signing_key, here.settings.forge_url
-    identity = PredictionId(UUID(row["id"]), user.id, "talk").sign(key)
-    listening = asyncio.create_task(_listen(f"{base}/v1/talk/{identity}", user.token))
+    listening = asyncio.create_task(_listen(here, user, row))
     if wait:
         await asyncio.wait([listening], timeout=wait)
         row = await prediction.read(here.store, user, UUID(row["id"]))
     if not listening.done():
-        after.add_task(_until_done, listening)
+        after.add_task(asyncio.wait, [listening])
     return row
 
 
-async def _listen(url: str, token: str) -> None:
+async def _listen(here: Context, user: User, row: Row) -> None:
+    """Follow a talk to its end; one that cannot even begin is settled as failed with the reason."""
+    url = f"{here.settings.forge_url}/v1/talk/{PredictionId.of(row).sign(here.settings.forge_signing_key)}"
     timeout = httpx.Timeout(prediction.DEADLINE + 10, connect=10)
-    async with (
-        httpx.AsyncClient(timeout=timeout) as http,
-        http.stream("GET", url, headers={"Authorization": f"Bearer {token}"}) as answer,
-    ):
-        async for _ in answer.aiter_raw():
-            pass
-
-
-async def _until_done(listening: asyncio.Task[None]) -> None:
-    # How the talk ended stands in its row; a listener that was cut off has nothing to add.
-    await asyncio.wait([listening])
-    if not listening.cancelled():
-        listening.exception()
+    try:
+        async with (
+            httpx.AsyncClient(timeout=timeout) as http,
+            http.stream("GET", url, headers={"Authorization": f"Bearer {user.token}"}) as answer,
+        ):
+            if answer.is_error and answer.status_code != 409:  # 409: somebody else listens already
+                problem = json.loads(await answer.aread())
+                await prediction.fail(here.store, row["id"], problem["detail"], problem["code"])
+            async for _ in answer.aiter_raw():
+                pass
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        log.warning("talk %s: its stream broke off (%s)", row["id"], type(error).__name__)
+        await prediction.fail(here.store, row["id"], "The talk function could not be reached, or broke off.", "error")
 
 
 async def _poll(here: Context, replicate: Replicate, user: User, row: Row, wait: int) -> Row:
-    identity = PredictionId(UUID(row["id"]), user.id, row["model"], row["provider_id"])
-    async with asyncio.timeout(wait) as limit:
-        try:
-            while await hosted.look(here.store, replicate, identity) not in FINISHED:  # noqa: ASYNC110  # it is remote
-                await asyncio.sleep(0.5)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            return row
-    return await prediction.read(here.store, user, identity.row)
+    """Look until the job is finished or the wait is over; never in the middle of keeping it."""
+    limit = time.monotonic() + wait
+    while time.monotonic() < limit:
+        found = await hosted.look(here.store, replicate, user, PredictionId.of(row))
+        if not isinstance(found, str):
+            return found
+        await asyncio.sleep(0.5)
+    return row
 
 
 @app.function(image=image, secrets=secrets, timeout=300)

@@ -34,7 +34,7 @@ def build(settings: Settings | None = None) -> FastAPI:
             here.store.as_user(user)
             .from_("predictions")
             .select(
-                "id,owner,model,provider_id,output,captions,text,receipt,created_at,persona_id,personas(name,portrait)"
+                "id,owner,model,deadline,provider_id,output,captions,text,receipt,created_at,persona_id,personas(name,portrait)"
             )
             .eq("status", "succeeded")
             .in_("model", ["talk", "lipsync"])
@@ -45,16 +45,15 @@ def build(settings: Settings | None = None) -> FastAPI:
             query = query.or_(read_cursor(cursor).older())
         query = query.order("created_at", desc=True).order("id", desc=True).limit(PAGE + 1)
         rows = await here.store.rows(query)
-        page = Page.of(rows, PAGE, f"{here.settings.forge_url}/v1/gallery")
+        page = Page.of(rows, PAGE, f"{here.settings.forge_url}/v1/gallery", persona=str(persona or ""))
         return {"next": page.next, "results": [_video(row, here) for row in page.rows]}
 
     return web
 
 
 def _video(row: Row, here: Context) -> dict[str, Any]:
-    identity = PredictionId(UUID(row["id"]), UUID(row["owner"]), row["model"], row["provider_id"] or "")
     return {
-        "prediction": identity.sign(here.settings.forge_signing_key),
+        "prediction": PredictionId.of(row).sign(here.settings.forge_signing_key),
         "model": row["model"],
         "video": here.store.address(row["output"]),
         "captions": here.store.address(row["captions"]),

@@ -49,13 +49,9 @@ def build(settings: Settings | None = None) -> FastAPI:
 
     @web.delete("/v1/personas/{persona_id}", status_code=204)
     async def remove(persona_id: UUID, here: Here, user: Caller) -> None:
-        row = await persona.find(here.store, user, persona_id)
-        theirs = here.store.as_user(user)
-        made = theirs.from_("predictions").select("output,captions").eq("persona_id", str(persona_id))
-        files = [path for found in await here.store.rows(made) for path in found.values() if path]
-        await here.store.run(theirs.from_("personas").delete().eq("id", str(persona_id)).execute())
-        if doomed := {*files, *([row["portrait"]] if row["portrait"] else [])}:
-            await here.store.remove(*doomed)
+        arguments = {"p_persona": str(persona_id), "p_owner": str(user.id)}
+        if files := await here.store.call("remove_persona", arguments):
+            await here.store.remove(*files)
 
     @web.put("/v1/personas/{persona_id}/portrait")
     async def upload(

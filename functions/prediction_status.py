@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -9,7 +11,6 @@ import modal
 from fastapi import FastAPI, Query
 
 from shared import hosted, prediction
-from shared.errors import ForgeError
 from shared.image import image, secrets
 from shared.paging import Page, read_cursor
 from shared.prediction import FINISHED, PredictionId
@@ -51,7 +52,8 @@ def build(settings: Settings | None = None) -> FastAPI:
         row = await prediction.read(here.store, user, identity.row)
         if row["status"] not in FINISHED:
             if identity.provider_id:
-                await _with_replicate(here, identity, "cancel")
+                async with _replicate(here) as replicate:
+                    await hosted.cancel(replicate, identity)
             result = {"error": "Canceled by its owner.", "receipt": {"error_code": "canceled"}}
             await prediction.settle(here.store, row["id"], "canceled", result)
             row = await prediction.read(here.store, user, identity.row)
@@ -62,38 +64,31 @@ def build(settings: Settings | None = None) -> FastAPI:
 
 async def _hosted(here: Context, identity: PredictionId, public: str, user: Caller) -> dict[str, Any]:
     """A job at the provider: while it runs the database is not asked."""
-    try:
-        status = await _with_replicate(here, identity, "look")
-    except ForgeError as error:
-        row = await prediction.read(here.store, user, identity.row)
-        if row["status"] not in FINISHED:
-            raise error
-        return _shown(row, here)
-    if status in FINISHED:
-        return _shown(await prediction.read(here.store, user, identity.row), here)
+    async with _replicate(here) as replicate:
+        found = await hosted.look(here.store, replicate, user, identity)
+    if not isinstance(found, str):
+        return _shown(found, here)
     base = f"{here.settings.forge_url}/v1/predictions/{public}"
+    created = datetime.fromtimestamp(identity.deadline - prediction.DEADLINE, UTC)
     return {
         "id": public,
         "model": f"{prediction.OWNER}/{identity.model}",
         "version": identity.model,
-        "status": status,
+        "status": found,
         "output": None,
         "error": None,
         "logs": "",
         "input": {},
         "urls": {"get": base, "cancel": f"{base}/cancel", "web": base},
-        "created_at": None,
-        "checked_at": datetime.now(UTC).isoformat(),
+        "created_at": created.isoformat().replace("+00:00", "Z"),
     }
 
 
-async def _with_replicate(here: Context, identity: PredictionId, action: str) -> str:
+@asynccontextmanager
+async def _replicate(here: Context) -> AsyncIterator[Replicate]:
     replicate = Replicate(here.settings)
     try:
-        if action == "cancel":
-            await replicate.cancel(identity.provider_id)
-            return "canceled"
-        return await hosted.look(here.store, replicate, identity)
+        yield replicate
     finally:
         await replicate.close()
 

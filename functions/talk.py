@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import modal
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -23,34 +25,51 @@ app = modal.App("personaforge-talk")
 
 
 class Studio:
-    """What a container keeps warm between talks; losing it costs only time."""
+    """What a container keeps between talks. Warm parts cost only time when lost; running talks are ended first."""
 
     def __init__(self) -> None:
         self.talks = 0
+        self.running: set[asyncio.Task[None]] = set()
 
-    async def open(self, context: Context) -> None:
-        """Import and connect before the first request, not within it."""
+    @asynccontextmanager
+    async def open(self, context: Context) -> AsyncIterator[None]:
+        """Import and connect before the first request; settle what still runs before the clients close."""
         from shared.lipsync.cpu import CpuEngine
 
         self.claude, self.voice = await asyncio.to_thread(self._clients, context.settings)
         self.engine: Engine = CpuEngine()
+        try:
+            yield
+        finally:
+            for run in self.running:
+                run.cancel("The server was stopped in the middle of this talk.")
+            if self.running:
+                await asyncio.wait(self.running, timeout=10)
+            await self.claude.close()
+            await self.voice.close()
 
     @staticmethod
     def _clients(settings: Settings) -> tuple[Claude, Voice]:
         return Claude(settings), Voice(settings)
 
+    def start(self, job: TalkJob) -> asyncio.Task[None]:
+        run = asyncio.create_task(job.run())
+        self.running.add(run)
+        run.add_done_callback(self.running.discard)
+        return run
+
 
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
     studio = Studio()
-    web = function_app("talk", settings=settings, warm=studio.open)
+    web = function_app("talk", settings=settings, around=studio.open)
 
     @web.get("/v1/talk/{public}", response_class=Response)
-    async def talk(public: str, here: Here, user: Caller) -> Response:
+    async def talk(public: str, here: Here, user: Caller, request: Request) -> Response:
         identity = PredictionId.read(public, here.settings.forge_signing_key, user)
         cold, studio.talks = studio.talks == 0, studio.talks + 1
         job = await TalkJob.claim(here.store, studio.engine, studio.claude, studio.voice, user, identity, cold=cold)
-        return await LiveVideo.begin(job)
+        return await LiveVideo.begin(studio.start(job), job.chunks, request)
 
     return web
 
@@ -63,47 +82,53 @@ class LiveVideo(Response):
 
     media_type = "video/mp4"
 
-    def __init__(self, run: asyncio.Task[None], first: bytes, chunks: asyncio.Queue[bytes | None]) -> None:
-        self._run, self._first, self._chunks = run, first, chunks
+    def __init__(
+        self, run: asyncio.Task[None], first: bytes, chunks: asyncio.Queue[bytes | None], gone: asyncio.Task[None]
+    ) -> None:
+        self._run, self._first, self._chunks, self._gone = run, first, chunks, gone
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
 
     @classmethod
-    async def begin(cls, job: TalkJob) -> LiveVideo:
+    async def begin(cls, run: asyncio.Task[None], chunks: asyncio.Queue[bytes | None], request: Request) -> Response:
         """Wait for the first bytes; a talk that fails before them raises its error instead."""
-        run = asyncio.create_task(job.run())
+        gone = asyncio.create_task(_hung_up(request))
+        gone.add_done_callback(lambda hung_up: None if hung_up.cancelled() else run.cancel() and None)
         try:
-            first = await job.chunks.get()
+            first = await chunks.get()
+            if first is None:
+                gone.cancel()
+                with suppress(asyncio.CancelledError):  # nobody is there any more
+                    await run
+                return Response(status_code=499)
         except asyncio.CancelledError:
             run.cancel()
             raise
-        if first is None:
-            await run
-        return cls(run, first or b"", job.chunks)
+        return cls(run, first, chunks, gone)
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        gone = asyncio.create_task(self._hung_up(receive))
-        gone.add_done_callback(lambda _: self._run.cancel())
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             chunk: bytes | None = self._first
             while chunk is not None:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 chunk = await self._chunks.get()
-            if not self._broken():
+            await asyncio.wait([self._run])
+            if not self._run.cancelled() and self._run.exception() is None:
                 await send({"type": "http.response.body", "body": b""})
+        except BaseException:
+            self._run.cancel()
+            raise
         finally:
-            gone.cancel()
+            self._gone.cancel()
             await asyncio.wait([self._run])
 
-    def _broken(self) -> bool:
-        return not self._run.done() or self._run.cancelled() or self._run.exception() is not None
 
-    @staticmethod
-    async def _hung_up(receive: Receive) -> None:
-        message: Any = {}
-        while message.get("type") != "http.disconnect":
-            message = await receive()
+async def _hung_up(request: Request) -> None:
+    """Returns when the listener has closed the connection."""
+    message: Any = {}
+    while message.get("type") != "http.disconnect":
+        message = await request.receive()
 
 
 @app.function(image=image, secrets=secrets, timeout=300, cpu=2.0, memory=1024, enable_memory_snapshot=True)

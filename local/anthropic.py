@@ -88,10 +88,12 @@ def _complaint(body: Any) -> str:  # noqa: PLR0911  # one rule, one line
     turns = body["messages"]
     if not isinstance(turns, list) or not turns:
         return "messages: at least one message is required"
-    if any(turn.get("role") not in ("user", "assistant") for turn in turns):
+    if any(not isinstance(turn, dict) or turn.get("role") not in ("user", "assistant") for turn in turns):
         return "messages: role must be user or assistant"
     if turns[-1]["role"] == "assistant":
         return "messages: this model does not support assistant prefill"
+    if any(not isinstance(turn.get("content"), str | list) for turn in turns):
+        return "messages: content: Field required"
     if any(not _text(turn["content"]).strip() for turn in turns):
         return "messages: text content blocks must be non-empty"
     return ""

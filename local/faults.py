@@ -56,6 +56,7 @@ class Faults:
         if fault.status:
             headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
             body = self._refusal(fault.status, fault.code)
+            headers |= {"request-id": body["request_id"]} if "request_id" in body else {}
             return await JSONResponse(body, fault.status, headers=headers)(scope, receive, send)
         scope["stuck"] = fault.stuck
         return await self._app(scope, receive, _broken(send, fault))

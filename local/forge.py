@@ -16,6 +16,7 @@ import httpx
 import typer
 from dotenv import dotenv_values
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
@@ -47,6 +48,8 @@ def demo(
     """A persona answers, on video; then everything that was started is stopped."""
     if ask is not None and say is not None:
         _stop("Use --ask or --say, not both.", 2)
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        _stop(f"{out} cannot be written: name a file in a folder that exists.", 2)
     given = {"say": say} if say is not None else {"message": ask if ask is not None else QUESTION}
     with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, _api(stack) as http:
         made = _Demo(http, status).run(photo, {**given, "size": size}, out)
@@ -83,7 +86,8 @@ def up(
 @contextmanager
 def _running(data: Path, port: int, *, reset: bool = False) -> Iterator[Stack]:
     """A stack from start to stop, with its troubles as one clear line and a non-zero exit."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     env = dict(dotenv_values(".env"))
     try:
         with console.status("starting") as status:
@@ -96,11 +100,9 @@ def _running(data: Path, port: int, *, reset: bool = False) -> Iterator[Stack]:
             yield stack
         finally:
             stack.__exit__()
-    except StackError as error:
+    except (StackError, _Refused, OSError) as error:
         _stop(str(error))
-    except _Refused as error:
-        _stop(str(error))
-    except httpx.TransportError as error:
+    except httpx.HTTPError as error:
         _stop(f"The connection broke off ({type(error).__name__}). Logs are in {data / 'logs'}.")
     except KeyboardInterrupt:
         console.print("stopped")
@@ -137,7 +139,7 @@ class _Demo:
         self.status.update("making a persona")
         persona = self._ask("POST", "/v1/personas", json=ADA)
         if photo:
-            self.status.update(f"looking at {photo.name}")
+            self.status.update(f"looking at {escape(photo.name)}")
             where = f"/v1/personas/{persona['id']}/portrait"
             self._ask("PUT", where, content=photo.read_bytes(), params={"consent": "true"})
         else:
@@ -212,8 +214,8 @@ def _refusal(answer: httpx.Response) -> _Refused:
 
 
 def _show(made: dict[str, Any]) -> None:
-    console.print(f"\n[bold green]{made['output']}[/]", soft_wrap=True)
-    console.print(f"“{made['text']}”\n", soft_wrap=True)
+    console.print(f"\n[bold green]{escape(made['output'])}[/]", soft_wrap=True)
+    console.print(f"“{escape(made['text'])}”\n", soft_wrap=True)
     receipt = made["receipt"]
     table = Table(box=None, padding=(0, 2), show_header=False)
     table.add_row("first frame", f"{made['first_frame_ms']} ms after the question")
@@ -226,7 +228,7 @@ def _show(made: dict[str, Any]) -> None:
 
 
 def _stop(text: str, code: int = 1) -> NoReturn:
-    console.print(f"[bold red]forge:[/] {text}", markup=True, soft_wrap=True)
+    console.print(f"[bold red]forge:[/] {escape(text)}", soft_wrap=True)
     raise SystemExit(code)
 
 

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import time
 import wave
 from collections.abc import Callable
@@ -129,6 +130,8 @@ async def create(request: Request) -> Response:
         body = await request.json()
     except json.JSONDecodeError:
         return _problem(422, "The body is not JSON")
+    if not isinstance(body, dict):
+        return _problem(422, "The body is not an object")
     params = request.path_params
     name = f"{params['owner']}/{params['name']}" if params else str(body.get("version") or body.get("model") or "")
     model = MODELS.get(name.partition(":")[0])
@@ -152,11 +155,26 @@ async def create(request: Request) -> Response:
     run = Run(prediction, body.get("webhook"), body.get("webhook_events_filter") or ["completed"])
     shop.runs[job_id] = run
     run.task = asyncio.create_task(_work(run, model, base, stuck=bool(request.scope.get("stuck"))))
-    prefer = request.headers.get("prefer", "")
-    if "wait" in prefer:
-        seconds = float(prefer.partition("=")[2] or 60)
-        await asyncio.wait([run.task], timeout=seconds)
-    return JSONResponse(run.body, 201)
+    limit = _seconds(request.headers.get("cancel-after", ""))
+    if limit:
+        asyncio.get_running_loop().call_later(limit, _expire, run)
+    if (wait := re.search(r"\bwait(?:=(\d{1,3}))?", request.headers.get("prefer", ""))) is None:
+        return JSONResponse(run.body, 201)
+    await asyncio.wait([run.task], timeout=float(wait[1] or 60))
+    return JSONResponse(run.body, 201 if run.body["status"] in FINISHED else 202)
+
+
+def _seconds(duration: str) -> float:
+    """Seconds of a duration such as 90s, 5m or 1h30m; 0 for none."""
+    return sum(
+        float(count) * {"h": 3600, "m": 60, "s": 1}[unit] for count, unit in re.findall(r"(\d+)([hms])", duration)
+    )
+
+
+def _expire(run: Run) -> None:
+    if run.body["status"] not in FINISHED and run.task:
+        run.task.cancel()
+        run.body.update(status="aborted" if run.body["status"] == "starting" else "canceled", completed_at=_now())
 
 
 async def _work(run: Run, model: dict[str, Any], base: str, *, stuck: bool) -> None:

@@ -74,13 +74,13 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ask every process to end, wait, and kill what does not."""
-        for process in reversed(self._processes):
-            process.popen.terminate()
-        limit = time.monotonic() + 5
+        """Let go of every process, wait, and kill what does not end."""
+        for process in self._processes:
+            assert process.popen.stdin
+            process.popen.stdin.close()
         for process in self._processes:
             try:
-                process.popen.wait(max(0.1, limit - time.monotonic()))
+                process.popen.wait(6)
             except subprocess.TimeoutExpired:
                 process.popen.kill()
                 process.popen.wait()
@@ -123,6 +123,7 @@ class Stack:
     def _start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         self._hold()
+        self._claim_port()
         (self.data / "logs").mkdir(exist_ok=True)
         kept = self._secrets()
         self.settings = {**self.env, "FORGE_URL": self.url, "FORGE_SIGNING_KEY": kept["signing"]}
@@ -146,6 +147,15 @@ class Stack:
             lock.close()
             raise StackError(f"{self.data} is in use by another forge. Stop that one first.") from error
         self._lock = lock
+
+    def _claim_port(self) -> None:
+        port = int(self.url.rpartition(":")[2])
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise StackError(f"Port {port} is in use by another program. Choose another with --port.") from error
 
     def _secrets(self) -> dict[str, str]:
         path = self.data / "secrets.json"
@@ -212,9 +222,10 @@ class Stack:
     def _spawn(self, name: str, command: list[str], env: Mapping[str, str], ready_url: str, cwd: Path) -> None:
         assert self._lock
         log = self.data / "logs" / f"{name}.log"
+        leash = [sys.executable, str(ROOT / "local" / "leash.py"), *command]
         with log.open("wb") as out:
             popen = subprocess.Popen(  # noqa: S603
-                command, cwd=cwd, env=_environment(env), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                leash, cwd=cwd, env=_environment(env), stdin=subprocess.PIPE, stdout=out, stderr=out,
                 pass_fds=(self._lock.fileno(),) if name == "supabase" else (), start_new_session=True,
             )  # fmt: skip
         self._processes.append(_Process(name, popen, ready_url, log))

@@ -15,6 +15,7 @@ from shared.errors import StoreUnavailable, Unauthenticated
 from shared.settings import Settings
 
 _KEYS_LIVE = 600  # seconds; rotated keys overlap for longer than that
+_KEYS_RETRY = 10  # seconds between two attempts to read them
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Authenticator:
         self._jwks_url = f"{settings.supabase_url}/auth/v1/.well-known/jwks.json"
         self._http = http
         self._keys: dict[str, Any] = {}
-        self._fetched = 0.0
+        self._fetched = self._tried = -float(_KEYS_LIVE)
+        self._down = False
         self._fetching = asyncio.Lock()
 
     async def user(self, authorization: str | None) -> User:
@@ -64,18 +66,28 @@ class Authenticator:
         )
 
     async def _key(self, key_id: str) -> Any:
+        now = time.monotonic()
+        if key_id in self._keys and now - self._fetched < _KEYS_LIVE:
+            return self._keys[key_id]
         async with self._fetching:
-            age = time.monotonic() - self._fetched
-            # An unknown key id is looked up again, but a flood of forged ones must not become a flood there.
-            if age > _KEYS_LIVE or (key_id not in self._keys and age > 10) or not self._fetched:
-                try:
-                    answer = await self._http.get(self._jwks_url, timeout=5)
-                    answer.raise_for_status()
-                    found = jwt.PyJWKSet.from_dict(answer.json()).keys
-                except (httpx.HTTPError, jwt.PyJWTError, ValueError) as error:
-                    raise StoreUnavailable("Supabase did not answer with its signing keys.") from error
-                self._keys = {key.key_id: key.key for key in found if key.key_id}
-                self._fetched = time.monotonic()
-        if key_id not in self._keys:
-            raise jwt.InvalidKeyError(key_id)
-        return self._keys[key_id]
+            # Unknown key ids are looked up again, but a flood of forged ones, or of failures, is not passed on.
+            if time.monotonic() - self._tried > _KEYS_RETRY:
+                self._tried = time.monotonic()
+                self._down = not await self._fetch()
+        if key_id in self._keys:
+            return self._keys[key_id]  # also when they are old and Supabase does not answer
+        if self._down:
+            raise StoreUnavailable("Supabase did not answer with its signing keys.")
+        raise jwt.InvalidKeyError(key_id)
+
+    async def _fetch(self) -> bool:
+        """Read the published keys; returns whether they could be had."""
+        try:
+            answer = await self._http.get(self._jwks_url, timeout=5)
+            answer.raise_for_status()
+            found = jwt.PyJWKSet.from_dict(answer.json()).keys
+        except (httpx.HTTPError, jwt.PyJWTError, ValueError):
+            return False
+        self._keys = {key.key_id: key.key for key in found if key.key_id}
+        self._fetched = time.monotonic()
+        return True

@@ -8,6 +8,8 @@ ForgeError
 ├── NotFound                  404
 ├── Conflict                  409
 ├── BodyTooLarge              413
+├── OutOfCredits              402
+├── TooManyRequests           429  retryable after `retry_after` seconds
 ├── MethodNotAllowed          405
 ├── SettingMissing            500
 ├── StoreUnavailable          503  retryable
@@ -79,6 +81,14 @@ class Conflict(ForgeError):
 
 class BodyTooLarge(ForgeError):
     code, status, title = "body_too_large", 413, "The request body is too large"
+
+
+class OutOfCredits(ForgeError):
+    code, status, title = "out_of_credits", 402, "Not enough credits"
+
+
+class TooManyRequests(ForgeError):
+    code, status, title, retryable = "too_many_requests", 429, "Too many requests", True
 
 
 class SettingMissing(ForgeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from io import BytesIO
 from typing import Any
 from uuid import uuid4
@@ -12,13 +13,15 @@ import numpy as np
 from shared import persona as personas
 from shared import prediction
 from shared.auth import User
-from shared.errors import ForgeError, ProviderBusy
+from shared.errors import ForgeError
 from shared.lipsync.engine import RATE
 from shared.prediction import LipsyncInput, PortraitInput, PredictionId
 from shared.providers.elevenlabs import Voice
 from shared.providers.replicate import Job, Replicate
 from shared.settings import Settings
 from shared.store import Row, Store
+
+log = logging.getLogger("personaforge.hosted")
 
 
 async def start(store: Store, replicate: Replicate, settings: Settings, user: User, row: Row) -> Row:
@@ -36,6 +39,9 @@ async def start(store: Store, replicate: Replicate, settings: Settings, user: Us
         await store.call("attach_provider", {"p_id": row["id"], "p_provider_id": job.id})
     except ForgeError as error:
         await prediction.fail(store, row["id"], error.detail, error.code)
+        raise
+    except BaseException:
+        await asyncio.shield(prediction.fail(store, row["id"], "It could not be started.", "error"))
         raise
     return {**row, "provider_id": job.id, "status": "processing", "started_at": row["created_at"]}
 
@@ -72,22 +78,44 @@ def _wav(samples: np.ndarray[Any, np.dtype[np.int16]]) -> bytes:
     return out.getvalue()
 
 
-async def look(store: Store, replicate: Replicate, identity: PredictionId) -> str:
-    """The status now, from the provider alone while it runs there. A finished one is kept and settled first."""
+async def look(store: Store, replicate: Replicate, user: User, identity: PredictionId) -> Row | str:
+    """The status from the provider alone while it runs there; its row once it is finished.
+
+    A finished one is kept and settled first; one past its deadline is cancelled there and settled as failed.
+    """
     try:
         job = await replicate.look(identity.provider_id)
-    except ProviderBusy:
-        return "processing"
+    except ForgeError:
+        # Its own record lives for an hour; ours for good.
+        row = await prediction.read(store, user, identity.row, as_it_is=True)
+        if row["status"] in prediction.FINISHED:
+            return row
+        raise
+    if job.status not in prediction.FINISHED and not identity.overdue:
+        return job.status
+    row = await prediction.read(store, user, identity.row, as_it_is=True)
+    if row["status"] in prediction.FINISHED:
+        return row
     if job.status == "succeeded":
         await _keep(store, replicate, identity, job)
     elif job.status == "failed":
-        await prediction.fail(
-            store, str(identity.row), f"replicate: {job.error or 'no reason given'}", "provider_failed"
-        )
+        reason = f"replicate: {job.error or 'no reason given'}"
+        await prediction.fail(store, row["id"], reason, "provider_failed")
     elif job.status == "canceled":
-        receipt = {"receipt": {"provider_ids": {"replicate": job.id}}}
-        await prediction.settle(store, str(identity.row), "canceled", receipt)
-    return job.status
+        receipt = {"provider_ids": {"replicate": job.id}}
+        await prediction.settle(store, row["id"], "canceled", {"receipt": receipt})
+    else:
+        await cancel(replicate, identity)
+        await prediction.fail(store, row["id"], f"Not finished within {prediction.DEADLINE} s.", "deadline")
+    return await prediction.read(store, user, identity.row)
+
+
+async def cancel(replicate: Replicate, identity: PredictionId) -> None:
+    """Ask the provider to stop; that it does not answer is no reason to keep the job open here."""
+    try:
+        await replicate.cancel(identity.provider_id)
+    except ForgeError as error:
+        log.warning("prediction %s could not be cancelled at the provider: %s", identity.row, error.detail)
 
 
 async def _keep(store: Store, replicate: Replicate, identity: PredictionId, job: Job) -> None:

@@ -45,10 +45,11 @@ class Page:
     next: str | None
 
     @classmethod
-    def of(cls, rows: list[Row], size: int, address: str) -> Page:
+    def of(cls, rows: list[Row], size: int, address: str, **filters: str | None) -> Page:
         """From up to size + 1 rows: one more than fits tells that there is a next page."""
         kept = rows[:size]
         if len(rows) <= size:
             return cls(kept, None)
         cursor = Cursor(kept[-1]["created_at"], kept[-1]["id"])
-        return cls(kept, f"{address}?{urlencode({'cursor': str(cursor)})}")
+        query = {name: value for name, value in filters.items() if value} | {"cursor": str(cursor)}
+        return cls(kept, f"{address}?{urlencode(query)}")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.auth import User
 from shared.errors import Conflict, NotFound
 from shared.store import Row, Store
+from shared.text import Text
 
 KEPT_SIDE = 1600  # pixels: larger pictures are reduced before they are kept
 
@@ -22,9 +23,9 @@ class PersonaInput(BaseModel):
     """What a person says about a new persona."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-    name: str = Field(min_length=1, max_length=80)
-    description: str = Field("", max_length=4000, description="Who it is and how it speaks.")
-    appearance: str = Field("", max_length=1000, description="What it looks like; a portrait is made from it.")
+    name: Text = Field(min_length=1, max_length=80)
+    description: Text = Field("", max_length=4000, description="Who it is and how it speaks.")
+    appearance: Text = Field("", max_length=1000, description="What it looks like; a portrait is made from it.")
     voice_id: str = Field("", pattern="^[A-Za-z0-9]{0,40}$", description="An ElevenLabs voice.")
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
+import json
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -13,8 +16,9 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.auth import User
-from shared.errors import InvalidInput, NotFound
+from shared.errors import InvalidInput, NotFound, StoreUnavailable
 from shared.store import Row, Store
+from shared.text import Text
 
 FINISHED = ("succeeded", "failed", "canceled", "aborted")
 DEADLINE = 120  # seconds from creation to the end, whatever happens
@@ -29,8 +33,8 @@ class _Input(BaseModel):
 class TalkInput(_Input):
     """Exactly one of `message` (the persona answers it) and `say` (it says exactly this)."""
 
-    message: str | None = Field(None, min_length=1, max_length=8000)
-    say: str | None = Field(None, min_length=1, max_length=4000)
+    message: Text | None = Field(None, min_length=1, max_length=8000)
+    say: Text | None = Field(None, min_length=1, max_length=4000)
     size: Literal[512, 1024] = Field(512, description="Width and height of the video in pixels.")
 
     @model_validator(mode="after")
@@ -46,13 +50,13 @@ class TalkInput(_Input):
 class PortraitInput(_Input):
     """A picture of the persona, made from its appearance unless a prompt is given."""
 
-    prompt: str | None = Field(None, min_length=3, max_length=1000)
+    prompt: Text | None = Field(None, min_length=3, max_length=1000)
 
 
 class LipsyncInput(_Input):
     """The persona says `say`, rendered by a hosted lip-sync model. Slower than talk, and does not stream."""
 
-    say: str = Field(min_length=1, max_length=1000)
+    say: Text = Field(min_length=1, max_length=1000)
 
 
 MODELS: dict[str, type[_Input]] = {"talk": TalkInput, "portrait": PortraitInput, "lipsync": LipsyncInput}
@@ -87,12 +91,22 @@ class PredictionId:
     row: UUID
     owner: UUID
     model: str
+    deadline: int  # seconds since 1970
     provider_id: str = ""
+
+    @classmethod
+    def of(cls, row: Row) -> PredictionId:
+        deadline = int(moment(row["deadline"]).timestamp())
+        return cls(UUID(row["id"]), UUID(row["owner"]), row["model"], deadline, row.get("provider_id") or "")
+
+    @property
+    def overdue(self) -> bool:
+        return time.time() > self.deadline
 
     def sign(self, key: str) -> str:
         """The id as the caller sees it: URL-safe, unforgeable without the key."""
-        body = bytes([1, _MODEL_CODES.index(self.model)]) + self.row.bytes + self.owner.bytes
-        body += self.provider_id.encode()
+        head = bytes([1, _MODEL_CODES.index(self.model)]) + self.deadline.to_bytes(5)
+        body = head + self.row.bytes + self.owner.bytes + self.provider_id.encode()
         return base64.urlsafe_b64encode(body + _mac(key, body)).rstrip(b"=").decode()
 
     @classmethod
@@ -104,7 +118,8 @@ class PredictionId:
             body, mac = data[:-12], data[-12:]
             if not hmac.compare_digest(mac, _mac(key, body)) or body[0] != 1:
                 raise unknown
-            found = cls(UUID(bytes=body[2:18]), UUID(bytes=body[18:34]), _MODEL_CODES[body[1]], body[34:].decode())
+            row, owner = UUID(bytes=body[7:23]), UUID(bytes=body[23:39])
+            found = cls(row, owner, _MODEL_CODES[body[1]], int.from_bytes(body[2:7]), body[39:].decode())
         except (ValueError, IndexError) as error:
             raise unknown from error
         if found.owner != user.id:
@@ -116,28 +131,46 @@ def _mac(key: str, body: bytes) -> bytes:
     return hmac.new(key.encode(), body, hashlib.sha256).digest()[:12]
 
 
-async def create(store: Store, user: User, model: str, given: _Input, *, stream: bool) -> Row:
-    """Make the row, as the user. Raises NotFound when the persona is not theirs."""
+@dataclass(frozen=True)
+class Creation:
+    """A prediction's row, and whether this call made it: a repeated Idempotency-Key finds the first one."""
+
+    row: Row
+    made: bool
+
+
+async def create(
+    store: Store, user: User, model: str, given: _Input, *, stream: bool, key: str | None = None
+) -> Creation:
+    """Make the row, as the user; credits are reserved in the same call.
+
+    Raises NotFound when the persona is not theirs, Conflict when it has no portrait yet or the key was used for
+    something else, TooManyRequests over a limit, OutOfCredits.
+    """
+    body = given.model_dump(mode="json", exclude_none=True)
+    told = json.dumps([model, stream, body], sort_keys=True)
     arguments = {
         "p_id": str(uuid4()),
         "p_model": model,
         "p_persona": str(given.persona),
-        "p_input": given.model_dump(mode="json", exclude_none=True),
+        "p_input": body,
         "p_stream": stream,
         "p_seconds": DEADLINE,
+        "p_key": key,
+        "p_hash": hashlib.sha256(told.encode()).hexdigest() if key else None,
     }
-    row: Row = await store.call("create_prediction", arguments, user)
-    return row
+    found = await store.call("create_prediction", arguments, user)
+    return Creation(found["prediction"], found["made"])
 
 
-async def read(store: Store, user: User, row_id: UUID) -> Row:
-    """The row as the user sees it; one whose deadline has passed is settled as failed first."""
+async def read(store: Store, user: User, row_id: UUID, *, as_it_is: bool = False) -> Row:
+    """The row as the user sees it; one whose deadline has passed is settled as failed first, unless as_it_is."""
     query = store.as_user(user).from_("predictions").select("*").eq("id", str(row_id)).limit(1)
     rows = await store.rows(query)
     if not rows:
         raise NotFound("There is no such prediction of yours.")
     row = rows[0]
-    if row["status"] not in FINISHED and moment(row["deadline"]) < datetime.now(UTC):
+    if not as_it_is and row["status"] not in FINISHED and moment(row["deadline"]) < datetime.now(UTC):
         why = "It was not started" if row["status"] == "starting" else "It was not finished"
         await fail(store, row["id"], f"{why} before its deadline of {DEADLINE} s.", "deadline")
         row = (await store.rows(query))[0]
@@ -147,12 +180,27 @@ async def read(store: Store, user: User, row_id: UUID) -> Row:
 async def settle(
     store: Store, row_id: str, status: str, result: Row, effects: Row | None = None, files: tuple[str, ...] = ()
 ) -> bool:
-    """Finish a prediction unless somebody was faster; then the files made for it are removed again."""
+    """Finish a prediction unless somebody was faster; then the files made for it are removed again.
+
+    Settling twice does no harm, so a lost answer is asked for again.
+    """
     arguments = {"p_id": row_id, "p_status": status, "p_result": result, "p_effects": effects or {}}
-    won = bool(await store.call("settle_prediction", arguments))
-    if not won and files:
+    for pause in (0.2, 1.0, None):
+        try:
+            if await store.call("settle_prediction", arguments):
+                return True
+            break
+        except StoreUnavailable:
+            if pause is None:
+                raise
+            await asyncio.sleep(pause)
+    # Somebody was faster, or an earlier try of ours had arrived after all.
+    query = store.as_service().from_("predictions").select("output").eq("id", row_id)
+    kept = [row["output"] for row in await store.rows(query)]
+    if files and files[0] not in kept:
         await store.remove(*files)
-    return won
+        return False
+    return bool(files)
 
 
 async def fail(store: Store, row_id: str, reason: str, code: str) -> bool:
@@ -165,8 +213,7 @@ def moment(text: str) -> datetime:
 
 def shown(row: Row, store: Store, key: str, base: str) -> dict[str, Any]:
     """The prediction as HTTP shows it: Replicate's fields, then ours."""
-    identity = PredictionId(UUID(row["id"]), UUID(row["owner"]), row["model"], row.get("provider_id") or "")
-    public = identity.sign(key)
+    public = PredictionId.of(row).sign(key)
     urls = {
         "get": f"{base}/v1/predictions/{public}",
         "cancel": f"{base}/v1/predictions/{public}/cancel",

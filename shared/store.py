@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from shared.auth import User
-from shared.errors import Conflict, ForgeError, InvalidInput, NotFound, StoreUnavailable, Unauthenticated
+from shared.errors import (
+    Conflict,
+    ForgeError,
+    InvalidInput,
+    NotFound,
+    OutOfCredits,
+    StoreUnavailable,
+    TooManyRequests,
+    Unauthenticated,
+)
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,6 +38,14 @@ _BY_CODE: dict[str, tuple[type[ForgeError], str]] = {
     "42501": (NotFound, "There is no such thing of yours."),
     "22P02": (InvalidInput, "An id or value has the wrong form."),
     "23514": (InvalidInput, "A value is outside what is allowed."),
+}
+
+# Our SQL functions say these in words that are meant for the caller.
+_TOLD: dict[str | None, type[ForgeError]] = {
+    "PT402": OutOfCredits,
+    "PT409": Conflict,
+    "PT422": InvalidInput,
+    "PT429": TooManyRequests,
 }
 
 
@@ -75,10 +92,12 @@ class Store:
             kind, detail = _BY_CODE.get(error.code or "", (StoreUnavailable, "The database refused the request."))
             if error.code == "PT404":
                 kind, detail = NotFound, f"There is {error.message} of yours."
-            elif error.code == "PT409":
-                kind, detail = Conflict, f"{error.message}."
-            raise kind(detail) from error
-        except httpx.TransportError as error:
+            elif error.code in _TOLD:
+                words = error.message or ""
+                kind, detail = _TOLD[error.code], f"{words[:1].upper()}{words[1:]}."
+            extra = {"retry_after": int(error.hint)} if kind is TooManyRequests and error.hint else {}
+            raise kind(detail, **extra) from error
+        except httpx.HTTPError as error:
             raise StoreUnavailable("The database could not be reached. Retry in a moment.") from error
 
     async def rows(self, query: Any) -> list[Row]:
@@ -120,5 +139,5 @@ class Store:
             return await asyncio.wait_for(request, 60)
         except StorageApiError as error:
             raise StoreUnavailable(f"File storage refused the request ({error.code}).") from error
-        except (httpx.TransportError, TimeoutError) as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise StoreUnavailable("File storage could not be reached. Retry in a moment.") from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -39,18 +39,20 @@ def function_app(
     title: str,
     body_limit: int = 64 * KIB,
     settings: Settings | None = None,
-    warm: Callable[[Context], Awaitable[None]] | None = None,
+    around: Callable[[Context], AbstractAsyncContextManager[None]] | None = None,
 ) -> FastAPI:
-    """A FastAPI app for one function. body_limit in bytes; warm runs once, before the first request."""
+    """A FastAPI app for one function.
+
+    body_limit in bytes; around is entered before the first request and left
+    before the clients close."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         chosen = settings or Settings.from_environment()
         async with httpx.AsyncClient(timeout=10) as http, Store.open(chosen) as store:
             app.state.context = Context(chosen, store, Authenticator(chosen, http), http)
-            if warm:
-                await warm(app.state.context)
-            yield
+            async with around(app.state.context) if around else nullcontext():
+                yield
 
     app = FastAPI(title=f"PersonaForge {title}", version="1", lifespan=lifespan, redirect_slashes=False)
     app.add_middleware(_BodyLimit, limit=body_limit)
@@ -80,6 +82,8 @@ Caller = Annotated[User, Depends(_user)]
 def problem_response(error: ForgeError, path: str) -> JSONResponse:
     """The error as problem+json."""
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}
+    if "retry_after" in error.extra:
+        headers["Retry-After"] = str(error.extra["retry_after"])
     return JSONResponse(error.problem(path), error.status, headers=headers, media_type="application/problem+json")
 
 

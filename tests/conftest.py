@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import av
 import httpx
+import jwt
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,13 +45,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 class Person:
-    """A signed-up user and their HTTP client."""
+    """A signed-up user and their HTTP client, with credits and limits that a whole test run does not reach."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, **account: int) -> None:
         self.token = stack.user(f"{uuid4().hex}@example.com")
+        self.id = str(jwt.decode(self.token, options={"verify_signature": False})["sub"])
+        secret = stack.settings["SUPABASE_SECRET_KEY"]
+        allowed = {"balance": 1_000_000, "running_limit": 1000, "minute_limit": 10_000, **account}
+        httpx.post(
+            f"{stack.settings['SUPABASE_URL']}/rest/v1/accounts",
+            json={"owner": self.id, **allowed},
+            headers={"apikey": secret, "Authorization": f"Bearer {secret}"},
+            trust_env=False,
+        ).raise_for_status()
         headers = {"Authorization": f"Bearer {self.token}"}
         self.http = httpx.Client(base_url=stack.url, headers=headers, timeout=60, trust_env=False)
-        self.id = ""
 
     def persona(self, portrait: bytes | None = None, **fields: str) -> dict[str, Any]:
         given = {"name": "Ada", "description": "An astronomer who loves the moons of Jupiter.", **fields}
@@ -76,11 +85,11 @@ class Person:
 
 
 @pytest.fixture(scope="session")
-def sign_up(stack: Stack) -> Iterator[Callable[[], Person]]:
+def sign_up(stack: Stack) -> Iterator[Callable[..., Person]]:
     people: list[Person] = []
 
-    def make() -> Person:
-        people.append(Person(stack))
+    def make(**account: int) -> Person:
+        people.append(Person(stack, **account))
         return people[-1]
 
     yield make

@@ -53,10 +53,10 @@ def test_python_1_runs_waits_reloads_lists_and_cancels(
     assert schemas["Output"]["format"] == "uri"
 
 
-def test_python_1_follows_pages(sign_up: Callable[[], Person], stack: Stack) -> None:
+def test_python_1_follows_pages(sign_up: Callable[[], Person], stack: Stack, portrait_png: bytes) -> None:
     """`paginate` gives every prediction once."""
     person = sign_up()
-    persona = person.persona()
+    persona = person.persona(portrait_png)
     made = {person.talk(persona["id"], say=str(number))["id"] for number in range(55)}
     found = replicate.Client(api_token=person.token, base_url=stack.url)
     seen = [one.id for page in replicate.paginate(found.predictions.list) for one in page]

@@ -48,12 +48,13 @@ def scene(stack: Stack, sign_up: Callable[[], Person], portrait_png: bytes) -> I
         rest.http.close()
 
 
-@pytest.mark.parametrize("table", ["personas", "predictions", "messages"])
+@pytest.mark.parametrize("table", ["personas", "predictions", "messages", "accounts", "usage"])
 @pytest.mark.parametrize(("who", "sees"), [("owner", True), ("other", False), ("anonymous", False), ("service", True)])
 def test_rows_are_seen_by_their_owner_alone(scene: dict[str, Any], table: str, who: str, sees: bool) -> None:
     """Everybody else gets none of them."""
-    column = "id" if table == "personas" else "persona_id"
-    answer = scene[who].get(f"/{table}", params={column: f"eq.{scene['persona']['id']}"})
+    column = {"personas": "id", "accounts": "owner", "usage": "owner"}.get(table, "persona_id")
+    wanted = scene["row"]["owner"] if column == "owner" else scene["persona"]["id"]
+    answer = scene[who].get(f"/{table}", params={column: f"eq.{wanted}"})
     assert bool(answer.is_success and answer.json()) == sees
 
 
@@ -74,7 +75,7 @@ def test_nobody_writes_predictions_or_messages_past_the_backend(scene: dict[str,
     assert scene["service"].get("/predictions", params=where).json() == [row]
 
 
-def test_personas_are_made_without_a_picture_and_removed_only_by_their_owner(scene: dict[str, Any]) -> None:
+def test_personas_are_made_without_a_picture_and_removed_with_their_files_or_not_at_all(scene: dict[str, Any]) -> None:
     """A picture or a consent cannot be claimed past the backend, nor another's persona touched."""
     persona = scene["persona"]
     claimed = {"name": "X", "portrait": "somebody/else.png"}
@@ -84,14 +85,16 @@ def test_personas_are_made_without_a_picture_and_removed_only_by_their_owner(sce
     for who in ("owner", "other", "anonymous"):
         answer = scene[who].patch("/personas", params=where, json={"portrait": "x"})
         assert answer.is_error or answer.json() == []
-    for who in ("other", "anonymous"):
+    for who in ("owner", "other", "anonymous"):
         answer = scene[who].delete("/personas", params=where)
         assert answer.is_error or answer.json() == []
     assert len(scene["owner"].get("/personas", params=where).json()) == 1
 
 
 @pytest.mark.parametrize("who", ["owner", "other", "anonymous"])
-@pytest.mark.parametrize("function", ["claim_prediction", "attach_provider", "settle_prediction", "set_portrait"])
+@pytest.mark.parametrize(
+    "function", ["claim_prediction", "attach_provider", "settle_prediction", "set_portrait", "remove_persona", "book"]
+)
 def test_the_backends_functions_are_closed_to_users(scene: dict[str, Any], who: str, function: str) -> None:
     """Claiming, settling and giving portraits is for the secret key."""
     row = scene["row"]
@@ -99,6 +102,8 @@ def test_the_backends_functions_are_closed_to_users(scene: dict[str, Any], who: 
         "claim_prediction": {"p_id": row["id"]},
         "attach_provider": {"p_id": row["id"], "p_provider_id": "x"},
         "settle_prediction": {"p_id": row["id"], "p_status": "failed", "p_result": {}},
+        "remove_persona": {"p_persona": row["persona_id"], "p_owner": row["owner"]},
+        "book": {"p_owner": row["owner"], "p_prediction": None, "p_kind": "grant", "p_credits": 1000},
         "set_portrait": {"p_persona": row["persona_id"], "p_owner": row["owner"], "p_path": "x", "p_face": {}},
     }[function]
     assert scene[who].post(f"/rpc/{function}", json=arguments).status_code in (401, 403, 404)

@@ -126,4 +126,5 @@ def test_the_gallery_shows_finished_videos_in_pages(sign_up: Callable[[], Person
     assert all(httpx.head(one["video"], trust_env=False).status_code == 200 for one in shown[:3])
     only = person.http.get("/v1/gallery", params={"persona": personas[0]["id"]}).json()["results"]
     assert {one["persona"]["name"] for one in only} == {"One"}
+    assert len(only) == 13
     assert other.http.get("/v1/gallery").json() == {"next": None, "results": []}

@@ -62,7 +62,7 @@ def test_unknown_models_and_personas_are_not_found(person: Person, sign_up: Call
     answer = create(person, model="meta/llama", input={})
     assert (answer.status_code, "personaforge/talk" in answer.json()["detail"]) == (404, True)
     missing = create(person, model="personaforge/talk", input={"persona": str(uuid4()), "say": "Hi"})
-    other = sign_up().persona()
+    other = sign_up().persona()  # has no portrait either, which must not show
     foreign = create(person, model="personaforge/talk", input={"persona": other["id"], "say": "Hi"})
     assert missing.status_code == foreign.status_code == 404
     assert missing.json()["detail"] == foreign.json()["detail"]
@@ -156,17 +156,19 @@ def test_cancelling_ends_a_waiting_talk_and_a_stuck_hosted_job(
     assert person.http.get(f"/v1/talk/{talk['id']}").status_code == 409
     fault("replicate", path="/v1/models", stuck=True)
     job = create(person, model="personaforge/portrait", input={"persona": persona["id"]}).json()
-    assert person.look(job)["status"] == "processing"
+    running = person.look(job)
+    assert running["status"] == "processing"
+    assert running["created_at"][:16] == job["created_at"][:16]
     assert person.http.post(job["urls"]["cancel"]).json()["status"] == "canceled"
     headers = {"Authorization": f"Bearer {stack.settings['REPLICATE_API_TOKEN']}"}
     there = httpx.get(f"{stack.addresses['replicate']}/v1/predictions", headers=headers, trust_env=False).json()
     assert "canceled" in {one["status"] for one in there["results"]}
 
 
-def test_predictions_are_listed_newest_first_in_pages(sign_up: Callable[[], Person]) -> None:
+def test_predictions_are_listed_newest_first_in_pages(sign_up: Callable[[], Person], portrait_png: bytes) -> None:
     """Following `next` gives each prediction once, newest first."""
     person = sign_up()
-    persona = person.persona()
+    persona = person.persona(portrait_png)
     made = [person.talk(persona["id"], say=f"Number {i}")["id"] for i in range(53)]
     page = person.http.get("/v1/predictions").json()
     assert len(page["results"]) == 50

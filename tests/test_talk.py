@@ -203,9 +203,9 @@ def test_a_provider_that_dies_in_mid_stream_breaks_the_stream_and_settles_the_jo
 
 def test_a_persona_without_a_portrait_cannot_talk_and_is_told_what_to_do(person: Person) -> None:
     """The way to a portrait is named."""
-    job = person.talk(person.persona()["id"], say="Hello.")
-    answer = person.http.get(job["urls"]["stream"])
-    assert answer.status_code == 409
+    body = {"model": "personaforge/talk", "input": {"persona": person.persona()["id"], "say": "Hello."}}
+    answer = person.http.post("/v1/predictions", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert "personaforge/portrait" in answer.json()["detail"]
 
 

@@ -34,7 +34,7 @@ class Claude:
             api_key=settings.anthropic_api_key,
             base_url=settings.anthropic_base_url,
             max_retries=0,
-            timeout=60,
+            timeout=30,
         )
 
     async def close(self) -> None:
@@ -51,13 +51,20 @@ class Claude:
             "system": [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}],
             "messages": messages,
         }
+        stop_reason = None
         async with _translated(), self._client.messages.stream(**arguments) as stream:
-            async for text in stream.text_stream:
-                yield text
-            final = await stream.get_final_message()
-        usage.message_id, usage.model = final.id, str(final.model)
-        usage.tokens_in, usage.tokens_out = final.usage.input_tokens, final.usage.output_tokens
-        if final.stop_reason == "refusal":
+            async for event in stream:
+                if event.type == "message_start":
+                    usage.message_id, usage.model = event.message.id, str(event.message.model)
+                    usage.tokens_in = event.message.usage.input_tokens
+                elif event.type == "text":
+                    usage.tokens_out += 1  # about; the exact number comes last
+                    yield event.text
+                elif event.type == "message_delta":
+                    usage.tokens_out, stop_reason = event.usage.output_tokens, event.delta.stop_reason
+        if stop_reason is None:
+            raise ProviderFailed(NAME, "Claude's answer broke off.")
+        if stop_reason == "refusal":
             raise ProviderFailed(NAME, "Claude declined to answer this message.")
 
 
@@ -76,5 +83,9 @@ async def _translated() -> AsyncIterator[None]:
             kind = ProviderBusy if error.type in ("overloaded_error", "rate_limit_error") else ProviderFailed
             raise kind(NAME, f"Claude stopped in mid-answer ({error.type}).") from error
         raise of_status(NAME, error.status_code, f"Claude answered {error.status_code} ({error.type}).") from error
-    except (anthropic.APIError, httpx2.TransportError) as error:
+    except httpx2.TimeoutException as error:
+        raise ProviderTimeout(NAME, "Claude stopped writing in mid-answer.") from error
+    except (anthropic.APIError, httpx2.HTTPError) as error:
         raise ProviderFailed(NAME, "The connection to Claude failed.") from error
+    except (ValueError, AssertionError, KeyError) as error:
+        raise ProviderFailed(NAME, "Claude's answer is not what its interface promises.") from error

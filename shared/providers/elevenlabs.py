@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -83,7 +82,7 @@ class Voice:
                     yield Speech(samples, timings)
         except httpx.TimeoutException as error:
             raise ProviderTimeout(NAME, "The voice did not answer in time.") from error
-        except (httpx.TransportError, binascii.Error) as error:
+        except httpx.HTTPError as error:
             raise ProviderFailed(NAME, "The connection to the voice failed.") from error
         except Exception as error:
             raise _translated(error) from error
@@ -94,7 +93,10 @@ class Voice:
 
 def _translated(error: Exception) -> Exception:
     from elevenlabs.core.api_error import ApiError
+    from elevenlabs.core.parse_error import ParsingError
 
+    if isinstance(error, (ValueError, ParsingError)):
+        return ProviderFailed(NAME, "The voice's answer is not what its interface promises.")
     if not isinstance(error, ApiError):
         return error
     body: Any = error.body

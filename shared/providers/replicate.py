@@ -76,7 +76,7 @@ class Replicate:
                 return bytes(data)
         except httpx.TimeoutException as error:
             raise ProviderTimeout(NAME, "Its output did not arrive in time.") from error
-        except httpx.TransportError as error:
+        except httpx.HTTPError as error:
             raise ProviderFailed(NAME, "Its output could not be fetched.") from error
 
     @staticmethod
@@ -90,8 +90,10 @@ class Replicate:
             raise of_status(NAME, status, f"Replicate answered {status} ({error.title or 'no title'}).") from error
         except (httpx.TimeoutException, TimeoutError) as error:
             raise ProviderTimeout(NAME, "Replicate did not answer in time.") from error
-        except httpx.TransportError as error:
+        except httpx.HTTPError as error:
             raise ProviderFailed(NAME, "The connection to Replicate failed.") from error
+        except ValueError as error:
+            raise ProviderFailed(NAME, "Replicate's answer is not what its interface promises.") from error
 
 
 def _job(found: Any) -> Job:

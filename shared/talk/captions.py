@@ -21,10 +21,10 @@ def webvtt(timings: Sequence[Timing]) -> str:
         ended = text.rstrip()[-1:] in tuple(".!?。！？") and timing.symbol.isspace()
         full = timing.symbol.isspace() and (len(text) > LINE - 8 or timing.end - start > LONGEST)
         if ended or full:
-            cues.append((start, timing.end, text.strip()))
+            cues.append((start, timing.end, " ".join(text.split())))
             text = ""
     if text.strip():
-        cues.append((start, timings[-1].end, text.strip()))
+        cues.append((start, timings[-1].end, " ".join(text.split())))
     blocks = [f"{_clock(a)} --> {_clock(max(b, a + 0.2))}\n{_escape(words)}" for a, b, words in cues]
     return "\n\n".join(["WEBVTT", *blocks]) + "\n"
 

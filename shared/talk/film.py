@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -47,12 +48,15 @@ class Film:
 
     async def run(self) -> None:
         """Work until the end was said and everything is written. Cancelling it stops both threads."""
-        threads = [asyncio.ensure_future(asyncio.to_thread(step)) for step in (self._render, self._encode)]
-        try:
-            await asyncio.gather(*threads)
-        finally:
-            self.stop()
-            await asyncio.wait(threads)
+        loop = asyncio.get_running_loop()
+        # Threads of its own: while Claude thinks they wait, and must not keep others from working.
+        with ThreadPoolExecutor(2, thread_name_prefix="film") as pool:
+            threads = [loop.run_in_executor(pool, step) for step in (self._render, self._encode)]
+            try:
+                await asyncio.gather(*threads)
+            finally:
+                self.stop()
+                await asyncio.wait(threads)
 
     def _render(self) -> None:
         session = self._prepared.session()

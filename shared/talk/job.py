@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from shared import persona as personas
@@ -50,7 +53,8 @@ class TalkJob:
             raise Conflict(
                 f"This talk is {row['status']}; a stream can be opened once.", prediction_status=row["status"]
             )
-        given = TalkInput.model_validate(row["input"])
+        given = prediction.read_input("talk", row["input"])
+        assert isinstance(given, TalkInput)
         earlier = store.as_user(user).from_("messages").select("role,content").eq("persona_id", row["persona_id"])
         persona, recent = await asyncio.gather(
             personas.find(store, user, given.persona),
@@ -66,15 +70,22 @@ class TalkJob:
         return cls(store, engine, row, persona, Talk(script, claude, voice, clock), cold=cold)
 
     async def run(self) -> None:
-        """Make the talk and settle it: succeeded, failed with the reason, or canceled when this is cancelled."""
+        """Make the talk and settle it: succeeded, failed with the reason, or canceled when this is cancelled.
+
+        Cancelling with a message means that not the listener ended it, but what the message says.
+        """
         left = (prediction.moment(self._row["deadline"]) - datetime.now(UTC)).total_seconds()
         prepared = asyncio.ensure_future(self._prepare())
         try:
             async with asyncio.timeout(left):
                 await self._talk.run(prepared, self.chunks.put_nowait)
-                await self._succeed()
-        except asyncio.CancelledError:
-            await self._end("canceled", "The listener hung up.", "hung_up")
+            # From here on the talk exists: hanging up does not undo it.
+            await _to_the_end(self._keep())
+        except asyncio.CancelledError as error:
+            if error.args:
+                await _to_the_end(self._end("failed", str(error.args[0]), "stopped"))
+            else:
+                await _to_the_end(self._end("canceled", "The listener hung up.", "hung_up"))
             raise
         except TimeoutError as error:
             await self._end("failed", f"Not finished within {prediction.DEADLINE} s.", "deadline")
@@ -101,31 +112,32 @@ class TalkJob:
         picture = Picture(decode(data), Face.load(self._persona["face"]))
         return self._engine.prepare(picture, int(self._row["input"].get("size", 512)))
 
-    async def _succeed(self) -> None:
+    async def _keep(self) -> None:
+        """Upload the files, then settle."""
         video = await asyncio.to_thread(seekable, bytes(self._talk.data))
         path = f"{self._row['owner']}/{uuid4().hex}"
         files = (f"{path}.mp4", f"{path}.vtt")
+        uploads = await asyncio.gather(
+            self._store.put(files[0], video, "video/mp4"),
+            self._store.put(files[1], self._talk.captions.encode(), "text/vtt"),
+            return_exceptions=True,
+        )
+        if failed := [error for error in uploads if error]:
+            await self._store.remove(*files)
+            raise failed[0]
         result = {
             "output": files[0],
             "captions": files[1],
             "text": self._talk.text.strip(),
             "receipt": self._talk.receipt(self._engine.name, cold=self._cold),
         }
-        try:
-            await asyncio.gather(
-                self._store.put(files[0], video, "video/mp4"),
-                self._store.put(files[1], self._talk.captions.encode(), "text/vtt"),
-            )
-            await prediction.settle(self._store, self._row["id"], "succeeded", result, self._said(), files)
-        except BaseException:
-            await asyncio.shield(self._store.remove(*files))
-            raise
+        await prediction.settle(self._store, self._row["id"], "succeeded", result, self._said(), files)
 
     async def _end(self, status: str, reason: str, code: str) -> None:
         receipt = self._talk.receipt(self._engine.name, cold=self._cold)
         result = {"error": reason, "text": self._talk.text.strip(), "receipt": {**receipt, "error_code": code}}
         said = self._said() if status == "canceled" else {}
-        await asyncio.shield(prediction.settle(self._store, self._row["id"], status, result, said))
+        await prediction.settle(self._store, self._row["id"], status, result, said)
 
     def _said(self) -> Row:
         """What the persona will remember of this turn."""
@@ -133,3 +145,12 @@ class TalkJob:
         message = self._row["input"].get("message")
         turns = [{"role": "user", "content": message}] if message else []
         return {"messages": [*turns, {"role": "assistant", "content": text}] if text else []}
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await work that must not be left half done, however often this task is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()

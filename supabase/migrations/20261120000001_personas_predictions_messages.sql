@@ -28,9 +28,9 @@ create table public.predictions (
     id uuid primary key,
     owner uuid not null,
     persona_id uuid references public.personas (id) on delete cascade,
-    model text not null,
+    model text not null check (model in ('talk', 'portrait', 'lipsync')),
     status public.prediction_status not null default 'starting',
-    input jsonb not null,
+    input jsonb not null check (octet_length(input::text) < 100000),
     stream boolean not null default false,
     provider_id text,
     output text,
@@ -66,8 +66,6 @@ create policy "own personas are read" on public.personas
 create policy "own personas are made, without a picture" on public.personas
     for insert to authenticated
     with check (owner = auth.uid() and portrait is null and face is null and consent_at is null);
-create policy "own personas are removed" on public.personas
-    for delete to authenticated using (owner = auth.uid());
 create policy "own predictions are read" on public.predictions
     for select to authenticated using (owner = auth.uid());
 create policy "own messages are read" on public.messages
@@ -84,27 +82,6 @@ begin
 end $$;
 create trigger predictions_stay_finished before update on public.predictions
     for each row execute function public.predictions_stay_finished();
-
--- Make a prediction for the caller. The persona must be theirs.
-create function public.create_prediction(
-    p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer
-) returns public.predictions
-language plpgsql security definer set search_path = '' as $$
-declare
-    made public.predictions;
-begin
-    if auth.uid() is null then
-        raise exception 'sign in first' using errcode = 'PT401';
-    end if;
-    perform 1 from public.personas where id = p_persona and owner = auth.uid();
-    if not found then
-        raise exception 'no such persona' using errcode = 'PT404';
-    end if;
-    insert into public.predictions (id, owner, persona_id, model, input, stream, deadline)
-    values (p_id, auth.uid(), p_persona, p_model, p_input, p_stream, now() + make_interval(secs => p_seconds))
-    returning * into made;
-    return made;
-end $$;
 
 -- Take a waiting prediction to work on it; nobody else gets it then. Answers no row when it is not to be had.
 create function public.claim_prediction(p_id uuid) returns setof public.predictions
@@ -173,11 +150,30 @@ begin
     return jsonb_build_object('replaced', before.portrait);
 end $$;
 
-revoke execute on function public.create_prediction from public, anon;
-grant execute on function public.create_prediction to authenticated;
+-- Remove a persona with all that belongs to it. Answers the paths of its files, for removal.
+create function public.remove_persona(p_persona uuid, p_owner uuid) returns text[]
+language plpgsql security definer set search_path = '' as $$
+declare
+    files text[];
+begin
+    perform 1 from public.personas where id = p_persona and owner = p_owner for update;
+    if not found then
+        raise exception 'no such persona' using errcode = 'PT404';
+    end if;
+    select coalesce(array_agg(distinct path), '{}') into files from (
+        select portrait as path from public.personas where id = p_persona
+        union all select output from public.predictions where persona_id = p_persona
+        union all select captions from public.predictions where persona_id = p_persona
+    ) as paths where path is not null;
+    delete from public.personas where id = p_persona;
+    return files;
+end $$;
+
 revoke execute on function
-    public.claim_prediction, public.attach_provider, public.settle_prediction, public.set_portrait
+    public.claim_prediction, public.attach_provider, public.settle_prediction, public.set_portrait,
+    public.remove_persona
     from public, anon, authenticated;
 grant execute on function
-    public.claim_prediction, public.attach_provider, public.settle_prediction, public.set_portrait
+    public.claim_prediction, public.attach_provider, public.settle_prediction, public.set_portrait,
+    public.remove_persona
     to service_role;
