@@ -33,6 +33,7 @@ class Fault:
     retry_after: int | None = None
     delay_s: float = 0.0
     cut_after: int | None = None
+    end_after: int | None = None
     stall_after: int | None = None
     stuck: bool = False
 
@@ -94,6 +95,10 @@ def _broken(send: Send, fault: Fault) -> Send:
         if message["type"] == "http.response.body":
             if fault.cut_after is not None and pieces >= fault.cut_after:
                 raise Cut
+            if fault.end_after is not None and pieces >= fault.end_after:
+                if pieces > fault.end_after:
+                    return
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
             if fault.stall_after is not None and pieces >= fault.stall_after:
                 await asyncio.sleep(3600)
             pieces += 1

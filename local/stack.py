@@ -59,7 +59,7 @@ class Stack:
     ) -> None:
         self.data, self._say = data, say
         self.env = {key: value for key, value in (env or {}).items() if value}
-        self.url = f"http://127.0.0.1:{port or _free_port()}"
+        self.url = f"http://127.0.0.1:{port or free_port()}"
         self.addresses: dict[str, str] = {}
         self.settings: dict[str, str] = {}
         self._processes: list[_Process] = []
@@ -170,12 +170,12 @@ class Stack:
         return found
 
     def _stand_in(self, name: str, key: str) -> str:
-        port = _free_port()
+        port = free_port()
         speed = {"STANDIN_TOKENS_PER_SECOND": self.env.get("STANDIN_TOKENS_PER_SECOND", "80")}
         return self._uvicorn(name, f"local.{name}:app", port, {"STANDIN_KEY": key, **speed})
 
     def _supabase(self, kept: dict[str, str]) -> None:
-        port = _free_port()
+        port = free_port()
         given = {
             "SUPABASE_URL": f"http://127.0.0.1:{port}",
             "SUPABASE_JWT_SECRET": kept["jwt"],
@@ -284,7 +284,7 @@ def install_node_packages(package: Path, home: Path) -> None:
     mark.write_bytes(wanted)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

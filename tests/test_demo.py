@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -74,6 +75,7 @@ def test_the_demo_makes_a_real_photo_speak(
         (["--say", " "], "blank"),
         (["--say", "a", "--ask", "b"], "not both"),
         (["--size", "600"], "512 or 1024"),
+        (["--out", "nowhere/talk.mp4"], "cannot be written"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_a_non_zero_exit(
@@ -87,6 +89,29 @@ def test_bad_input_is_one_clear_line_and_a_non_zero_exit(
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert not (tmp_path / "talk.mp4").exists()
+
+
+def test_nothing_outlives_a_killed_forge_and_a_busy_port_is_named(tmp_path: Path) -> None:
+    """`kill -9`: every child ends by itself. A port that is taken is said before anything is called ready."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = [str(Path(sys.executable).with_name("forge")), "up", "--port", str(taken.getsockname()[1])]
+        refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 1
+    assert "in use" in refused.stderr
+    assert "Ready" not in refused.stderr
+    command[-1] = "0"
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if "Ctrl-C stops" in line:
+                break
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
 
 
 def test_up_runs_until_ctrl_c_keeps_its_data_and_stops_every_child(tmp_path: Path) -> None:

@@ -124,7 +124,12 @@ def test_the_gallery_shows_finished_videos_in_pages(sign_up: Callable[[], Person
     assert (len(page["results"]), rest["next"]) == (24, None)
     assert shown[0]["persona"]["name"] == "Two"
     assert all(httpx.head(one["video"], trust_env=False).status_code == 200 for one in shown[:3])
-    only = person.http.get("/v1/gallery", params={"persona": personas[0]["id"]}).json()["results"]
-    assert {one["persona"]["name"] for one in only} == {"One"}
-    assert len(only) == 13
+    for i in range(24):
+        person.follow(person.talk(personas[0]["id"], say=f"{i}."))
+    first = person.http.get("/v1/gallery", params={"persona": personas[1]["id"]}).json()
+    assert (len(first["results"]), first["next"]) == (13, None)
+    paged = person.http.get("/v1/gallery", params={"persona": personas[0]["id"]}).json()
+    paged["results"] += person.http.get(paged["next"]).json()["results"]
+    assert len(paged["results"]) == 37
+    assert {one["persona"]["name"] for one in paged["results"]} == {"One"}
     assert other.http.get("/v1/gallery").json() == {"next": None, "results": []}

@@ -47,6 +47,13 @@ def test_blank_text_gives_no_empty_piece(text: str) -> None:
     assert all(piece.strip() for piece in cut(text))
 
 
+def test_line_breaks_in_the_text_do_not_break_captions() -> None:
+    """A blank line within a cue would end it: white space is folded."""
+    text = "One\nTwo\n\nThree and so on."
+    vtt = webvtt([Timing(c, i * 0.06, (i + 1) * 0.06) for i, c in enumerate(text)])
+    assert vtt.strip().split("\n\n")[1].endswith("One Two Three and so on.")
+
+
 def test_captions_are_short_lines_that_follow_each_other() -> None:
     """Captions break at sentence ends and before they get long, and their times never overlap."""
     text = "Good evening. This is a rather long sentence that has to be broken into several lines & <more>."

@@ -209,6 +209,13 @@ def test_a_persona_without_a_portrait_cannot_talk_and_is_told_what_to_do(person:
     assert "personaforge/portrait" in answer.json()["detail"]
 
 
+def test_text_that_looks_like_markup_is_only_text(person: Person, persona: dict[str, Any]) -> None:
+    """Brackets, tags and line breaks are spoken around, and kept in the text as they were."""
+    job = person.talk(persona["id"], say="Look at [/this] & <that>.\nNow!")
+    person.follow(job)
+    assert person.look(job)["text"] == "Look at [/this] & <that>.\nNow!"
+
+
 def test_a_text_without_words_fails_clearly(person: Person, persona: dict[str, Any]) -> None:
     """What cannot be spoken ends as failed, not as an empty video."""
     job = person.talk(persona["id"], say="…")
