@@ -4,6 +4,7 @@ GET /_faults                                 what is still to come
 POST /_faults {"path": "/v1/messages", "calls": 3, "status": 529, "retry_after": 2}
 POST /_faults {"delay_s": 4}                 answer late
 POST /_faults {"cut_after": 5}               break the connection after 5 pieces of the body
+POST /_faults {"end_after": 5}               end the body there as if it were complete
 POST /_faults {"stall_after": 5}             send 5 pieces, then nothing more
 POST /_faults {"stuck": true}                jobs: accepted, but in `processing` for ever
 DELETE /_faults                              well again

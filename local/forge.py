@@ -62,11 +62,12 @@ def demo(
 @cli.command()
 def up(
     port: Annotated[int, typer.Option(help="Where the functions listen.")] = 8000,
+    postgres: Annotated[bool, typer.Option("--postgres", help="A real Postgres with many connections.")] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Forget all data of earlier runs.")] = False,
 ) -> None:
     """Keep everything running on http://127.0.0.1:8000 until Ctrl-C; data stay between runs."""
-    data = DATA / "up"
-    with _running(data, port, reset=reset) as stack:
+    data = DATA / ("up-postgres" if postgres else "up")
+    with _running(data, port, reset=reset, postgres=postgres) as stack:
         token = stack.user()
         console.print(f"\n[bold]Ready.[/] The player page:\n{stack.url}/#token={token}\n", soft_wrap=True)
         for name, address in stack.addresses.items():
@@ -84,14 +85,14 @@ def up(
 
 
 @contextmanager
-def _running(data: Path, port: int, *, reset: bool = False) -> Iterator[Stack]:
+def _running(data: Path, port: int, *, reset: bool = False, postgres: bool = False) -> Iterator[Stack]:
     """A stack from start to stop, with its troubles as one clear line and a non-zero exit."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     env = dict(dotenv_values(".env"))
     try:
         with console.status("starting") as status:
-            stack = Stack(data, port, env, status.update)
+            stack = Stack(data, port, env, status.update, postgres=postgres)
             _table(stack)
             if reset:
                 stack.reset()

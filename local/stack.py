@@ -56,8 +56,10 @@ class Stack:
         port: int = 0,
         env: Mapping[str, str | None] | None = None,
         say: Callable[[str], None] = lambda _: None,
+        *,
+        postgres: bool = False,
     ) -> None:
-        self.data, self._say = data, say
+        self.data, self._say, self._postgres = data, say, postgres
         self.env = {key: value for key, value in (env or {}).items() if value}
         self.url = f"http://127.0.0.1:{port or free_port()}"
         self.addresses: dict[str, str] = {}
@@ -135,6 +137,8 @@ class Stack:
             self._supabase(kept)
         port = self.url.rpartition(":")[2]
         self._uvicorn("functions", "local.gateway:app", int(port), self.settings)
+        command = [sys.executable, "-m", "local.cron"]
+        self._spawn("cron", command, {**self.settings, "PYTHONUNBUFFERED": "1"}, "", ROOT)
         self._await_ready()
 
     def _hold(self) -> None:
@@ -191,9 +195,31 @@ class Stack:
         shutil.copyfile(ROOT / "local" / "lite.toml", project / "config.toml")
         shutil.copytree(ROOT / "supabase" / "migrations", project / "migrations", dirs_exist_ok=True)
         env = {**given, "LITE_PORT": str(port), "EXPERIMENTAL_STORAGE": "1", "DO_NOT_TRACK": "1"}
+        env |= self._database()
         self._migrate(env)
         command = [node(), str(_CLI), "start", "--host", "127.0.0.1", "--no-admin"]
         self._spawn("supabase", command, env, f"{given['SUPABASE_URL']}/storage/v1/status", self.data)
+
+    def _database(self) -> dict[str, str]:
+        if not self._postgres:
+            return {"LITE_DRIVER": "pglite", "LITE_DATABASE": "pg"}
+        folder = self.data / "postgres"
+        folder.mkdir(exist_ok=True)
+        host = folder / "host"
+        host.unlink(missing_ok=True)
+        self._spawn("postgres", [sys.executable, "-m", "local.postgres", str(folder)], {}, "", ROOT)
+        limit = time.monotonic() + 60
+        while not host.exists() or not host.read_text():
+            self.check()
+            if time.monotonic() > limit:
+                raise StackError(f"Postgres was not ready within 60 s. Its log: {self._processes[-1].log}")
+            time.sleep(0.05)
+        return {
+            "LITE_DRIVER": "postgres",
+            "LITE_DATABASE": "postgres:///postgres",
+            "PGHOST": host.read_text(),
+            "PGUSER": "postgres",
+        }
 
     def _migrate(self, env: dict[str, str]) -> None:
         files = sorted((ROOT / "supabase" / "migrations").glob("*.sql"))
@@ -229,11 +255,12 @@ class Stack:
                 pass_fds=(self._lock.fileno(),) if name == "supabase" else (), start_new_session=True,
             )  # fmt: skip
         self._processes.append(_Process(name, popen, ready_url, log))
-        self.addresses[name] = ready_url.removesuffix("/_faults").removesuffix("/storage/v1/status")
+        if ready_url:
+            self.addresses[name] = ready_url.removesuffix("/_faults").removesuffix("/storage/v1/status")
 
     def _await_ready(self) -> None:
         limit = time.monotonic() + 60
-        waiting = list(self._processes)
+        waiting = [process for process in self._processes if process.ready_url]
         with httpx.Client(timeout=2, trust_env=False) as http:
             while waiting:
                 self._say(f"starting {', '.join(process.name for process in waiting)}")

@@ -96,18 +96,22 @@ async def look(store: Store, replicate: Replicate, user: User, identity: Predict
     row = await prediction.read(store, user, identity.row, as_it_is=True)
     if row["status"] in prediction.FINISHED:
         return row
+    await finish(store, replicate, identity, job)
+    return await prediction.read(store, user, identity.row)
+
+
+async def finish(store: Store, replicate: Replicate, identity: PredictionId, job: Job) -> None:
+    """Settle a prediction by what became of its job; one that still runs there is cancelled as overdue."""
+    row = str(identity.row)
     if job.status == "succeeded":
         await _keep(store, replicate, identity, job)
     elif job.status == "failed":
-        reason = f"replicate: {job.error or 'no reason given'}"
-        await prediction.fail(store, row["id"], reason, "provider_failed")
+        await prediction.fail(store, row, f"replicate: {job.error or 'no reason given'}", "provider_failed")
     elif job.status == "canceled":
-        receipt = {"provider_ids": {"replicate": job.id}}
-        await prediction.settle(store, row["id"], "canceled", {"receipt": receipt})
+        await prediction.settle(store, row, "canceled", {"receipt": {"provider_ids": {"replicate": job.id}}})
     else:
         await cancel(replicate, identity)
-        await prediction.fail(store, row["id"], f"Not finished within {prediction.DEADLINE} s.", "deadline")
-    return await prediction.read(store, user, identity.row)
+        await prediction.fail(store, row, f"Not finished within {prediction.DEADLINE} s.", "deadline")
 
 
 async def cancel(replicate: Replicate, identity: PredictionId) -> None:

@@ -171,8 +171,7 @@ async def read(store: Store, user: User, row_id: UUID, *, as_it_is: bool = False
         raise NotFound("There is no such prediction of yours.")
     row = rows[0]
     if not as_it_is and row["status"] not in FINISHED and moment(row["deadline"]) < datetime.now(UTC):
-        why = "It was not started" if row["status"] == "starting" else "It was not finished"
-        await fail(store, row["id"], f"{why} before its deadline of {DEADLINE} s.", "deadline")
+        await expire(store, row)
         row = (await store.rows(query))[0]
     return row
 
@@ -201,6 +200,12 @@ async def settle(
         await store.remove(*files)
         return False
     return bool(files)
+
+
+async def expire(store: Store, row: Row) -> bool:
+    """Settle a prediction whose deadline has passed."""
+    why = "It was not started" if row["status"] == "starting" else "It was not finished"
+    return await fail(store, row["id"], f"{why} before its deadline of {DEADLINE} s.", "deadline")
 
 
 async def fail(store: Store, row_id: str, reason: str, code: str) -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from postgrest import AsyncPostgrestClient
 
-BUCKET = "media"
+BUCKET = "personaforge"
 T = TypeVar("T")
 Row = dict[str, Any]
 

@@ -99,7 +99,7 @@ def test_a_persona_is_created_on_the_page_and_a_failure_is_shown(
     page.fill("#name", "Brigitte")
     page.fill("#appearance", "an elderly woman with white curly hair and glasses")
     page.click("#create button")
-    page.wait_for_selector("#people button[title=Brigitte] img[src*='/media/']")
+    page.wait_for_selector("#people button[title=Brigitte] img[src*='/personaforge/']")
     fault("anthropic", path="/v1", status=529)
     page.fill("#message", "Hello?")
     page.click("#ask button")

@@ -13,18 +13,20 @@ from fastapi import FastAPI
 def test_the_app_imports_offline_and_holds_every_function() -> None:
     """One Modal function for each file in functions/, each an ASGI app of its own."""
     import modal_app
-    from functions import create_prediction, gallery, models, personas, prediction_status, talk
+    from functions import create_prediction, gallery, models, personas, prediction_status, reconcile, talk
 
     with pytest.warns(modal.exception.DeprecationError):  # gone in 1.7, which the version bound keeps away
         found = {name.rpartition(".")[2] for name in modal_app.app.registered_functions}
     modules = (create_prediction, prediction_status, talk, personas, gallery, models)
-    assert found == {module.__name__.rpartition(".")[2] for module in modules}
+    assert found == {module.__name__.rpartition(".")[2] for module in (*modules, reconcile)}
     for module in modules:
         function = getattr(module, module.__name__.rpartition(".")[2])
         assert isinstance(function.local(), FastAPI)
 
 
-@pytest.mark.parametrize("name", ["create_prediction", "prediction_status", "talk", "personas", "gallery", "models"])
+@pytest.mark.parametrize(
+    "name", ["create_prediction", "prediction_status", "talk", "personas", "gallery", "models", "reconcile"]
+)
 def test_importing_a_function_loads_no_vendor_sdk_and_no_sibling(name: str) -> None:
     """A container starts fast: SDKs load where they are used, and functions know nothing of each other."""
     heavy = {"anthropic", "elevenlabs", "replicate", "postgrest", "storage3", "cv2", "local"}

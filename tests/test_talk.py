@@ -22,7 +22,7 @@ def files(stack: Stack, person: Person, prediction: dict[str, Any]) -> set[str]:
     headers = {key: stack.settings["SUPABASE_SECRET_KEY"] for key in ("apikey",)}
     headers["Authorization"] = f"Bearer {stack.settings['SUPABASE_SECRET_KEY']}"
     owner = person.http.get(f"/v1/personas/{prediction['persona']}").json()["portrait"].rsplit("/", 2)[-2]
-    url = f"{stack.settings['SUPABASE_URL']}/storage/v1/object/list/media"
+    url = f"{stack.settings['SUPABASE_URL']}/storage/v1/object/list/personaforge"
     answer = httpx.post(url, json={"prefix": f"{owner}/", "limit": 1000}, headers=headers, trust_env=False)
     return {found["name"].rsplit("/")[-1] for found in answer.raise_for_status().json()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -83,7 +84,7 @@ def test_polling_a_running_job_asks_no_database_and_a_finished_one_once(
         assert len(passed) == 1
 
 
-@pytest.mark.parametrize("slow", ["POST /storage/v1/object/media", "POST /rest/v1/rpc/settle_prediction"])
+@pytest.mark.parametrize("slow", ["POST /storage/v1/object/personaforge", "POST /rest/v1/rpc/settle_prediction"])
 def test_hanging_up_while_the_talk_is_being_kept_loses_nothing(
     functions: Functions, stack: Stack, person: Person, persona: dict[str, Any], slow: str
 ) -> None:
@@ -277,3 +278,100 @@ def test_a_nul_character_is_refused_by_name(person: Person, persona: dict[str, A
     for answer in answers:
         assert answer.status_code == 422
         assert "NUL" in answer.json()["detail"]
+
+
+def reconcile(stack: Stack) -> dict[str, int]:
+    """Run the scheduled function as Modal would, in a process of its own; every unreferenced file is old enough."""
+    script = "import asyncio, json; from functions.reconcile import reconcile as run; "
+    script += "print(json.dumps(asyncio.run(run.local(0))))"
+    env = {**stack.settings, "PATH": "/usr/bin", "NO_PROXY": "*"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def let_the_deadline_pass(stack: Stack, persona: dict[str, Any]) -> None:
+    secret = stack.settings["SUPABASE_SECRET_KEY"]
+    httpx.patch(
+        f"{stack.settings['SUPABASE_URL']}/rest/v1/predictions",
+        params={"persona_id": f"eq.{persona['id']}", "status": "in.(starting,processing)"},
+        json={"deadline": "2020-01-01T00:00:00Z"},
+        headers={"apikey": secret, "Authorization": f"Bearer {secret}"},
+        trust_env=False,
+    ).raise_for_status()
+
+
+STEPS = {
+    "before the claim": ("supabase", "rpc/claim_prediction"),
+    "while Claude writes": ("anthropic", 14),
+    "while the portrait is fetched": ("supabase", "GET /storage/v1/object"),
+    "while the voice speaks": ("elevenlabs", 1),
+    "before the upload": ("supabase", "POST /storage/v1/object"),
+    "before the settlement": ("supabase", "rpc/settle_prediction"),
+    "after the settlement, before its answer": ("slow", "rpc/settle_prediction"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_container_killed_at_any_step_leaves_no_job_open_and_no_file_behind(
+    functions: Functions,
+    stack: Stack,
+    sign_up: Callable[..., Person],
+    portrait_png: bytes,
+    fault: Callable[..., None],
+    step: str,
+) -> None:
+    """kill -9, then one reconciliation: settled, the file there or the reason, the credits right."""
+    person = sign_up(balance=1000)
+    persona = person.persona(portrait_png)
+    before = files(stack, person, {"persona": persona["id"]})
+    where, what = STEPS[step]
+    with through(person, functions) as http:
+        body = {"model": "personaforge/talk", "stream": True, "input": {"persona": persona["id"], "message": "Hello?"}}
+        job = http.post("/v1/predictions", json=body).raise_for_status().json()
+        if where == "supabase":
+            functions.proxy.stop_at = str(what)
+        elif where == "slow":
+            functions.proxy.slow[str(what)] = 30
+        else:
+            fault(where, path="/v1", stall_after=what)
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(lambda: http.get(job["urls"]["stream"]))
+            if where == "supabase":
+                assert functions.proxy.stopped.wait(15)
+            else:
+                time.sleep(2.5)
+            functions.process.kill()
+            with pytest.raises(httpx.HTTPError):
+                reading.result(20)
+    let_the_deadline_pass(stack, persona)
+    reconcile(stack)
+    done = person.look({"urls": {"get": f"/v1/predictions/{job['id']}"}})
+    kept = files(stack, person, done) - before
+    balance, ledger = account(stack, person)
+    if where == "slow":
+        assert done["status"] == "succeeded"
+        assert kept == {done["output"].rsplit("/")[-1], done["captions"].rsplit("/")[-1]}
+        assert balance == round(1000 + ledger["charge"], 3) < 1000
+    else:
+        assert (done["status"], done["receipt"]["error_code"]) == ("failed", "deadline")
+        assert done["error"]
+        assert kept == set()
+        assert (balance, ledger) == (1000, {"reserve": -60, "release": 60})
+    assert reconcile(stack) == {"settled": 0, "removed": 0, "failed": 0}
+
+
+def test_a_hosted_job_that_finished_unseen_is_kept_by_reconciliation(
+    stack: Stack, person: Person, portrait_png: bytes
+) -> None:
+    """Nobody polled and the deadline passed: the provider is asked once more, and its picture is not lost."""
+    persona = person.persona(portrait_png)
+    body = {"model": "personaforge/portrait", "input": {"persona": persona["id"], "prompt": "an old miller"}}
+    job = person.http.post("/v1/predictions", json=body).raise_for_status().json()
+    time.sleep(2)
+    let_the_deadline_pass(stack, persona)
+    assert reconcile(stack)["settled"] >= 1
+    assert person.look(job)["status"] == "succeeded"
+    assert person.http.get(f"/v1/personas/{persona['id']}").json()["portrait"] == person.look(job)["output"]

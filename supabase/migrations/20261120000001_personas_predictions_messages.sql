@@ -4,7 +4,7 @@
 grant usage on schema auth to anon, authenticated, service_role;
 
 insert into storage.buckets (id, name, public)
-values ('media', 'media', true)  -- names are unguessable: an address is shared by whoever was given it
+values ('personaforge', 'personaforge', true)  -- names are unguessable: an address is shared by whoever was given it
 on conflict (id) do nothing;
 
 create table public.personas (
@@ -71,6 +71,12 @@ create policy "own predictions are read" on public.predictions
 create policy "own messages are read" on public.messages
     for select to authenticated using (owner = auth.uid());
 
+-- JSON as an object. Some servers in front of Postgres pass a JSON argument on as a JSON string that holds it.
+create function public.as_object(p jsonb) returns jsonb
+language sql immutable set search_path = '' as $$
+    select case jsonb_typeof(p) when 'string' then (p #>> '{}')::jsonb else p end
+$$;
+
 -- A finished prediction never changes, whoever asks.
 create function public.predictions_stay_finished() returns trigger
 language plpgsql as $$
@@ -106,18 +112,20 @@ create function public.settle_prediction(
 language plpgsql security definer set search_path = '' as $$
 declare
     done public.predictions;
+    result jsonb := public.as_object(p_result);
+    effects jsonb := public.as_object(p_effects);
 begin
     if p_status in ('starting', 'processing') then
         raise exception 'a prediction is settled with a final status' using errcode = 'PT422';
     end if;
     update public.predictions set
         status = p_status,
-        output = p_result ->> 'output',
-        captions = p_result ->> 'captions',
-        text = p_result ->> 'text',
-        error = p_result ->> 'error',
-        degraded = p_result -> 'degraded',
-        receipt = p_result -> 'receipt',
+        output = result ->> 'output',
+        captions = result ->> 'captions',
+        text = result ->> 'text',
+        error = result ->> 'error',
+        degraded = result -> 'degraded',
+        receipt = result -> 'receipt',
         completed_at = now()
     where id = p_id and status in ('starting', 'processing')
     returning * into done;
@@ -126,11 +134,11 @@ begin
     end if;
     insert into public.messages (owner, persona_id, prediction_id, role, content)
     select done.owner, done.persona_id, done.id, said ->> 'role', said ->> 'content'
-    from jsonb_array_elements(coalesce(p_effects -> 'messages', '[]')) with ordinality as given (said, place)
+    from jsonb_array_elements(coalesce(effects -> 'messages', '[]')) with ordinality as given (said, place)
     order by place;
-    if p_effects ? 'portrait' then
+    if effects ? 'portrait' then
         update public.personas
-        set portrait = p_effects -> 'portrait' ->> 'path', face = p_effects -> 'portrait' -> 'face'
+        set portrait = effects -> 'portrait' ->> 'path', face = effects -> 'portrait' -> 'face'
         where id = done.persona_id;
     end if;
     return true;
@@ -146,7 +154,7 @@ begin
     if not found then
         raise exception 'no such persona' using errcode = 'PT404';
     end if;
-    update public.personas set portrait = p_path, face = p_face, consent_at = now() where id = p_persona;
+    update public.personas set portrait = p_path, face = public.as_object(p_face), consent_at = now() where id = p_persona;
     return jsonb_build_object('replaced', before.portrait);
 end $$;
 

@@ -113,7 +113,7 @@ begin
     insert into public.predictions
         (id, owner, persona_id, model, input, stream, deadline, idempotency_key, body_hash, reserved)
     values
-        (p_id, caller, p_persona, p_model, p_input, p_stream, now() + make_interval(secs => least(p_seconds, 3600)),
+        (p_id, caller, p_persona, p_model, public.as_object(p_input), p_stream, now() + make_interval(secs => least(p_seconds, 3600)),
          p_key, p_hash, cost)
     returning * into made;
     perform public.book(caller, made.id, 'reserve', -cost);

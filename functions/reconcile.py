@@ -1,0 +1,30 @@
+"""Every minute: settle what is overdue, remove what is orphaned."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+
+import modal
+
+from shared.image import image, secrets
+from shared.providers.replicate import Replicate
+from shared.reconcile import sweep
+from shared.settings import Settings
+from shared.store import Store
+
+app = modal.App("personaforge-reconcile")
+log = logging.getLogger("personaforge.reconcile")
+
+
+@app.function(image=image, secrets=secrets, schedule=modal.Cron("* * * * *"), timeout=120)
+async def reconcile(orphan_minutes: int = 10) -> dict[str, int]:
+    settings = Settings.from_environment()
+    replicate = Replicate(settings)
+    try:
+        async with Store.open(settings) as store:
+            swept = asdict(await sweep(store, replicate, orphan_minutes=orphan_minutes))
+    finally:
+        await replicate.close()
+    log.info("reconciled: %s", swept)
+    return swept
