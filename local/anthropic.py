@@ -39,8 +39,7 @@ def _refuse(status: int, message: str) -> JSONResponse:
 
 
 async def messages(request: Request) -> Response:
-    key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
-    if key != os.environ["STANDIN_KEY"]:
+    if not _known(request):
         return _refuse(401, "invalid x-api-key")
     if "anthropic-version" not in request.headers:
         return _refuse(400, "anthropic-version: header is required")
@@ -197,7 +196,24 @@ def _first_person(fact: str) -> str:
     return ""
 
 
+async def models(request: Request) -> Response:
+    if not _known(request):
+        return _refuse(401, "invalid x-api-key")
+    found = {
+        "type": "model",
+        "id": "claude-haiku-5-5",
+        "display_name": "Stand-in",
+        "created_at": "2026-10-07T00:00:00Z",
+    }
+    return JSONResponse({"data": [found], "has_more": False, "first_id": found["id"], "last_id": found["id"]})
+
+
+def _known(request: Request) -> bool:
+    key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+    return key == os.environ["STANDIN_KEY"]
+
+
 app = Starlette(
-    routes=[Route("/v1/messages", messages, methods=["POST"])],
+    routes=[Route("/v1/messages", messages, methods=["POST"]), Route("/v1/models", models)],
     middleware=[Middleware(Faults, refusal=refusal)],
 )

@@ -1,4 +1,4 @@
-"""The command line: `forge demo` and `forge up`."""
+"""The command line: `forge demo`, `forge up`, and a look at what goes on: `forge jobs`, `videos`, `doctor`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import httpx
 import typer
@@ -20,7 +20,10 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from local import diagnostics
 from local.stack import PROVIDERS, ROOT, Stack, StackError
+from shared.errors import ForgeError
+from shared.settings import Settings
 
 cli = typer.Typer(help="PersonaForge on this machine.", no_args_is_help=True, add_completion=False)
 console = Console(stderr=True, highlight=False)
@@ -67,7 +70,7 @@ def up(
 ) -> None:
     """Keep everything running on http://127.0.0.1:8000 until Ctrl-C; data stay between runs."""
     data = DATA / ("up-postgres" if postgres else "up")
-    with _running(data, port, reset=reset, postgres=postgres) as stack:
+    with _running(data, port, reset=reset, postgres=postgres) as stack, _noted(stack):
         token = stack.user()
         console.print(f"\n[bold]Ready.[/] The player page:\n{stack.url}/#token={token}\n", soft_wrap=True)
         for name, address in stack.addresses.items():
@@ -82,6 +85,58 @@ def up(
         while True:
             time.sleep(1)
             stack.check()
+
+
+@cli.command()
+def jobs(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Recent predictions, those unfinished for over two minutes, and failed ones with reason and provider id."""
+    found = _ask(diagnostics.jobs)
+    print(json.dumps(found)) if as_json else diagnostics.show_jobs(Console(highlight=False), found)
+
+
+@cli.command()
+def videos(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Every persona and its videos, with links."""
+    found = _ask(diagnostics.videos)
+    print(json.dumps(found)) if as_json else diagnostics.show_videos(Console(highlight=False), found)
+
+
+@cli.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Settings, reachability, keys, migrations, clock. Exits 1 when something is wrong."""
+    checks = _ask(diagnostics.doctor)
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks]))
+    else:
+        diagnostics.show_checks(Console(highlight=False), checks)
+    raise SystemExit(0 if all(check.ok for check in checks) else 1)
+
+
+T = TypeVar("T")
+_RUNNING = DATA / "running.json"
+
+
+def _ask(question: Callable[[Settings], T]) -> T:
+    """Ask the hosted project that .env names, or else the `forge up` that runs here."""
+    try:
+        settings, where = diagnostics.find_settings(_RUNNING, dotenv_values(".env"))
+        console.print(f"[dim]{where}[/]")
+        return question(settings)
+    except FileNotFoundError:
+        _stop("Nothing to look at: start `forge up`, or put SUPABASE_URL and the keys of a project into .env.")
+    except ForgeError as error:
+        _stop(error.detail)
+
+
+@contextmanager
+def _noted(stack: Stack) -> Iterator[None]:
+    """Note where the running stack is, for `forge jobs` and its like."""
+    _RUNNING.touch(mode=0o600)
+    _RUNNING.write_text(json.dumps(stack.settings))
+    try:
+        yield
+    finally:
+        _RUNNING.unlink(missing_ok=True)
 
 
 @contextmanager

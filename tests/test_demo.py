@@ -146,8 +146,37 @@ def test_up_runs_until_ctrl_c_keeps_its_data_and_stops_every_child(tmp_path: Pat
             headers = {"Authorization": f"Bearer {token}"}
             found = httpx.get(f"{url}/v1/personas", headers=headers, trust_env=False).json()["results"]
             personas.append(len(found))
+            forge = command[0]
+            if run == 1:
+                _look_around(forge, tmp_path)
             process.send_signal(signal.SIGINT)
             assert process.wait(15) == 130
         time.sleep(0.2)
         assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert personas == [1, 2]
+    nothing = subprocess.run([forge, "jobs"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (nothing.returncode, "forge up" in nothing.stderr) == (1, True)
+
+
+def _look_around(forge: str, folder: Path) -> None:
+    """`forge doctor`, `jobs` and `videos` beside a running `forge up`, for people and as JSON."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([forge, *words], cwd=folder, capture_output=True, text=True, check=False)
+
+    health = run("doctor", "--json")
+    assert health.returncode == 0, health.stdout
+    assert {check["name"] for check in json.loads(health.stdout)} >= {"settings", "supabase", "migrations", "replicate"}
+    assert all(check["ok"] for check in json.loads(health.stdout))
+    assert set(json.loads(run("jobs", "--json").stdout)) == {"recent", "stuck", "failed"}
+    assert [one["name"] for one in json.loads(run("videos", "--json").stdout)] == ["Ada", "Ada"]
+    assert "ok" in run("doctor").stdout
+    assert "recent" in run("jobs").stdout
+    (folder / ".env").write_text("SUPABASE_URL=http://127.0.0.1:9\nSUPABASE_SECRET_KEY=x\nSUPABASE_PUBLISHABLE_KEY=x\n")
+    broken = run("jobs")
+    assert (broken.returncode, "could not be reached" in broken.stderr, "Traceback" in broken.stderr) == (
+        1,
+        True,
+        False,
+    )
+    (folder / ".env").unlink()

@@ -1,0 +1,172 @@
+"""`forge jobs`, `forge videos`, `forge doctor`: what goes on, here or in a hosted project."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from shared.errors import SettingMissing
+from shared.prediction import moment
+from shared.settings import Settings
+from shared.store import Row, Store
+
+STUCK = 120  # seconds
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must be right."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def find_settings(running: Path, env: Mapping[str, str | None]) -> tuple[Settings, str]:
+    """Those of a hosted project when .env names one, else those of the `forge up` that runs here.
+
+    Raises FileNotFoundError when there is neither.
+    """
+    given = {key: value for key, value in env.items() if value}
+    if "SUPABASE_URL" in given:
+        return Settings(given), given["SUPABASE_URL"]
+    return Settings(json.loads(running.read_text())), "this machine"
+
+
+def jobs(settings: Settings) -> dict[str, list[Row]]:
+    """The newest predictions, those unfinished for over two minutes, and the newest failed ones."""
+
+    async def ask() -> dict[str, list[Row]]:
+        async with Store.open(settings) as store:
+            columns = "id,model,status,error,provider_id,created_at,started_at,completed_at,receipt,persona_id"
+            table = store.as_service().from_("predictions")
+            newest = await store.rows(table.select(columns).order("created_at", desc=True).limit(20))
+            open_ = table.select(columns).in_("status", ["starting", "processing"]).order("created_at").limit(100)
+            failed = table.select(columns).eq("status", "failed").order("created_at", desc=True).limit(20)
+            old = [
+                row for row in await store.rows(open_) if time.time() - moment(row["created_at"]).timestamp() > STUCK
+            ]
+            return {"recent": newest, "stuck": old, "failed": await store.rows(failed)}
+
+    return asyncio.run(ask())
+
+
+def videos(settings: Settings) -> list[Row]:
+    """Every persona with the addresses of its finished videos, newest first."""
+
+    async def ask() -> list[Row]:
+        async with Store.open(settings) as store:
+            table = store.as_service().from_("personas")
+            found = await store.rows(
+                table.select("id,name,owner,predictions(model,status,output,text,created_at)")
+                .order("created_at", desc=True)
+                .limit(1000)
+            )
+            for row in found:
+                made = [one for one in row.pop("predictions") if one["output"] and one["model"] != "portrait"]
+                made.sort(key=lambda one: str(one["created_at"]), reverse=True)
+                row["videos"] = [{**one, "output": store.address(one["output"])} for one in made]
+            return found
+
+    return asyncio.run(ask())
+
+
+def doctor(settings: Settings) -> list[Check]:
+    """Keys, reachability, migrations, clock."""
+    return [
+        _keys(settings),
+        *_supabase(settings),
+        *(_reach(settings, name) for name in ("anthropic", "elevenlabs", "replicate")),
+    ]
+
+
+def _keys(settings: Settings) -> Check:
+    needed = (
+        "forge_signing_key supabase_url supabase_publishable_key supabase_secret_key anthropic_api_key "
+        "elevenlabs_api_key replicate_api_token"
+    )
+    missing = []
+    for name in needed.split():
+        try:
+            getattr(settings, name)
+        except SettingMissing:
+            missing.append(name.upper())
+    return Check("settings", not missing, f"missing: {', '.join(missing)}" if missing else "all there")
+
+
+def _supabase(settings: Settings) -> list[Check]:
+    headers = {"apikey": settings.supabase_secret_key, "Authorization": f"Bearer {settings.supabase_secret_key}"}
+    try:
+        with httpx.Client(base_url=settings.supabase_url, headers=headers, timeout=10) as http:
+            tables = {
+                name: http.get(f"/rest/v1/{name}", params={"limit": 1}).status_code
+                for name in ("personas", "predictions", "messages", "accounts", "usage")
+            }
+            overdue = http.post("/rest/v1/rpc/overdue_predictions", json={})
+            date = overdue.headers.get("date")
+    except httpx.HTTPError as error:
+        return [Check("supabase", False, f"{settings.supabase_url} cannot be reached ({type(error).__name__})")]
+    bad = [name for name, status in tables.items() if status != 200]
+    migrated = not bad and overdue.is_success
+    checks = [
+        Check("supabase", 401 not in tables.values(), settings.supabase_url),
+        Check("migrations", migrated, "all applied" if migrated else f"not usable: {', '.join(bad) or 'functions'}"),
+    ]
+    if date:
+        off = abs(parsedate_to_datetime(date).timestamp() - time.time())
+        checks.append(Check("clock", off < 30, f"{off:.0f} s off"))
+    return checks
+
+
+def _reach(settings: Settings, vendor: str) -> Check:
+    """Ask something that costs nothing and needs the key."""
+    base = getattr(settings, f"{vendor}_base_url")
+    path, headers = {
+        "anthropic": ("/v1/models", {"x-api-key": settings.anthropic_api_key, "anthropic-version": "2026-10-21"}),
+        "elevenlabs": ("/v1/voices", {"xi-api-key": settings.elevenlabs_api_key}),
+        "replicate": ("/v1/predictions", {"Authorization": f"Bearer {settings.replicate_api_token}"}),
+    }[vendor]
+    try:
+        status = httpx.get(f"{base}{path}", headers=headers, timeout=10).status_code
+    except httpx.HTTPError as error:
+        return Check(vendor, False, f"{base} cannot be reached ({type(error).__name__})")
+    refused = status in (401, 403)
+    return Check(vendor, status < 500 and not refused, "the key is refused" if refused else f"{base} answers {status}")
+
+
+def show_jobs(console: Console, found: dict[str, list[Row]]) -> None:
+    for title, rows in found.items():
+        table = Table(title=f"{title} ({len(rows)})", title_justify="left", box=None, padding=(0, 2))
+        for column in ("made", "model", "status", "seconds", "reason", "provider id", "row"):
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            colour = {"succeeded": "green", "failed": "red", "canceled": "yellow"}.get(row["status"], "cyan")
+            took = (row["receipt"] or {}).get("total_ms")
+            table.add_row(
+                str(row["created_at"])[:19], row["model"], f"[{colour}]{row['status']}[/]",
+                f"{took / 1000:.1f}" if took else "", row["error"] or "", row["provider_id"] or "", row["id"],
+            )  # fmt: skip
+        console.print(table)
+
+
+def show_videos(console: Console, found: list[Row]) -> None:
+    for row in found:
+        console.print(f"[bold]{row['name']}[/] ({len(row['videos'])})")
+        for video in row["videos"]:
+            console.print(f"  {str(video['created_at'])[:19]}  {video['output']}", soft_wrap=True)
+
+
+def show_checks(console: Console, checks: list[Check]) -> None:
+    for check in checks:
+        console.print(
+            f"{'[green]ok[/] ' if check.ok else '[red]bad[/]'}  {check.name:<11} {check.detail}", soft_wrap=True
+        )
