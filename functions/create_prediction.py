@@ -21,7 +21,6 @@ from shared.auth import User
 from shared.errors import Conflict, InvalidInput
 from shared.image import image, secrets
 from shared.prediction import FINISHED, PredictionId, model_name, read_input
-from shared.providers.replicate import Replicate
 from shared.settings import Settings
 from shared.store import Row
 from shared.web import Caller, Context, Here, function_app
@@ -96,13 +95,9 @@ async def _start(
         if not stream:
             row = await _play(here, user, row, asked.wait, after)
     else:
-        replicate = Replicate(here.settings)
-        try:
-            row = await hosted.start(here.store, replicate, here.settings, user, row)
-            if asked.wait:
-                row = await _poll(here, replicate, user, row, asked.wait)
-        finally:
-            await replicate.close()
+        row = await hosted.start(here.store, here.replicate, here.settings, user, row)
+        if asked.wait:
+            row = await _poll(here, user, row, asked.wait)
     if asked.wait and row["status"] not in FINISHED:
         # As Replicate: clients take any other status for the end of the wait.
         response.status_code, row = 202, {**row, "status": "starting"}
@@ -152,11 +147,11 @@ async def _listen(here: Context, user: User, row: Row) -> None:
         await prediction.fail(here.store, row["id"], "The talk function could not be reached, or broke off.", "error")
 
 
-async def _poll(here: Context, replicate: Replicate, user: User, row: Row, wait: int) -> Row:
+async def _poll(here: Context, user: User, row: Row, wait: int) -> Row:
     """Look until the job is finished or the wait is over; never in the middle of keeping it."""
     limit = time.monotonic() + wait
     while time.monotonic() < limit:
-        found = await hosted.look(here.store, replicate, user, PredictionId.of(row))
+        found = await hosted.look(here.store, here.replicate, user, PredictionId.of(row))
         if not isinstance(found, str):
             return found
         await asyncio.sleep(0.5)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -14,7 +12,6 @@ from shared import hosted, prediction
 from shared.image import image, secrets
 from shared.paging import Page, read_cursor
 from shared.prediction import FINISHED, PredictionId
-from shared.providers.replicate import Replicate
 from shared.settings import Settings
 from shared.store import Row
 from shared.web import Caller, Context, Here, function_app
@@ -52,8 +49,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         row = await prediction.read(here.store, user, identity.row)
         if row["status"] not in FINISHED:
             if identity.provider_id:
-                async with _replicate(here) as replicate:
-                    await hosted.cancel(replicate, identity)
+                await hosted.cancel(here.replicate, identity)
             result = {"error": "Canceled by its owner.", "receipt": {"error_code": "canceled"}}
             await prediction.settle(here.store, row["id"], "canceled", result)
             row = await prediction.read(here.store, user, identity.row)
@@ -64,8 +60,7 @@ def build(settings: Settings | None = None) -> FastAPI:
 
 async def _hosted(here: Context, identity: PredictionId, public: str, user: Caller) -> dict[str, Any]:
     """A job at the provider: while it runs the database is not asked."""
-    async with _replicate(here) as replicate:
-        found = await hosted.look(here.store, replicate, user, identity)
+    found = await hosted.look(here.store, here.replicate, user, identity)
     if not isinstance(found, str):
         return _shown(found, here)
     base = f"{here.settings.forge_url}/v1/predictions/{public}"
@@ -82,15 +77,6 @@ async def _hosted(here: Context, identity: PredictionId, public: str, user: Call
         "urls": {"get": base, "cancel": f"{base}/cancel", "web": base},
         "created_at": created.isoformat().replace("+00:00", "Z"),
     }
-
-
-@asynccontextmanager
-async def _replicate(here: Context) -> AsyncIterator[Replicate]:
-    replicate = Replicate(here.settings)
-    try:
-        yield replicate
-    finally:
-        await replicate.close()
 
 
 def _shown(row: Row, here: Context) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def demo(
     ask: Annotated[str | None, typer.Option(help="The persona answers this.")] = None,
     say: Annotated[str | None, typer.Option(help="The persona says exactly this.")] = None,
     photo: Annotated[
-        Path | None, typer.Option(help="A real photo instead of the drawn portrait.", exists=True, dir_okay=False)
+        Path | None,
+        typer.Option(help="A photo instead of the drawn portrait; you say that its person agrees.", exists=True),
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the video goes.")] = Path("talk.mp4"),
     size: Annotated[int, typer.Option(help="512 or 1024 pixels.")] = 512,
@@ -53,6 +54,10 @@ def demo(
         _stop("Use --ask or --say, not both.", 2)
     if out.is_dir() or not out.absolute().parent.is_dir():
         _stop(f"{out} cannot be written: name a file in a folder that exists.", 2)
+    if size not in (512, 1024):
+        _stop("--size is 512 or 1024.", 2)
+    if not (say or ask or QUESTION).strip() or "" in (say, ask):
+        _stop("The text is blank. Write what is to be said or asked.", 2)
     given = {"say": say} if say is not None else {"message": ask if ask is not None else QUESTION}
     with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, _api(stack) as http:
         made = _Demo(http, status).run(photo, {**given, "size": size}, out)
@@ -272,14 +277,16 @@ def _refusal(answer: httpx.Response) -> _Refused:
 def _show(made: dict[str, Any]) -> None:
     console.print(f"\n[bold green]{escape(made['output'])}[/]", soft_wrap=True)
     console.print(f"“{escape(made['text'])}”\n", soft_wrap=True)
+    console.print(f"Captions: {escape(made['captions'])}\n", soft_wrap=True)
     receipt = made["receipt"]
     table = Table(box=None, padding=(0, 2), show_header=False)
     table.add_row("first frame", f"{made['first_frame_ms']} ms after the question")
     table.add_row("length", f"{made['duration_s']:.1f} s, made in {made['total_ms'] / 1000:.1f} s")
     table.add_row("real-time factor", f"{made['duration_s'] / (made['total_ms'] / 1000):.1f} x")
-    for key, value in receipt.items():
-        if value is not None and not isinstance(value, dict):
-            table.add_row(f"receipt {key}", str(value))
+    for key in ("engine", "first_token_ms", "first_audio_ms", "first_frame_ms", "total_ms", "bytes", "characters"):
+        if receipt[key]:
+            table.add_row(f"receipt {key}", str(receipt[key]))
+    table.add_row("receipt cost_usd", f"{receipt['cost_usd']} (at list prices)")
     console.print(table)
 
 

@@ -178,8 +178,21 @@ class Stack:
         speed = {"STANDIN_TOKENS_PER_SECOND": self.env.get("STANDIN_TOKENS_PER_SECOND", "80")}
         return self._uvicorn(name, f"local.{name}:app", port, {"STANDIN_KEY": key, **speed})
 
+    def _kept_port(self) -> int:
+        """The database's port of the run before, where it is free: addresses of files stay what they were."""
+        note = self.data / "port"
+        port = int(note.read_text()) if note.exists() else free_port()
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                port = free_port()
+        note.write_text(str(port))
+        return port
+
     def _supabase(self, kept: dict[str, str]) -> None:
-        port = free_port()
+        port = self._kept_port()
         given = {
             "SUPABASE_URL": f"http://127.0.0.1:{port}",
             "SUPABASE_JWT_SECRET": kept["jwt"],

@@ -78,6 +78,17 @@ def _wav(samples: np.ndarray[Any, np.dtype[np.int16]]) -> bytes:
     return out.getvalue()
 
 
+def _length(video: bytes) -> float | None:
+    """Seconds of a video, or None when the hosted model's file does not say."""
+    import av
+
+    try:
+        with av.open(BytesIO(video), "r") as file:
+            return round(file.duration / av.time_base, 3) if file.duration else None
+    except av.FFmpegError:
+        return None
+
+
 async def look(store: Store, replicate: Replicate, user: User, identity: PredictionId) -> Row | str:
     """The status from the provider alone while it runs there; its row once it is finished.
 
@@ -139,5 +150,7 @@ async def _keep(store: Store, replicate: Replicate, identity: PredictionId, job:
         if not error.retryable:
             await prediction.fail(store, row, error.detail, error.code)
         raise
-    receipt = {"engine": "replicate", "bytes": len(data), "provider_ids": {"replicate": job.id}}
+    receipt: Row = {"engine": "replicate", "bytes": len(data), "provider_ids": {"replicate": job.id}}
+    if identity.model == "lipsync":
+        receipt["duration_s"] = await asyncio.to_thread(_length, data)
     await prediction.settle(store, row, "succeeded", {"output": path, "receipt": receipt}, effects, (path,))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import httpx
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.auth import Authenticator, User
 from shared.errors import BodyTooLarge, ForgeError, InvalidInput, MethodNotAllowed, NotFound, Unauthenticated
+from shared.providers.replicate import Replicate
 from shared.settings import Settings
 from shared.store import Store
 
@@ -32,7 +34,15 @@ class Context:
     settings: Settings
     store: Store
     authenticator: Authenticator
-    http: httpx.AsyncClient
+
+    @cached_property
+    def replicate(self) -> Replicate:
+        """Made when it is first used: its SDK takes half a second to import."""
+        return Replicate(self.settings)
+
+    async def close(self) -> None:
+        if "replicate" in self.__dict__:
+            await self.replicate.close()
 
 
 def function_app(
@@ -50,9 +60,12 @@ def function_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         chosen = settings or Settings.from_environment()
         async with httpx.AsyncClient(timeout=10) as http, Store.open(chosen) as store:
-            app.state.context = Context(chosen, store, Authenticator(chosen, http), http)
-            async with around(app.state.context) if around else nullcontext():
-                yield
+            context = app.state.context = Context(chosen, store, Authenticator(chosen, http))
+            try:
+                async with around(context) if around else nullcontext():
+                    yield
+            finally:
+                await context.close()
 
     app = FastAPI(title=f"PersonaForge {title}", version="1", lifespan=lifespan, redirect_slashes=False)
     app.add_middleware(_BodyLimit, limit=body_limit)

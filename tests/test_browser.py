@@ -112,3 +112,36 @@ def test_without_a_token_the_page_says_what_to_do(page: Page, stack: Stack) -> N
     page.goto(stack.url)
     page.wait_for_selector("#status.error")
     assert "forge up" in page.inner_text("#status")
+    page.fill("#message", "Hello?")
+    page.click("#ask button")
+    assert "token" in page.inner_text("#status")
+
+
+def test_asking_again_at_once_makes_one_talk_and_a_persona_without_picture_gets_one(
+    page: Page, stack: Stack, sign_up: Any
+) -> None:
+    """Two quick questions: the first is cancelled. The picture that was missing is drawn on the way."""
+    person = sign_up()
+    person.persona(appearance="a miller with a grey beard")
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{stack.url}/#token={person.token}")
+    page.wait_for_selector("#people button")
+    page.fill("#message", "First?")
+    page.click("#ask button")
+    page.wait_for_function("window.lastTalk", timeout=15_000)
+    page.evaluate("window.lastTalk = null")
+    page.evaluate(
+        """() => { for (const text of ['Second, in 60 seconds?', 'Third?']) {
+            document.getElementById('message').value = text;
+            document.getElementById('ask').requestSubmit(); } }"""
+    )
+    page.wait_for_function("window.lastTalk", timeout=15_000)
+    page.wait_for_timeout(500)
+    found = person.http.get("/v1/predictions").json()["results"]
+    states = {one["input"]["message"]: one["status"] for one in found if one["model"].endswith("talk")}
+    assert states == {"First?": "succeeded", "Second, in 60 seconds?": "canceled", "Third?": "succeeded"}
+    page.click("#gallery button")
+    page.wait_for_timeout(300)
+    assert page.get_attribute("#status", "class") != "error"
+    assert errors == []

@@ -73,6 +73,7 @@ def test_the_demo_makes_a_real_photo_speak(
         (["--photo", "page.png"], "not a PNG, JPEG or WebP"),
         (["--photo", "missing.png"], "missing.png"),
         (["--say", " "], "blank"),
+        (["--say", ""], "blank"),
         (["--say", "a", "--ask", "b"], "not both"),
         (["--size", "600"], "512 or 1024"),
         (["--out", "nowhere/talk.mp4"], "cannot be written"),

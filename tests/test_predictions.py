@@ -142,7 +142,9 @@ def test_hosted_lip_sync_speaks_with_the_personas_voice(person: Person, persona:
     body = {"model": "personaforge/lipsync", "input": {"persona": persona["id"], "say": "Rendered elsewhere."}}
     done = person.http.post("/v1/predictions", json=body, headers={"Prefer": "wait=30"}).json()
     assert done["status"] == "succeeded"
-    assert decode(httpx.get(done["output"], trust_env=False).content).video_seconds > 0.8
+    video = decode(httpx.get(done["output"], trust_env=False).content)
+    assert video.video_seconds == pytest.approx(done["receipt"]["duration_s"], abs=0.05)
+    assert video.video_seconds > 0.8
 
 
 def test_cancelling_ends_a_waiting_talk_and_a_stuck_hosted_job(

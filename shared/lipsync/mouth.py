@@ -154,7 +154,7 @@ class Lips:
 
     def _draw(self, m: Mouth) -> Patch:
         at, px = self._at, 1 / self._half
-        wide = m.wide * (0.13 if m.wide > 0 else 0.26) - 0.06 * m.open
+        wide = m.wide * (0.13 if m.wide > 0 else 0.26) - 0.13 * m.open
         spread = np.exp(-((at.v / 0.9) ** 2)) * (1 - _smooth(0.85, 1.75, np.abs(at.u)))
         u = at.u / (1 + wide * spread)
 
@@ -259,7 +259,7 @@ class Eyelids:
     def _close(at: _Region, shut: float) -> Pixels:
         """The upper lid comes down: the skin above the eye is drawn over it, lashes first."""
         arch = np.clip(1 - (at.u / 1.12) ** 2, 0, 1)
-        lid, base = -0.44 * arch**0.8, 0.36 * arch
+        lid, base = -0.44 * arch**0.8, 0.5 * arch
         edge = lid + (base - lid) * shut
         roof = np.float32(-0.86)
         # Between the brow and the edge the skin stretches; its lower end stays the lash line.

@@ -30,9 +30,10 @@ class Claude:
         from anthropic import AsyncAnthropic
 
         self.model = settings.anthropic_model
+        self._base_url = settings.anthropic_base_url
         self._client = AsyncAnthropic(
             api_key=settings.anthropic_api_key,
-            base_url=settings.anthropic_base_url,
+            base_url=self._base_url,
             max_retries=0,
             timeout=30,
         )
@@ -52,7 +53,7 @@ class Claude:
             "messages": messages,
         }
         stop_reason = None
-        async with _translated(), self._client.messages.stream(**arguments) as stream:
+        async with _translated(self._base_url), self._client.messages.stream(**arguments) as stream:
             async for event in stream:
                 if event.type == "message_start":
                     usage.message_id, usage.model = event.message.id, str(event.message.model)
@@ -69,7 +70,7 @@ class Claude:
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def _translated(base_url: str) -> AsyncIterator[None]:
     import anthropic
     import httpx2
 
@@ -86,6 +87,6 @@ async def _translated() -> AsyncIterator[None]:
     except httpx2.TimeoutException as error:
         raise ProviderTimeout(NAME, "Claude stopped writing in mid-answer.") from error
     except (anthropic.APIError, httpx2.HTTPError) as error:
-        raise ProviderFailed(NAME, "The connection to Claude failed.") from error
+        raise ProviderFailed(NAME, f"The connection to Claude failed ({base_url}).") from error
     except (ValueError, AssertionError, KeyError) as error:
         raise ProviderFailed(NAME, "Claude's answer is not what its interface promises.") from error
