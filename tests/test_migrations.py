@@ -124,3 +124,53 @@ def test_a_prediction_is_not_settled_with_a_status_that_is_none(scene: dict[str,
     """`processing` is not an end."""
     arguments = {"p_id": scene["row"]["id"], "p_status": "processing", "p_result": {}}
     assert scene["service"].post("/rpc/settle_prediction", json=arguments).status_code == 422
+
+
+TABLES = {
+    "personas": ("name", "Changed"),
+    "predictions": ("text", "Changed"),
+    "messages": ("content", "Changed"),
+    "accounts": ("running_limit", 99),
+    "usage": ("credits", 99),
+}
+
+
+def scratch(table: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A new row of the scene's owner (accounts: of nobody, as there is one each)."""
+    owner, persona = row["owner"], row["persona_id"]
+    return {
+        "personas": {"name": "Scratch", "owner": owner},
+        "predictions": {
+            "id": str(uuid4()),
+            "owner": owner,
+            "persona_id": persona,
+            "model": "talk",
+            "input": {},
+            "deadline": "2030-01-01T00:00:00Z",
+        },
+        "messages": {"owner": owner, "persona_id": persona, "role": "user", "content": "Scratch"},
+        "accounts": {"owner": str(uuid4())},
+        "usage": {"owner": owner, "kind": "grant", "credits": 1},
+    }[table]
+
+
+@pytest.mark.parametrize("who", ["anonymous", "owner", "other", "service"])
+@pytest.mark.parametrize("table", TABLES)
+def test_who_may_do_what_with_which_table(scene: dict[str, Any], table: str, who: str) -> None:
+    """Every table, every kind of user, insert, select, update, delete: by real requests."""
+    service, client, path = scene["service"], scene[who], f"/{table}"
+    key = "owner" if table == "accounts" else "id"
+    made = client.post(path, json=scratch(table, scene["row"]))
+    assert made.is_success == (who == "service" or (who == "owner" and table == "personas")), made.text
+    kept = service.post(path, json=scratch(table, scene["row"])).raise_for_status().json()[0]
+    where = {key: f"eq.{kept[key]}"}
+    seen = client.get(path, params=where)
+    assert bool(seen.is_success and seen.json()) == (who == "service" or (who == "owner" and table != "accounts"))
+    column, value = TABLES[table]
+    client.patch(path, params=where, json={column: value})
+    changed = str(service.get(path, params=where).json()[0][column]).startswith(str(value))
+    assert changed == (who == "service")
+    client.delete(path, params=where)
+    gone = service.get(path, params=where).json() == []
+    assert gone == (who == "service")
+    service.delete(path, params=where)
