@@ -45,17 +45,31 @@ class Asked:
     """What the headers ask for."""
 
     wait: int = 0  # seconds
+    seconds: int = prediction.DEADLINE  # until it must have ended
     key: str | None = None  # of idempotency
 
 
 def _asked(
     prefer: Annotated[str, Header(max_length=200)] = "",
+    cancel_after: Annotated[str | None, Header(max_length=20)] = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> Asked:
-    """`Prefer: wait` or `Prefer: wait=n`, at most a minute; `Idempotency-Key`, any printable text."""
+    """`Prefer: wait` or `wait=n`, at most a minute; `Cancel-After: 90s`, `5m` or `1h`; `Idempotency-Key`, any text."""
     found = re.search(r"\bwait\b(?:\s*=\s*(\d{1,4}))?", prefer)
     wait = min(int(found[1] or LONGEST_WAIT), LONGEST_WAIT) if found else 0
-    return Asked(wait, idempotency_key)
+    return Asked(wait, _duration(cancel_after), idempotency_key)
+
+
+def _duration(text: str | None) -> int:
+    """Seconds of a duration such as 90s, 5m, 1h30m or a bare number of seconds; between 5 s and an hour."""
+    if text is None:
+        return prediction.DEADLINE
+    found = re.fullmatch(r"(?:(\d{1,2})h)?(?:(\d{1,4})m)?(?:(\d{1,5})s?)?", text.strip())
+    hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    total = hours * 3600 + minutes * 60 + seconds
+    if not 5 <= total <= 3600:
+        raise InvalidInput("Cancel-After is a duration from 5s to 1h, such as 90s, 5m or 1h.")
+    return total
 
 
 def build(settings: Settings | None = None) -> FastAPI:
@@ -87,7 +101,7 @@ async def _start(
 ) -> dict[str, Any]:
     given = read_input(model, body.input)
     stream = body.stream and model == "talk"
-    made = await prediction.create(here.store, user, model, given, stream=stream, key=asked.key)
+    made = await prediction.create(here.store, user, model, given, stream=stream, seconds=asked.seconds, key=asked.key)
     row = made.row
     if not made.made:
         row = await _first(here, user, row)
@@ -131,7 +145,7 @@ async def _play(here: Context, user: User, row: Row, wait: int, after: Backgroun
 async def _listen(here: Context, user: User, row: Row) -> None:
     """Follow a talk to its end; one that cannot even begin is settled as failed with the reason."""
     url = f"{here.settings.forge_url}/v1/talk/{PredictionId.of(row).sign(here.settings.forge_signing_key)}"
-    timeout = httpx.Timeout(prediction.DEADLINE + 10, connect=10)
+    timeout = httpx.Timeout(max(10.0, PredictionId.of(row).deadline - time.time() + 10), connect=10)
     try:
         async with (
             httpx.AsyncClient(timeout=timeout) as http,

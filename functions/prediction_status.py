@@ -64,7 +64,7 @@ async def _hosted(here: Context, identity: PredictionId, public: str, user: Call
     if not isinstance(found, str):
         return _shown(found, here)
     base = f"{here.settings.forge_url}/v1/predictions/{public}"
-    created = datetime.fromtimestamp(identity.deadline - prediction.DEADLINE, UTC)
+    created = datetime.fromtimestamp(identity.created, UTC)
     return {
         "id": public,
         "model": f"{prediction.OWNER}/{identity.model}",

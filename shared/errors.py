@@ -11,6 +11,7 @@ ForgeError
 ├── OutOfCredits              402
 ├── TooManyRequests           429  retryable after `retry_after` seconds
 ├── MethodNotAllowed          405
+├── DeadlineOver              504
 ├── SettingMissing            500
 ├── StoreUnavailable          503  retryable
 └── ProviderFailed            502  names the provider
@@ -89,6 +90,10 @@ class OutOfCredits(ForgeError):
 
 class TooManyRequests(ForgeError):
     code, status, title, retryable = "too_many_requests", 429, "Too many requests", True
+
+
+class DeadlineOver(ForgeError):
+    code, status, title = "deadline", 504, "Not finished in time"
 
 
 class SettingMissing(ForgeError):

@@ -122,7 +122,7 @@ async def finish(store: Store, replicate: Replicate, identity: PredictionId, job
         await prediction.settle(store, row, "canceled", {"receipt": {"provider_ids": {"replicate": job.id}}})
     else:
         await cancel(replicate, identity)
-        await prediction.fail(store, row, f"Not finished within {prediction.DEADLINE} s.", "deadline")
+        await prediction.fail(store, row, "It was not finished before its deadline.", "deadline")
 
 
 async def cancel(replicate: Replicate, identity: PredictionId) -> None:

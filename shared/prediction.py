@@ -21,7 +21,7 @@ from shared.store import Row, Store
 from shared.text import Text
 
 FINISHED = ("succeeded", "failed", "canceled", "aborted")
-DEADLINE = 120  # seconds from creation to the end, whatever happens
+DEADLINE = 120  # seconds from creation to the end, whatever happens, unless asked otherwise
 OWNER = "personaforge"
 
 
@@ -91,13 +91,15 @@ class PredictionId:
     row: UUID
     owner: UUID
     model: str
-    deadline: int  # seconds since 1970
+    created: int  # seconds since 1970, as the deadline
+    deadline: int
     provider_id: str = ""
 
     @classmethod
     def of(cls, row: Row) -> PredictionId:
-        deadline = int(moment(row["deadline"]).timestamp())
-        return cls(UUID(row["id"]), UUID(row["owner"]), row["model"], deadline, row.get("provider_id") or "")
+        created, deadline = (int(moment(row[name]).timestamp()) for name in ("created_at", "deadline"))
+        row_id, owner = UUID(row["id"]), UUID(row["owner"])
+        return cls(row_id, owner, row["model"], created, deadline, row.get("provider_id") or "")
 
     @property
     def overdue(self) -> bool:
@@ -105,7 +107,7 @@ class PredictionId:
 
     def sign(self, key: str) -> str:
         """The id as the caller sees it: URL-safe, unforgeable without the key."""
-        head = bytes([1, _MODEL_CODES.index(self.model)]) + self.deadline.to_bytes(5)
+        head = bytes([1, _MODEL_CODES.index(self.model)]) + self.created.to_bytes(5) + self.deadline.to_bytes(5)
         body = head + self.row.bytes + self.owner.bytes + self.provider_id.encode()
         return base64.urlsafe_b64encode(body + _mac(key, body)).rstrip(b"=").decode()
 
@@ -118,8 +120,9 @@ class PredictionId:
             body, mac = data[:-12], data[-12:]
             if not hmac.compare_digest(mac, _mac(key, body)) or body[0] != 1:
                 raise unknown
-            row, owner = UUID(bytes=body[7:23]), UUID(bytes=body[23:39])
-            found = cls(row, owner, _MODEL_CODES[body[1]], int.from_bytes(body[2:7]), body[39:].decode())
+            created, deadline = int.from_bytes(body[2:7]), int.from_bytes(body[7:12])
+            row, owner = UUID(bytes=body[12:28]), UUID(bytes=body[28:44])
+            found = cls(row, owner, _MODEL_CODES[body[1]], created, deadline, body[44:].decode())
         except (ValueError, IndexError) as error:
             raise unknown from error
         if found.owner != user.id:
@@ -140,7 +143,14 @@ class Creation:
 
 
 async def create(
-    store: Store, user: User, model: str, given: _Input, *, stream: bool, key: str | None = None
+    store: Store,
+    user: User,
+    model: str,
+    given: _Input,
+    *,
+    stream: bool,
+    seconds: int = DEADLINE,
+    key: str | None = None,
 ) -> Creation:
     """Make the row, as the user; credits are reserved in the same call.
 
@@ -155,7 +165,7 @@ async def create(
         "p_persona": str(given.persona),
         "p_input": body,
         "p_stream": stream,
-        "p_seconds": DEADLINE,
+        "p_seconds": seconds,
         "p_key": key,
         "p_hash": hashlib.sha256(told.encode()).hexdigest() if key else None,
     }
@@ -205,7 +215,8 @@ async def settle(
 async def expire(store: Store, row: Row) -> bool:
     """Settle a prediction whose deadline has passed."""
     why = "It was not started" if row["status"] == "starting" else "It was not finished"
-    return await fail(store, row["id"], f"{why} before its deadline of {DEADLINE} s.", "deadline")
+    allowed = round((moment(row["deadline"]) - moment(row["created_at"])).total_seconds())
+    return await fail(store, row["id"], f"{why} before its deadline ({allowed} s).", "deadline")
 
 
 async def fail(store: Store, row_id: str, reason: str, code: str) -> bool:

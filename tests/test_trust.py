@@ -375,3 +375,39 @@ def test_a_hosted_job_that_finished_unseen_is_kept_by_reconciliation(
     assert reconcile(stack)["settled"] >= 1
     assert person.look(job)["status"] == "succeeded"
     assert person.http.get(f"/v1/personas/{persona['id']}").json()["portrait"] == person.look(job)["output"]
+
+
+def test_cancel_after_sets_the_deadline_and_a_job_over_it_ends_everywhere(
+    stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
+) -> None:
+    """A hosted job that hangs is cancelled there and failed here when its own deadline passes, by whoever looks."""
+    fault("replicate", path="/v1/models", stuck=True)
+    body = {"model": "personaforge/portrait", "input": {"persona": persona["id"], "prompt": "a monk"}}
+    job = person.http.post("/v1/predictions", json=body, headers={"Cancel-After": "5s"}).raise_for_status().json()
+    assert person.look(job)["status"] == "processing"
+    time.sleep(6)
+    done = person.look(job)
+    assert (done["status"], done["receipt"]["error_code"]) == ("failed", "deadline")
+    headers = {"Authorization": f"Bearer {stack.settings['REPLICATE_API_TOKEN']}"}
+    there = httpx.get(f"{stack.addresses['replicate']}/v1/predictions", headers=headers, trust_env=False).json()
+    assert there["results"][0]["status"] == "canceled"
+
+
+@pytest.mark.parametrize("wrong", ["", "soon", "1s", "2h", "-5s", "5x"])
+def test_a_duration_that_is_none_is_refused(person: Person, persona: dict[str, Any], wrong: str) -> None:
+    """Cancel-After names what it takes."""
+    body = {"model": "personaforge/talk", "stream": True, "input": {"persona": persona["id"], "say": "Hi."}}
+    answer = person.http.post("/v1/predictions", json=body, headers={"Cancel-After": wrong})
+    assert (answer.status_code, "5s to 1h" in answer.json()["detail"]) == (422, True)
+
+
+def test_a_talk_over_its_deadline_is_failed_while_it_runs(
+    person: Person, persona: dict[str, Any], fault: Callable[..., None]
+) -> None:
+    """Claude stalls past the deadline: the stream ends as a problem and the job says why."""
+    body = {"model": "personaforge/talk", "stream": True, "input": {"persona": persona["id"], "message": "Hello?"}}
+    job = person.http.post("/v1/predictions", json=body, headers={"Cancel-After": "5s"}).json()
+    fault("anthropic", path="/v1", stall_after=2)
+    answer = person.http.get(job["urls"]["stream"])
+    assert answer.status_code == 504
+    assert person.look(job)["receipt"]["error_code"] == "deadline"

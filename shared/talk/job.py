@@ -13,7 +13,7 @@ from uuid import uuid4
 from shared import persona as personas
 from shared import prediction
 from shared.auth import User
-from shared.errors import Conflict, ForgeError
+from shared.errors import Conflict, DeadlineOver, ForgeError
 from shared.lipsync.engine import Engine, Prepared
 from shared.prediction import PredictionId, TalkInput
 from shared.providers.anthropic import Claude
@@ -88,8 +88,8 @@ class TalkJob:
                 await _to_the_end(self._end("canceled", "The listener hung up.", "hung_up"))
             raise
         except TimeoutError as error:
-            await self._end("failed", f"Not finished within {prediction.DEADLINE} s.", "deadline")
-            raise ForgeError("The talk was not finished before its deadline.") from error
+            await self._end("failed", "It was not finished before its deadline.", "deadline")
+            raise DeadlineOver("The talk was not finished before its deadline.") from error
         except ForgeError as error:
             await self._end("failed", error.detail, error.code)
             raise
