@@ -172,7 +172,7 @@ async def _poll(here: Context, user: User, row: Row, wait: int) -> Row:
     return row
 
 
-@app.function(image=image, secrets=secrets, timeout=300)
+@app.function(image=image, secrets=secrets, timeout=3700)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app()
 def create_prediction() -> FastAPI:

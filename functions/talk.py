@@ -131,7 +131,7 @@ async def _hung_up(request: Request) -> None:
         message = await request.receive()
 
 
-@app.function(image=image, secrets=secrets, timeout=300, cpu=2.0, memory=1024, enable_memory_snapshot=True)
+@app.function(image=image, secrets=secrets, timeout=3700, cpu=2.0, memory=1024, enable_memory_snapshot=True)
 @modal.concurrent(max_inputs=4)
 @modal.asgi_app()
 def talk() -> FastAPI:
