@@ -9,7 +9,7 @@ import modal
 from fastapi import FastAPI, Query
 
 from shared.image import image, secrets
-from shared.paging import Page, read_cursor
+from shared.paging import newest
 from shared.prediction import PredictionId, moment
 from shared.settings import Settings
 from shared.store import Row
@@ -41,11 +41,9 @@ def build(settings: Settings | None = None) -> FastAPI:
         )
         if persona:
             query = query.eq("persona_id", str(persona))
-        if cursor:
-            query = query.or_(read_cursor(cursor).older())
-        query = query.order("created_at", desc=True).order("id", desc=True).limit(PAGE + 1)
-        rows = await here.store.rows(query)
-        page = Page.of(rows, PAGE, f"{here.settings.forge_url}/v1/gallery", persona=str(persona or ""))
+        page = await newest(
+            here.store, query, PAGE, f"{here.settings.forge_url}/v1/gallery", cursor, persona=str(persona or "")
+        )
         return {"next": page.next, "results": [_video(row, here) for row in page.rows]}
 
     return web

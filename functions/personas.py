@@ -11,7 +11,7 @@ from fastapi import FastAPI, Query, Request
 from shared import persona
 from shared.errors import ConsentMissing
 from shared.image import image, secrets
-from shared.paging import Page, read_cursor
+from shared.paging import newest
 from shared.persona import PersonaInput
 from shared.settings import Settings
 from shared.web import MIB, Caller, Here, function_app
@@ -36,11 +36,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         here: Here, user: Caller, cursor: Annotated[str | None, Query(max_length=200)] = None
     ) -> dict[str, Any]:
         query = here.store.as_user(user).from_("personas").select("*")
-        if cursor:
-            query = query.or_(read_cursor(cursor).older())
-        query = query.order("created_at", desc=True).order("id", desc=True).limit(PAGE + 1)
-        rows = await here.store.rows(query)
-        page = Page.of(rows, PAGE, f"{here.settings.forge_url}/v1/personas")
+        page = await newest(here.store, query, PAGE, f"{here.settings.forge_url}/v1/personas", cursor)
         return {"next": page.next, "results": [persona.shown(row, here.store) for row in page.rows]}
 
     @web.get("/v1/personas/{persona_id}")

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query
 
 from shared import hosted, prediction
 from shared.image import image, secrets
-from shared.paging import Page, read_cursor
+from shared.paging import newest
 from shared.prediction import FINISHED, PredictionId
 from shared.settings import Settings
 from shared.store import Row
@@ -29,11 +29,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         here: Here, user: Caller, cursor: Annotated[str | None, Query(max_length=200)] = None
     ) -> dict[str, Any]:
         query = here.store.as_user(user).from_("predictions").select("*")
-        if cursor:
-            query = query.or_(read_cursor(cursor).older())
-        query = query.order("created_at", desc=True).order("id", desc=True).limit(PAGE + 1)
-        rows = await here.store.rows(query)
-        page = Page.of(rows, PAGE, f"{here.settings.forge_url}/v1/predictions")
+        page = await newest(here.store, query, PAGE, f"{here.settings.forge_url}/v1/predictions", cursor)
         return {"next": page.next, "previous": None, "results": [_shown(row, here) for row in page.rows]}
 
     @web.get("/v1/predictions/{public}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from shared.errors import InvalidInput
 from shared.prediction import moment
-from shared.store import Row
+from shared.store import Row, Store
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,16 @@ class Page:
         cursor = Cursor(kept[-1]["created_at"], kept[-1]["id"])
         query = {name: value for name, value in filters.items() if value} | {"cursor": str(cursor)}
         return cls(kept, f"{address}?{urlencode(query)}")
+
+
+async def newest(
+    store: Store, query: Any, size: int, address: str, cursor: str | None = None, **filters: str | None
+) -> Page:
+    """One page of a query's rows, newest first, beginning after the cursor. One request to the database.
+
+    filters: parameters of the address that the next page must carry too. Raises InvalidInput for a wrong cursor.
+    """
+    if cursor:
+        query = query.or_(read_cursor(cursor).older())
+    query = query.order("created_at", desc=True).order("id", desc=True).limit(size + 1)
+    return Page.of(await store.rows(query), size, address, **filters)
