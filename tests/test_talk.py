@@ -216,15 +216,15 @@ def test_text_that_looks_like_markup_is_only_text(person: Person, persona: dict[
     assert person.look(job)["text"] == "Look at [/this] & <that>.\nNow!"
 
 
-def test_a_text_without_words_fails_clearly(person: Person, persona: dict[str, Any]) -> None:
-    """What cannot be spoken ends as failed, not as an empty video."""
-    job = person.talk(persona["id"], say="…")
+@pytest.mark.parametrize("text", ["…", "?!", "🙂 🙂"])
+def test_a_text_without_words_fails_clearly(person: Person, persona: dict[str, Any], text: str) -> None:
+    """What cannot be spoken ends as failed with the reason, not as an empty video."""
+    job = person.talk(persona["id"], say=text)
     answer = person.http.get(job["urls"]["stream"])
     done = person.look(job)
-    if answer.status_code == 200:  # the voice made a sound of it
-        assert done["status"] == "succeeded"
-    else:
-        assert (answer.status_code, done["status"]) in ((422, "failed"), (502, "failed"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+    assert (done["status"], done["error"]) == ("failed", answer.json()["detail"])
+    assert "nothing in this text that can be spoken" in done["error"]
 
 
 def test_several_people_talk_at_once(sign_up: Callable[[], Person], portrait_png: bytes, decode: Decode) -> None:

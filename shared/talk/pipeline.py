@@ -107,6 +107,8 @@ class Talk:
         async with asyncio.TaskGroup() as group:
             said = ""
             while (piece := await pieces.get()) is not None:
+                if not any(map(str.isalnum, piece)):
+                    continue  # dots and smileys have no sound
                 self._characters += len(piece)
                 async for speech in self._voice.speak(piece, self._script.voice_id, said, self._request_ids):
                     self._clock.mark("first_audio")
