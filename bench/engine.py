@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from bench.machine import arguments, report
+from bench.machine import parser, report
 
 TEXT = (
     "Good evening, my name is Ada. Above the papers on my table you may find a map of the moons of Jupiter. "
@@ -25,7 +25,7 @@ RUNS = 7
 
 
 def main() -> None:
-    args = arguments(__doc__ or "")
+    args = parser(__doc__ or "").parse_args()
     if args.child:
         print(json.dumps(_measure()))
         return

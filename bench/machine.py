@@ -22,11 +22,11 @@ def describe() -> str:
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}, load {load:.1f}"
 
 
-def arguments(about: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args()
+def parser(about: str) -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("--json", action="store_true", help="print one JSON object")
+    found.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    return found
 
 
 def report(args: argparse.Namespace, figures: dict[str, Any], details: list[str]) -> None:
@@ -37,4 +37,4 @@ def report(args: argparse.Namespace, figures: dict[str, Any], details: list[str]
         print(json.dumps({"machine": describe(), **figures}))
     else:
         for name, value in figures.items():
-            print(f"{name:>26}  {value}")
+            print(f"{name:>28}  {value}")

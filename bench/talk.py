@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from bench.machine import arguments, report
+from bench.machine import parser, report
 from local.portrait import draw
 from local.stack import Stack
 
@@ -26,7 +26,7 @@ POLL = 2.0
 
 
 def main() -> None:
-    args = arguments(__doc__ or "")
+    args = parser(__doc__ or "").parse_args()
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder), env={"STANDIN_TOKENS_PER_SECOND": "40"}) as stack:
         headers = {"Authorization": f"Bearer {stack.user()}"}
         with httpx.Client(base_url=stack.url, headers=headers, timeout=120, trust_env=False) as http:

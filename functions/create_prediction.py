@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import httpx
@@ -16,11 +16,13 @@ import modal
 from fastapi import BackgroundTasks, Depends, FastAPI, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared import hosted, prediction
+from shared import hosted, lifecycle, prediction, webhook
 from shared.auth import User
 from shared.errors import Conflict, InvalidInput
+from shared.fetch import check
 from shared.image import image, secrets
-from shared.prediction import FINISHED, PredictionId, model_name, read_input
+from shared.inputs import model_name, read_input
+from shared.prediction import FINISHED, PredictionId
 from shared.settings import Settings
 from shared.store import Row
 from shared.web import Caller, Context, Here, function_app
@@ -37,6 +39,8 @@ class Creation(BaseModel):
     input: dict[str, Any]
     model: str | None = None
     version: str | None = None
+    webhook: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    webhook_events_filter: list[Literal["start", "output", "logs", "completed"]] | None = None
     stream: bool = Field(False, description="talk: wait for `urls.stream` to be opened instead of starting now.")
 
 
@@ -45,7 +49,7 @@ class Asked:
     """What the headers ask for."""
 
     wait: int = 0  # seconds
-    seconds: int = prediction.DEADLINE  # until it must have ended
+    seconds: int = lifecycle.DEADLINE  # until it must have ended
     key: str | None = None  # of idempotency
 
 
@@ -63,7 +67,7 @@ def _asked(
 def _duration(text: str | None) -> int:
     """Seconds of a duration such as 90s, 5m, 1h30m or a bare number of seconds; between 5 s and an hour."""
     if text is None:
-        return prediction.DEADLINE
+        return lifecycle.DEADLINE
     found = re.fullmatch(r"(?:(\d{1,2})h)?(?:(\d{1,4})m)?(?:(\d{1,5})s?)?", text.strip())
     hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     total = hours * 3600 + minutes * 60 + seconds
@@ -101,7 +105,10 @@ async def _start(
 ) -> dict[str, Any]:
     given = read_input(model, body.input)
     stream = body.stream and model == "talk"
-    made = await prediction.create(here.store, user, model, given, stream=stream, seconds=asked.seconds, key=asked.key)
+    receiver = _receiver(here, body)
+    made = await lifecycle.create(
+        here.store, user, model, given, stream=stream, seconds=asked.seconds, key=asked.key, receiver=receiver
+    )
     row = made.row
     if not made.made:
         row = await _first(here, user, row)
@@ -109,13 +116,22 @@ async def _start(
         if not stream:
             row = await _play(here, user, row, asked.wait, after)
     else:
-        row = await hosted.start(here.store, here.replicate, here.settings, user, row)
+        row = await hosted.start(here.store, here.replicate, user, row)
         if asked.wait:
             row = await _poll(here, user, row, asked.wait)
     if asked.wait and row["status"] not in FINISHED:
         # As Replicate: clients take any other status for the end of the wait.
         response.status_code, row = 202, {**row, "status": "starting"}
-    return prediction.shown(row, here.store, here.settings.forge_signing_key, here.settings.forge_url)
+    return prediction.shown(row, here.store)
+
+
+def _receiver(here: Context, body: Creation) -> lifecycle.Receiver | None:
+    """Whom to tell; an address that would never be visited is refused now."""
+    if body.webhook is None:
+        return None
+    check(body.webhook, here.settings)
+    events = body.webhook_events_filter
+    return lifecycle.Receiver(body.webhook, tuple(webhook.EVENTS if events is None else events))
 
 
 async def _first(here: Context, user: User, row: Row) -> Row:
@@ -124,7 +140,7 @@ async def _first(here: Context, user: User, row: Row) -> Row:
         if row["model"] == "talk" or row["provider_id"] or row["status"] in FINISHED:
             return row
         await asyncio.sleep(0.2)
-        row = await prediction.read(here.store, user, UUID(row["id"]))
+        row = await lifecycle.read(here.store, user, UUID(row["id"]))
     raise Conflict("The first call with this Idempotency-Key is still starting it. Retry in a moment.")
 
 
@@ -136,7 +152,7 @@ async def _play(here: Context, user: User, row: Row, wait: int, after: Backgroun
     listening = asyncio.create_task(_listen(here, user, row))
     if wait:
         await asyncio.wait([listening], timeout=wait)
-        row = await prediction.read(here.store, user, UUID(row["id"]))
+        row = await lifecycle.read(here.store, user, UUID(row["id"]))
     if not listening.done():
         after.add_task(asyncio.wait, [listening])
     return row
@@ -153,12 +169,12 @@ async def _listen(here: Context, user: User, row: Row) -> None:
         ):
             if answer.is_error and answer.status_code != 409:  # 409: somebody else listens already
                 problem = json.loads(await answer.aread())
-                await prediction.fail(here.store, row["id"], problem["detail"], problem["code"])
+                await lifecycle.fail(here.store, row["id"], problem["detail"], problem["code"])
             async for _ in answer.aiter_raw():
                 pass
     except (httpx.HTTPError, ValueError, KeyError) as error:
         log.warning("talk %s: its stream broke off (%s)", row["id"], type(error).__name__)
-        await prediction.fail(here.store, row["id"], "The talk function could not be reached, or broke off.", "error")
+        await lifecycle.fail(here.store, row["id"], "The talk function could not be reached, or broke off.", "error")
 
 
 async def _poll(here: Context, user: User, row: Row, wait: int) -> Row:

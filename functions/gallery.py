@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query
 
 from shared.image import image, secrets
 from shared.paging import newest
-from shared.prediction import PredictionId, moment
+from shared.prediction import PredictionId, iso
 from shared.settings import Settings
 from shared.store import Row
 from shared.web import Caller, Context, Here, function_app
@@ -38,6 +38,7 @@ def build(settings: Settings | None = None) -> FastAPI:
             )
             .eq("status", "succeeded")
             .in_("model", ["talk", "lipsync"])
+            .like("output", "%.mp4")
         )
         if persona:
             query = query.eq("persona_id", str(persona))
@@ -57,7 +58,7 @@ def _video(row: Row, here: Context) -> dict[str, Any]:
         "captions": here.store.address(row["captions"]),
         "text": row["text"],
         "duration_s": (row["receipt"] or {}).get("duration_s"),
-        "created_at": moment(row["created_at"]).isoformat(),
+        "created_at": iso(row["created_at"]),
         "persona": {
             "id": row["persona_id"],
             "name": row["personas"]["name"],

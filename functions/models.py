@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from shared.errors import NotFound
 from shared.image import image
-from shared.prediction import MODELS, OWNER
+from shared.inputs import MODELS, OWNER
 from shared.settings import Settings
 from shared.web import function_app
 

@@ -2,26 +2,61 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
+import time
 from typing import Annotated, Any
+from uuid import UUID
 
 import modal
 from fastapi import FastAPI, Query
 
-from shared import hosted, prediction
+from shared import hosted, lifecycle, prediction
+from shared.auth import User
+from shared.errors import ForgeError
 from shared.image import image, secrets
 from shared.paging import newest
 from shared.prediction import FINISHED, PredictionId
 from shared.settings import Settings
-from shared.store import Row
+from shared.store import Row, Store
 from shared.web import Caller, Context, Here, function_app
 
 app = modal.App("personaforge-prediction-status")
 PAGE = 50
+GLANCE = 0.5  # seconds
+
+
+class Glances:
+    """The last look at each running talk, shared by all who ask within half a second of it.
+
+    A talk runs in no provider that could be asked; so a thousand who poll one cost the database two reads a second.
+    """
+
+    def __init__(self) -> None:
+        self._looks: dict[UUID, tuple[float, asyncio.Task[Row]]] = {}
+
+    async def read(self, store: Store, user: User, row: UUID) -> Row:
+        now = time.monotonic()
+        began, look = self._looks.get(row, (0.0, None))
+        if look is None or now - began > GLANCE:
+            self._looks = {one: kept for one, kept in self._looks.items() if now - kept[0] < GLANCE}
+            look = asyncio.create_task(lifecycle.read(store, user, row))
+            self._looks[row] = now, look
+        try:
+            found = await asyncio.shield(look)
+        except ForgeError:
+            self.forget(row)
+            raise
+        if found["status"] in FINISHED:
+            self.forget(row)
+        return found
+
+    def forget(self, row: UUID) -> None:
+        self._looks.pop(row, None)
 
 
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
+    glances = Glances()
     web = function_app("prediction status", settings=settings)
 
     @web.get("/v1/predictions")
@@ -30,53 +65,49 @@ def build(settings: Settings | None = None) -> FastAPI:
     ) -> dict[str, Any]:
         query = here.store.as_user(user).from_("predictions").select("*")
         page = await newest(here.store, query, PAGE, f"{here.settings.forge_url}/v1/predictions", cursor)
-        return {"next": page.next, "previous": None, "results": [_shown(row, here) for row in page.rows]}
+        rows = [await lifecycle.read(here.store, user, UUID(row["id"])) if _overdue(row) else row for row in page.rows]
+        return {"next": page.next, "previous": None, "results": [_shown(row, here) for row in rows]}
 
     @web.get("/v1/predictions/{public}")
     async def get(public: str, here: Here, user: Caller) -> dict[str, Any]:
         identity = PredictionId.read(public, here.settings.forge_signing_key, user)
         if identity.provider_id:
-            return await _hosted(here, identity, public, user)
-        return _shown(await prediction.read(here.store, user, identity.row), here)
+            return await _hosted(here, identity, user)
+        return _shown(await glances.read(here.store, user, identity.row), here)
 
     @web.post("/v1/predictions/{public}/cancel")
     async def cancel(public: str, here: Here, user: Caller) -> dict[str, Any]:
         identity = PredictionId.read(public, here.settings.forge_signing_key, user)
-        row = await prediction.read(here.store, user, identity.row)
+        row = await lifecycle.read(here.store, user, identity.row)
         if row["status"] not in FINISHED:
             if identity.provider_id:
-                await hosted.cancel(here.replicate, identity)
-            result = {"error": "Canceled by its owner.", "receipt": {"error_code": "canceled"}}
-            await prediction.settle(here.store, row["id"], "canceled", result)
-            row = await prediction.read(here.store, user, identity.row)
+                await hosted.cancel(here.replicate, identity.provider_id)
+            if row["model"] == "talk" and row["status"] == "processing":
+                await lifecycle.request_cancel(here.store, row)
+            else:
+                await lifecycle.cancel(here.store, row)
+            glances.forget(identity.row)
+            row = await lifecycle.read(here.store, user, identity.row)
         return _shown(row, here)
 
     return web
 
 
-async def _hosted(here: Context, identity: PredictionId, public: str, user: Caller) -> dict[str, Any]:
+async def _hosted(here: Context, identity: PredictionId, user: Caller) -> dict[str, Any]:
     """A job at the provider: while it runs the database is not asked."""
     found = await hosted.look(here.store, here.replicate, user, identity)
     if not isinstance(found, str):
         return _shown(found, here)
-    base = f"{here.settings.forge_url}/v1/predictions/{public}"
-    created = datetime.fromtimestamp(identity.created, UTC)
-    return {
-        "id": public,
-        "model": f"{prediction.OWNER}/{identity.model}",
-        "version": identity.model,
-        "status": found,
-        "output": None,
-        "error": None,
-        "logs": "",
-        "input": {},
-        "urls": {"get": base, "cancel": f"{base}/cancel", "web": base},
-        "created_at": created.isoformat().replace("+00:00", "Z"),
-    }
+    return _shown(identity.row_while_it_runs(found), here)
+
+
+def _overdue(row: Row) -> bool:
+    """One that only has to be settled; a job at the provider may still have ended well, and is asked for by itself."""
+    return row["status"] not in FINISHED and not row["provider_id"] and PredictionId.of(row).overdue
 
 
 def _shown(row: Row, here: Context) -> dict[str, Any]:
-    return prediction.shown(row, here.store, here.settings.forge_signing_key, here.settings.forge_url)
+    return prediction.shown(row, here.store)
 
 
 @app.function(image=image, secrets=secrets, timeout=60)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import asdict
 
 import modal
 
+from shared import telemetry
 from shared.image import image, secrets
 from shared.providers.replicate import Replicate
 from shared.reconcile import sweep
@@ -19,6 +21,7 @@ log = logging.getLogger("personaforge.reconcile")
 
 @app.function(image=image, secrets=secrets, schedule=modal.Cron("* * * * *"), timeout=120)
 async def reconcile(orphan_minutes: int = 10) -> dict[str, int]:
+    telemetry.configure()
     settings = Settings.from_environment()
     replicate = Replicate(settings)
     try:
@@ -26,5 +29,6 @@ async def reconcile(orphan_minutes: int = 10) -> dict[str, int]:
             swept = asdict(await sweep(store, replicate, orphan_minutes=orphan_minutes))
     finally:
         await replicate.close()
-    log.info("reconciled: %s", swept)
+    log.info("reconciled", extra=swept)
+    await asyncio.to_thread(telemetry.flush)
     return swept

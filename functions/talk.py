@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import modal
@@ -12,13 +12,15 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from shared.errors import Conflict
 from shared.image import image, secrets
-from shared.lipsync.engine import Engine
+from shared.lipsync.engine import Engine, Speech
 from shared.prediction import PredictionId
 from shared.providers.anthropic import Claude
 from shared.providers.elevenlabs import Voice
 from shared.settings import Settings
-from shared.talk.job import TalkJob
+from shared.talk.job import STOPPED, Kit, TalkJob
+from shared.talk.remote import Open, Speaker, carried
 from shared.web import Caller, Context, Here, function_app
 
 app = modal.App("personaforge-talk")
@@ -27,8 +29,9 @@ app = modal.App("personaforge-talk")
 class Studio:
     """What a container keeps between talks. Warm parts cost only time when lost; running talks are ended first."""
 
-    def __init__(self) -> None:
+    def __init__(self, gpu: Open | None = None) -> None:
         self.talks = 0
+        self.gpu = gpu
         self.running: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -38,11 +41,13 @@ class Studio:
 
         self.claude, self.voice = await asyncio.to_thread(self._clients, context.settings)
         self.engine: Engine = CpuEngine()
+        if context.settings.forge_engine == "musetalk" and not self.gpu:
+            self.gpu = _on_modal
         try:
             yield
         finally:
             for run in self.running:
-                run.cancel("The server was stopped in the middle of this talk.")
+                run.cancel(STOPPED)
             if self.running:
                 await asyncio.wait(self.running, timeout=10)
             await self.claude.close()
@@ -59,17 +64,26 @@ class Studio:
         return run
 
 
-def build(settings: Settings | None = None) -> FastAPI:
-    """The ASGI app."""
-    studio = Studio()
+async def _on_modal(speaker: Speaker, pieces: AsyncIterator[Speech]) -> AsyncIterator[bytes]:
+    """A film on the GPU of functions/lipsync.py: a queue takes the speech there, a generator brings the bytes back."""
+    gpu = modal.Cls.from_name("personaforge", "Lipsync")()
+    async with modal.Queue.ephemeral() as said:
+        async for data in carried(said.put.aio, gpu.stream.remote_gen.aio(speaker, said), pieces):
+            yield data
+
+
+def build(settings: Settings | None = None, gpu: Open | None = None) -> FastAPI:
+    """The ASGI app. gpu: how films are made on a GPU, if not on Modal."""
+    studio = Studio(gpu)
     web = function_app("talk", settings=settings, around=studio.open)
 
     @web.get("/v1/talk/{public}", response_class=Response)
     async def talk(public: str, here: Here, user: Caller, request: Request) -> Response:
         identity = PredictionId.read(public, here.settings.forge_signing_key, user)
         cold, studio.talks = studio.talks == 0, studio.talks + 1
-        job = await TalkJob.claim(here.store, studio.engine, studio.claude, studio.voice, user, identity, cold=cold)
-        return await LiveVideo.begin(studio.start(job), job.chunks, request)
+        kit = Kit(studio.engine, studio.gpu, here.replicate, studio.claude, studio.voice)
+        job = await TalkJob.claim(here.store, kit, user, identity, cold=cold)
+        return await LiveVideo.begin(studio.start(job), job, request)
 
     return web
 
@@ -82,29 +96,32 @@ class LiveVideo(Response):
 
     media_type = "video/mp4"
 
-    def __init__(
-        self, run: asyncio.Task[None], first: bytes, chunks: asyncio.Queue[bytes | None], gone: asyncio.Task[None]
-    ) -> None:
-        self._run, self._first, self._chunks, self._gone = run, first, chunks, gone
+    def __init__(self, run: asyncio.Task[None], first: bytes, job: TalkJob, gone: asyncio.Task[None]) -> None:
+        self._run, self._first, self._job, self._gone = run, first, job, gone
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
 
     @classmethod
-    async def begin(cls, run: asyncio.Task[None], chunks: asyncio.Queue[bytes | None], request: Request) -> Response:
-        """Wait for the first bytes; a talk that fails before them raises its error instead."""
+    async def begin(cls, run: asyncio.Task[None], job: TalkJob, request: Request) -> Response:
+        """Wait for the first bytes; a talk that fails before them raises its error instead, or NoVideo."""
         gone = asyncio.create_task(_hung_up(request))
         gone.add_done_callback(lambda hung_up: None if hung_up.cancelled() else run.cancel() and None)
         try:
-            first = await chunks.get()
+            first = await job.chunks.get()
             if first is None:
+                left = gone.done()
                 gone.cancel()
-                with suppress(asyncio.CancelledError):  # nobody is there any more
-                    await run
-                return Response(status_code=499)
+                await asyncio.wait([run])
+                if left:
+                    return Response(status_code=499)  # nobody is there any more
+                if run.cancelled():
+                    raise Conflict("This talk was ended from outside before its first frame.")
+                run.result()
+                raise job.no_video()
         except asyncio.CancelledError:
-            run.cancel()
+            run.cancel(STOPPED)
             raise
-        return cls(run, first, chunks, gone)
+        return cls(run, first, job, gone)
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         try:
@@ -112,10 +129,13 @@ class LiveVideo(Response):
             chunk: bytes | None = self._first
             while chunk is not None:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                chunk = await self._chunks.get()
+                chunk = await self._job.chunks.get()
             await asyncio.wait([self._run])
-            if not self._run.cancelled() and self._run.exception() is None:
+            if not self._run.cancelled() and self._run.exception() is None and self._job.whole:
                 await send({"type": "http.response.body", "body": b""})
+        except asyncio.CancelledError:
+            self._run.cancel(STOPPED)  # a listener who leaves is noticed otherwise: the server ends its requests
+            raise
         except BaseException:
             self._run.cancel()
             raise

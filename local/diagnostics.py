@@ -1,4 +1,4 @@
-"""`forge jobs`, `forge videos`, `forge doctor`: what goes on, here or in a hosted project."""
+"""`forge jobs`, `videos`, `replay`, `doctor`: what goes on, here or in a hosted project."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from shared import webhook
 from shared.errors import SettingMissing
-from shared.prediction import moment
+from shared.prediction import PredictionId, moment
 from shared.settings import Settings
 from shared.store import Row, Store
 
@@ -80,12 +85,35 @@ def videos(settings: Settings) -> list[Row]:
     return asyncio.run(ask())
 
 
+def replay(settings: Settings, public: str) -> list[Row]:
+    """Send a prediction's webhooks again, now, also those that arrived or were given up; returns the log.
+
+    public: its id as the API shows it, or its row as `forge jobs` does. Raises NotFound.
+    """
+    try:
+        prediction = str(UUID(public))
+    except ValueError:
+        prediction = str(PredictionId.read(public, settings.forge_signing_key).row)
+
+    async def ask() -> list[Row]:
+        async with Store.open(settings) as store:
+            again = {"next_at": datetime.now(UTC).isoformat(), "attempts": 0, "delivered_at": None, "error": None}
+            table = store.as_service().from_("webhook_deliveries")
+            await store.rows(table.update(again).eq("prediction_id", prediction))
+            await webhook.deliver(store, prediction)
+            columns = "id,event,attempts,status,error,delivered_at,next_at"
+            return await store.rows(table.select(columns).eq("prediction_id", prediction).order("created_at"))
+
+    return asyncio.run(ask())
+
+
 def doctor(settings: Settings) -> list[Check]:
     """Keys, reachability, migrations, clock."""
     return [
         _keys(settings),
         *_supabase(settings),
         *(_reach(settings, name) for name in ("anthropic", "elevenlabs", "replicate")),
+        _engine(settings),
     ]
 
 
@@ -109,7 +137,7 @@ def _supabase(settings: Settings) -> list[Check]:
         with httpx.Client(base_url=settings.supabase_url, headers=headers, timeout=10) as http:
             tables = {
                 name: http.get(f"/rest/v1/{name}", params={"limit": 1}).status_code
-                for name in ("personas", "predictions", "messages", "accounts", "usage")
+                for name in ("personas", "predictions", "messages", "accounts", "usage", "webhook_deliveries")
             }
             overdue = http.post("/rest/v1/rpc/overdue_predictions", json={})
             date = overdue.headers.get("date")
@@ -125,6 +153,37 @@ def _supabase(settings: Settings) -> list[Check]:
         off = abs(parsedate_to_datetime(date).timestamp() - time.time())
         checks.append(Check("clock", off < 30, f"{off:.0f} s off"))
     return checks
+
+
+def _engine(settings: Settings) -> Check:
+    """Which engine draws, and whether what it needs is there: on Modal for a hosted project, here for this machine."""
+    if settings.forge_engine == "cpu":
+        return Check("engine", True, f"cpu; {_gpu_here()}")
+    if settings.forge_engine != "musetalk":
+        return Check("engine", False, f"FORGE_ENGINE is {settings.forge_engine!r}; it may be cpu or musetalk")
+    import modal
+
+    try:
+        modal.Cls.from_name("personaforge", "Lipsync").hydrate()
+    except Exception as error:  # Modal's errors have no common base beside its own, nor has the network's
+        return Check("engine", False, f"musetalk, but the class Lipsync is not deployed ({type(error).__name__})")
+    return Check("engine", True, "musetalk, deployed on Modal; its weights are part of its image")
+
+
+def _gpu_here() -> str:
+    """What there would be for musetalk on this machine."""
+    if find_spec("torch") is None:
+        return "torch is not installed here, so there is no musetalk"
+    import torch
+
+    if not torch.cuda.is_available():
+        return "no GPU here"
+    from shared.image import WEIGHTS
+
+    weights = Path(WEIGHTS)
+    missing = [name for name in ("unet", "vae", "whisper") if not (weights / f"{name}.safetensors").exists()]
+    found = f"weights missing in {weights}: {', '.join(missing)}" if missing else f"weights in {weights}"
+    return f"{torch.cuda.get_device_name()} here, {found}"
 
 
 def _reach(settings: Settings, vendor: str) -> Check:
@@ -144,18 +203,35 @@ def _reach(settings: Settings, vendor: str) -> Check:
 
 
 def show_jobs(console: Console, found: dict[str, list[Row]]) -> None:
+    """Tables that fit 80 columns with whole ids, and below each what is known beyond."""
     for title, rows in found.items():
-        table = Table(title=f"{title} ({len(rows)})", title_justify="left", box=None, padding=(0, 2))
-        for column in ("made", "model", "status", "seconds", "reason", "provider id", "row"):
-            table.add_column(column, overflow="fold")
+        table = Table(title=f"{title} ({len(rows)})", title_justify="left", box=None, padding=(0, 1))
+        table.add_column("row", no_wrap=True, width=36)
+        for column in ("made", "model", "status", "s"):
+            table.add_column(column, no_wrap=True)
         for row in rows:
             colour = {"succeeded": "green", "failed": "red", "canceled": "yellow"}.get(row["status"], "cyan")
             took = (row["receipt"] or {}).get("total_ms")
-            table.add_row(
-                str(row["created_at"])[:19], row["model"], f"[{colour}]{row['status']}[/]",
-                f"{took / 1000:.1f}" if took else "", row["error"] or "", row["provider_id"] or "", row["id"],
-            )  # fmt: skip
+            made, status = str(row["created_at"])[5:19], f"[{colour}]{row['status']}[/]"
+            table.add_row(row["id"], made, row["model"], status, f"{took / 1000:.1f}" if took else "")
         console.print(table)
+        for row in rows:
+            if beyond := "  ".join(one for one in (row["provider_id"], row["error"]) if one):
+                console.print(f"  [dim]{row['id']}[/]  {escape(beyond)}", soft_wrap=True)
+
+
+def show_deliveries(console: Console, found: list[Row]) -> None:
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("id", no_wrap=True, width=36)
+    for column in ("event", "tries", "status", "arrived"):
+        table.add_column(column, no_wrap=True)
+    for row in found:
+        arrived = f"[green]{row['delivered_at'][5:19]}[/]" if row["delivered_at"] else "[red]no[/]"
+        table.add_row(row["id"], row["event"], str(row["attempts"]), str(row["status"] or ""), arrived)
+    console.print(table)
+    for row in found:
+        if row["error"]:
+            console.print(f"  [dim]{row['id']}[/]  {escape(row['error'])}", soft_wrap=True)
 
 
 def show_videos(console: Console, found: list[Row]) -> None:

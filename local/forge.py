@@ -1,4 +1,4 @@
-"""The command line: `forge demo`, `forge up`, and a look at what goes on: `forge jobs`, `videos`, `doctor`."""
+"""The command line: `forge demo`, `forge up`, and a look at what goes on: `jobs`, `videos`, `replay`, `doctor`."""
 
 from __future__ import annotations
 
@@ -107,6 +107,19 @@ def videos(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
 
 
 @cli.command()
+def replay(
+    prediction: Annotated[str, typer.Argument(help="A prediction's id, or its row as `forge jobs` shows it.")],
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Send the webhooks of a prediction again. Exits 1 when one did not arrive, or there are none."""
+    found = _ask(lambda settings: diagnostics.replay(settings, prediction))
+    print(json.dumps(found)) if as_json else diagnostics.show_deliveries(Console(highlight=False), found)
+    if not found:
+        _stop(f"{prediction} has no webhooks: it was made without one, or there is no such prediction.")
+    raise SystemExit(0 if all(row["delivered_at"] for row in found) else 1)
+
+
+@cli.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Settings, reachability, keys, migrations, clock. Exits 1 when something is wrong."""
     checks = _ask(diagnostics.doctor)
@@ -149,6 +162,7 @@ def _running(data: Path, port: int, *, reset: bool = False, postgres: bool = Fal
     """A stack from start to stop, with its troubles as one clear line and a non-zero exit."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     env = dict(dotenv_values(".env"))
     try:
         with console.status("starting") as status:

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from functions import create_prediction, gallery, models, personas, prediction_status, talk
+from functions import create_prediction, gallery, models, personas, prediction_status, talk, webhooks
 from shared.errors import NotFound
 from shared.web import problem_response
 
@@ -31,6 +31,7 @@ class Gateway:
             personas.personas.local(),
             gallery.gallery.local(),
             models.models.local(),
+            webhooks.webhooks.local(),
         ]
         self._own = Starlette(routes=[Route("/", self._page)], lifespan=self._lifespan)
 

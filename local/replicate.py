@@ -30,9 +30,9 @@ from starlette.routing import Route
 from local.faults import Faults
 from local.portrait import draw
 from shared.lipsync.cpu import CpuEngine
-from shared.lipsync.engine import PER_FRAME, RATE, Speech
+from shared.lipsync.engine import RATE, Speech
 from shared.lipsync.picture import read_picture
-from shared.video import LEAD_IN, FragmentedMp4, seekable
+from shared.video import FragmentedMp4, seekable
 
 _SECRET = base64.b64encode(hashlib.sha256(b"webhooks" + os.environ.get("STANDIN_KEY", "").encode()).digest()).decode()
 FINISHED = ("succeeded", "failed", "canceled", "aborted")
@@ -82,7 +82,6 @@ def lipsync(given: dict[str, Any]) -> tuple[bytes, str]:
         samples = samples[:: file.getnchannels()]
     count = round(len(samples) * RATE / rate)
     samples = np.interp(np.arange(count) * rate / RATE, np.arange(len(samples)), samples).astype(np.int16)
-    samples = np.concatenate([np.zeros(LEAD_IN * PER_FRAME, np.int16), samples])
     out = bytearray()
     video = FragmentedMp4(512, out.extend)
     session = CpuEngine().prepare(picture, 512).session()

@@ -129,6 +129,7 @@ class Stack:
         (self.data / "logs").mkdir(exist_ok=True)
         kept = self._secrets()
         self.settings = {**self.env, "FORGE_URL": self.url, "FORGE_SIGNING_KEY": kept["signing"]}
+        self.settings["FORGE_LOOPBACK_URLS"] = "yes"
         for name, (key, base_url) in PROVIDERS.items():
             if not self.real(name):
                 self.settings[key] = kept["standin"]
@@ -250,9 +251,12 @@ class Stack:
         mark.write_text(state)
 
     def _uvicorn(self, name: str, app: str, port: int, env: Mapping[str, str]) -> str:
+        # Idle connections are kept longer than clients keep theirs (httpx: 5 s, as uvicorn by itself): a server that
+        # closes first now and then resets a request that is on its way.
         command = [
             sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port),
-            "--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "2",
+            "--log-level", "warning", "--no-access-log",
+            "--timeout-graceful-shutdown", "2", "--timeout-keep-alive", "65",
         ]  # fmt: skip
         url = f"http://127.0.0.1:{port}"
         self._spawn(name, command, env, f"{url}/_faults" if app.startswith("local.") else url, ROOT)

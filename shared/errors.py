@@ -3,7 +3,10 @@
 ForgeError
 ├── InvalidInput              422
 │   ├── PictureUnusable
-│   └── ConsentMissing
+│   ├── ConsentMissing
+│   ├── SoundUnusable
+│   ├── AddressRefused       an address that is never visited
+│   └── FetchFailed
 ├── Unauthenticated           401
 ├── NotFound                  404
 ├── Conflict                  409
@@ -12,7 +15,9 @@ ForgeError
 ├── TooManyRequests           429  retryable after `retry_after` seconds
 ├── MethodNotAllowed          405
 ├── DeadlineOver              504
+├── NoVideo                   502  the talk succeeded, but only its voice or its text could be made
 ├── SettingMissing            500
+├── WeightsUnusable           500
 ├── StoreUnavailable          503  retryable
 └── ProviderFailed            502  names the provider
     ├── ProviderRefused       502  our key, quota or request was refused: repeating does not help
@@ -64,6 +69,18 @@ class ConsentMissing(InvalidInput):
     code, title = "consent_missing", "Consent is missing"
 
 
+class SoundUnusable(InvalidInput):
+    code, title = "sound_unusable", "The sound cannot be used"
+
+
+class AddressRefused(InvalidInput):
+    code, title = "address_refused", "The address is not visited"
+
+
+class FetchFailed(InvalidInput):
+    code, title = "fetch_failed", "What the address names could not be fetched"
+
+
 class Unauthenticated(ForgeError):
     code, status, title = "unauthenticated", 401, "Sign in first"
 
@@ -96,8 +113,16 @@ class DeadlineOver(ForgeError):
     code, status, title = "deadline", 504, "Not finished in time"
 
 
+class NoVideo(ForgeError):
+    code, status, title = "no_video", 502, "There is no video of this talk"
+
+
 class SettingMissing(ForgeError):
     code, status, title = "setting_missing", 500, "The backend is not set up completely"
+
+
+class WeightsUnusable(ForgeError):
+    code, status, title = "weights_unusable", 500, "The weights of a model do not fit"
 
 
 class StoreUnavailable(ForgeError):
@@ -125,8 +150,8 @@ class ProviderTimeout(ProviderFailed):
     code, status, title, retryable = "provider_timeout", 504, "A provider took too long", True
 
 
-def of_status(provider: str, status: int, detail: str) -> ProviderFailed:
-    """The error that an HTTP status of a provider means for us."""
+def of_status(provider: str, status: int, detail: str, retry_after: str | None = None) -> ProviderFailed:
+    """The error that an HTTP status of a provider means for us. retry_after: that header; only seconds are read."""
     kind: type[ProviderFailed] = ProviderFailed
     if status in (408, 504):
         kind = ProviderTimeout
@@ -134,4 +159,5 @@ def of_status(provider: str, status: int, detail: str) -> ProviderFailed:
         kind = ProviderBusy
     elif 400 <= status < 500:
         kind = ProviderRefused
-    return kind(provider, detail, provider_status=status)
+    extra = {"retry_after": int(retry_after)} if retry_after and retry_after.isdecimal() else {}
+    return kind(provider, detail, provider_status=status, **extra)

@@ -4,46 +4,87 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import httpx
 import numpy as np
 
+from shared import lifecycle, prices
 from shared import persona as personas
-from shared import prediction
 from shared.auth import User
-from shared.errors import ForgeError
+from shared.errors import ForgeError, SoundUnusable
+from shared.fetch import Fetcher
+from shared.inputs import LipsyncInput, PortraitInput
+from shared.lipsync.arrays import Samples
 from shared.lipsync.engine import RATE
-from shared.prediction import LipsyncInput, PortraitInput, PredictionId
+from shared.prediction import FINISHED, PredictionId, moment
 from shared.providers.elevenlabs import Voice
 from shared.providers.replicate import Job, Replicate
 from shared.settings import Settings
+from shared.sound import LONGEST, read_sound, wav
 from shared.store import Row, Store
 
 log = logging.getLogger("personaforge.hosted")
+LARGEST_SOUND = 20 * 1024 * 1024
+COLD = 5  # seconds in the provider's queue: its model had to be started
 
 
-async def start(store: Store, replicate: Replicate, settings: Settings, user: User, row: Row) -> Row:
+async def start(store: Store, replicate: Replicate, user: User, row: Row) -> Row:
     """Start the prediction at the provider and note its id there. On failure it is settled with the reason."""
     try:
         persona = await personas.find(store, user, row["persona_id"])
         if row["model"] == "portrait":
             given = PortraitInput.model_validate(row["input"])
-            job = await replicate.start(replicate.portrait_model, {"prompt": given.prompt or _prompt(persona)})
+            model, inputs = replicate.portrait_model, {"prompt": given.prompt or _prompt(persona)}
         else:
-            inputs = await _speech_inputs(
-                store, replicate, settings, persona, LipsyncInput.model_validate(row["input"])
-            )
-            job = await replicate.start(replicate.lipsync_model, inputs)
-        await store.call("attach_provider", {"p_id": row["id"], "p_provider_id": job.id})
+            samples = await _voice(store.settings, persona, LipsyncInput.model_validate(row["input"]))
+            picture = await store.get(personas.need_portrait(persona))
+            model, inputs = replicate.lipsync_model, await speaking(replicate, picture, samples)
+        job = await begin(store, replicate, model, inputs, _webhook(store.settings, row))
+        try:
+            attached = await lifecycle.attach(store, row, job.id)
+        except BaseException:
+            store.soon(cancel(replicate, job.id))
+            raise
+        if attached is None:  # ended meanwhile: canceled, or overdue
+            store.soon(cancel(replicate, job.id))
+            return await lifecycle.read(store, user, UUID(row["id"]))
+        return attached
     except ForgeError as error:
-        await prediction.fail(store, row["id"], error.detail, error.code)
+        await lifecycle.fail(store, row["id"], error.detail, error.code)
         raise
     except BaseException:
-        await asyncio.shield(prediction.fail(store, row["id"], "It could not be started.", "error"))
+        await asyncio.shield(lifecycle.fail(store, row["id"], "It could not be started.", "error"))
         raise
-    return {**row, "provider_id": job.id, "status": "processing", "started_at": row["created_at"]}
+
+
+async def begin(
+    store: Store, replicate: Replicate, model: str, inputs: dict[str, Any], webhook: str | None = None
+) -> Job:
+    """Start a job. Cancelled while the answer is on its way, the job is stopped as soon as its id is known."""
+    starting = asyncio.ensure_future(replicate.start(model, inputs, webhook))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        store.soon(_unwanted(replicate, starting))
+        raise
+
+
+async def _unwanted(replicate: Replicate, starting: asyncio.Future[Job]) -> None:
+    with suppress(ForgeError):
+        await cancel(replicate, (await starting).id)
+
+
+def _webhook(settings: Settings, row: Row) -> str | None:
+    """Where Replicate can tell us, if it can: over https, or when it stands on the same machine."""
+    near = httpx.URL(settings.replicate_base_url).host == httpx.URL(settings.forge_url).host
+    if not (near or settings.forge_url.startswith("https://")):
+        return None
+    return f"{settings.forge_url}/v1/webhooks/replicate/{PredictionId.of(row).sign(settings.forge_signing_key)}"
 
 
 def _prompt(persona: Row) -> str:
@@ -51,31 +92,29 @@ def _prompt(persona: Row) -> str:
     return f"Portrait of {persona['name']}: {look}. One person, from the front, mouth closed, head and shoulders."
 
 
-async def _speech_inputs(
-    store: Store, replicate: Replicate, settings: Settings, persona: Row, given: LipsyncInput
-) -> dict[str, Any]:
+async def _voice(settings: Settings, persona: Row, given: LipsyncInput) -> Samples:
+    """What is to be heard: the persona's voice, or the sound at an address."""
+    if given.audio:
+        async with Fetcher.open(settings) as fetcher:
+            data = await fetcher.get(given.audio, LARGEST_SOUND)
+        return await asyncio.to_thread(read_sound, data)
+    assert given.say
     voice = Voice(settings)
     try:
-        parts = [speech.samples async for speech in voice.speak(given.say, persona["voice_id"], "", [])]
+        samples = np.concatenate([part.samples async for part in voice.speak(given.say, persona["voice_id"], "", [])])
     finally:
         await voice.close()
-    picture = await store.get(personas.need_portrait(persona))
+    if len(samples) > LONGEST * RATE:
+        raise SoundUnusable(f"Spoken, this takes {len(samples) / RATE:.0f} s; hosted models take up to {LONGEST} s.")
+    return samples
+
+
+async def speaking(replicate: Replicate, picture: bytes, samples: Samples) -> dict[str, Any]:
+    """The inputs of a hosted lip-sync model: picture and sound, uploaded."""
     image, audio = await asyncio.gather(
-        replicate.upload(picture, "portrait.png"), replicate.upload(_wav(np.concatenate(parts)), "voice.wav")
+        replicate.upload(picture, "portrait.png"), replicate.upload(wav(samples), "voice.wav")
     )
     return {"image": image, "audio": audio}
-
-
-def _wav(samples: np.ndarray[Any, np.dtype[np.int16]]) -> bytes:
-    import wave
-
-    out = BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(samples.tobytes())
-    return out.getvalue()
 
 
 def _length(video: bytes) -> float | None:
@@ -98,59 +137,96 @@ async def look(store: Store, replicate: Replicate, user: User, identity: Predict
         job = await replicate.look(identity.provider_id)
     except ForgeError:
         # Its own record lives for an hour; ours for good.
-        row = await prediction.read(store, user, identity.row, as_it_is=True)
-        if row["status"] in prediction.FINISHED:
+        row = await lifecycle.read(store, user, identity.row, as_it_is=True)
+        if row["status"] in FINISHED:
             return row
         raise
-    if job.status not in prediction.FINISHED and not identity.overdue:
+    if job.status not in FINISHED and not identity.overdue:
         return job.status
-    row = await prediction.read(store, user, identity.row, as_it_is=True)
-    if row["status"] in prediction.FINISHED:
+    row = await lifecycle.read(store, user, identity.row, as_it_is=True)
+    if row["status"] in FINISHED:
         return row
-    await finish(store, replicate, identity, job)
-    return await prediction.read(store, user, identity.row)
+    await finish(store, replicate, row, job)
+    return await lifecycle.read(store, user, identity.row)
 
 
-async def finish(store: Store, replicate: Replicate, identity: PredictionId, job: Job) -> None:
+async def hear(store: Store, replicate: Replicate, identity: PredictionId, job_id: str) -> None:
+    """Follow a hint that a job changed. One that we no longer want is stopped there."""
+    query = store.as_service().from_("predictions").select("*").eq("id", str(identity.row))
+    rows = await store.rows(query)
+    job = await replicate.look(job_id)
+    if not rows or rows[0]["status"] in FINISHED:
+        if job.status not in FINISHED:
+            await cancel(replicate, job_id)
+        return
+    row = rows[0]
+    if not row["provider_id"]:  # the answer to our creating it was lost
+        row = await lifecycle.attach(store, row, job_id) or row
+    if row["provider_id"] == job_id and job.status in FINISHED:
+        await finish(store, replicate, row, job)
+
+
+async def finish(store: Store, replicate: Replicate, row: Row, job: Job) -> None:
     """Settle a prediction by what became of its job; one that still runs there is cancelled as overdue."""
-    row = str(identity.row)
     if job.status == "succeeded":
-        await _keep(store, replicate, identity, job)
+        await _keep(store, replicate, row, job)
     elif job.status == "failed":
-        await prediction.fail(store, row, f"replicate: {job.error or 'no reason given'}", "provider_failed")
+        await lifecycle.fail(store, row["id"], f"replicate: {job.error or 'no reason given'}", "provider_failed")
     elif job.status == "canceled":
-        await prediction.settle(store, row, "canceled", {"receipt": {"provider_ids": {"replicate": job.id}}})
+        await lifecycle.settle(store, row["id"], "canceled", {"receipt": {"provider_ids": {"replicate": job.id}}})
     else:
-        await cancel(replicate, identity)
-        await prediction.fail(store, row, "It was not finished before its deadline.", "deadline")
+        await cancel(replicate, job.id)
+        await lifecycle.fail(store, row["id"], "It was not finished before its deadline.", "deadline")
 
 
-async def cancel(replicate: Replicate, identity: PredictionId) -> None:
+async def cancel(replicate: Replicate, job_id: str) -> None:
     """Ask the provider to stop; that it does not answer is no reason to keep the job open here."""
     try:
-        await replicate.cancel(identity.provider_id)
+        await replicate.cancel(job_id)
     except ForgeError as error:
-        log.warning("prediction %s could not be cancelled at the provider: %s", identity.row, error.detail)
+        log.warning("job %s could not be cancelled at the provider: %s", job_id, error.detail)
 
 
-async def _keep(store: Store, replicate: Replicate, identity: PredictionId, job: Job) -> None:
+async def _keep(store: Store, replicate: Replicate, row: Row, job: Job) -> None:
     """Copy the output into our storage, then settle; what cannot be used settles as failed with the reason."""
-    row = str(identity.row)
-    path = f"{identity.owner}/{uuid4().hex}.{'png' if identity.model == 'portrait' else 'mp4'}"
+    picture = row["model"] == "portrait"
+    path = f"{row['owner']}/{uuid4().hex}.{'png' if picture else 'mp4'}"
     effects: Row = {}
     try:
         if not job.output:
             raise ForgeError("replicate: The model succeeded without an output.")
         data = await replicate.fetch(job.output)
-        if identity.model == "portrait":
+        if picture:
             portrait = await personas.read_portrait(data)
             data, effects = portrait.png, {"portrait": {"path": path, "face": portrait.face}}
-        await store.put(path, data, "image/png" if identity.model == "portrait" else "video/mp4")
+        await store.put(path, data, "image/png" if picture else "video/mp4")
     except ForgeError as error:
         if not error.retryable:
-            await prediction.fail(store, row, error.detail, error.code)
+            await lifecycle.fail(store, row["id"], error.detail, error.code)
         raise
-    receipt: Row = {"engine": "replicate", "bytes": len(data), "provider_ids": {"replicate": job.id}}
-    if identity.model == "lipsync":
-        receipt["duration_s"] = await asyncio.to_thread(_length, data)
-    await prediction.settle(store, row, "succeeded", {"output": path, "receipt": receipt}, effects, (path,))
+    receipt = _receipt(store.settings, replicate, row, job, len(data))
+    if not picture:
+        seconds = receipt["duration_s"] = await asyncio.to_thread(_length, data)
+        receipt["realtime_factor"] = round((seconds or 0) / receipt["total_ms"] * 1000, 3)
+        receipt["cost_usd"] += prices.replicate(replicate.lipsync_model, seconds or 0)
+    await lifecycle.settle(store, row["id"], "succeeded", {"output": path, "receipt": receipt}, effects, (path,))
+
+
+def _receipt(settings: Settings, replicate: Replicate, row: Row, job: Job, size: int) -> Row:
+    """total_ms: until the result was here; first_frame_ms is the same, as nothing streams. cold: waited to start."""
+    total = max(1, round((datetime.now(UTC) - moment(row["created_at"])).total_seconds() * 1000))
+    picture = row["model"] == "portrait"
+    characters = 0 if picture else len(row["input"].get("say") or "")
+    cost = prices.replicate(replicate.portrait_model, 1) if picture else 0.0
+    return {
+        "engine": "replicate",
+        "model": replicate.portrait_model if picture else replicate.lipsync_model,
+        "cold": None if job.seconds is None else total - job.seconds * 1000 > COLD * 1000,
+        "compute_ms": None if job.seconds is None else round(job.seconds * 1000),
+        "first_frame_ms": total,
+        "total_ms": total,
+        "bytes": size,
+        "characters": characters,
+        "provider_ids": {"replicate": job.id},
+        "cost_usd": round(cost + prices.elevenlabs(settings.elevenlabs_model, characters), 6),
+    }

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.auth import User
 from shared.errors import Conflict, NotFound
+from shared.prediction import iso
 from shared.store import Row, Store
 from shared.text import Text
 
@@ -49,7 +50,9 @@ async def find(store: Store, user: User, persona: UUID) -> Row:
 def shown(row: Row, store: Store) -> dict[str, Any]:
     """The persona as HTTP shows it."""
     hidden = ("owner", "portrait")
-    return {**{k: v for k, v in row.items() if k not in hidden}, "portrait": store.address(row["portrait"])}
+    told = {k: v for k, v in row.items() if k not in hidden}
+    times = {name: iso(row[name]) for name in ("created_at", "consent_at")}
+    return {**told, **times, "portrait": store.address(row["portrait"])}
 
 
 async def read_portrait(data: bytes) -> Portrait:
@@ -77,6 +80,17 @@ def portrait_path(owner: str) -> str:
     return f"{owner}/{uuid4().hex}.png"
 
 
+def prepared_path(portrait: str, size: int) -> str:
+    """Where a portrait lies when the GPU's engine has made it ready: beside itself."""
+    return f"{portrait}.{size}.musetalk1"
+
+
+def with_prepared(*files: str) -> tuple[str, ...]:
+    """Files to remove, and with each portrait what an engine has made of it."""
+    made = [prepared_path(file, size) for file in files if file.endswith(".png") for size in (512, 1024)]
+    return (*files, *made)
+
+
 async def give_portrait(store: Store, user: User, persona: UUID, portrait: Portrait) -> None:
     """Keep an uploaded picture, with the moment of consent, and remove the one before."""
     path = portrait_path(str(user.id))
@@ -88,7 +102,7 @@ async def give_portrait(store: Store, user: User, persona: UUID, portrait: Portr
         await store.remove(path)
         raise
     if before["replaced"]:
-        await store.remove(before["replaced"])
+        await store.remove(*with_prepared(before["replaced"]))
 
 
 def need_portrait(row: Row) -> str:

@@ -7,6 +7,12 @@ CLAUDE = {
     "claude-opus-5-5": (4.00, 20.00),
 }
 ELEVENLABS_CHARACTER = {"eleven_flash_v2_5": 20e-6, "eleven_multilingual_v2": 80e-6, "eleven_v4": 80e-6}
+REPLICATE = {  # per picture, or per second of video
+    "black-forest-labs/flux-1.1-pro": 0.04,
+    "bytedance/omni-human-1.5": 0.16,
+}
+MODAL_GPU_SECOND = 0.000542  # of an L40S
+GPU_SPEAKERS = 8  # that share one: reckoned, not measured
 MODAL_CORE_SECOND = 0.0000131
 TALK_CORES = 2
 
@@ -20,6 +26,16 @@ def claude(model: str, tokens_in: int, tokens_out: int) -> float:
 def elevenlabs(model: str, characters: int) -> float:
     """Dollars for a number of spoken characters."""
     return characters * ELEVENLABS_CHARACTER.get(model, max(ELEVENLABS_CHARACTER.values()))
+
+
+def replicate(model: str, units: float) -> float:
+    """Dollars for pictures or seconds of video. A model not in the table is taken at the highest price."""
+    return units * REPLICATE.get(model.partition(":")[0], max(REPLICATE.values()))
+
+
+def gpu(seconds: float) -> float:
+    """Dollars for so much video from a GPU that draws for several speakers in real time."""
+    return seconds * MODAL_GPU_SECOND / GPU_SPEAKERS
 
 
 def compute(seconds: float) -> float:

@@ -30,6 +30,10 @@ class Settings:
     forge_url = _Setting("http://127.0.0.1:8000")  # the one origin under which all functions are reached
     forge_signing_key = _Setting()  # signs prediction ids; any long random string
 
+    forge_engine = _Setting("cpu")  # or musetalk: on the GPU of functions/lipsync.py, with cpu as the next step
+    forge_decoder = _Setting("vae")  # of musetalk; or taesd: about a quarter of the arithmetic of a frame
+    forge_loopback_urls = _Setting("")  # "yes" where all of it runs on one machine: users may name http://127.0.0.1
+
     supabase_url = _Setting()
     supabase_publishable_key = _Setting()
     supabase_secret_key = _Setting()
@@ -46,6 +50,7 @@ class Settings:
 
     replicate_api_token = _Setting()
     replicate_base_url = _Setting("https://api.replicate.com")
+    replicate_webhook_secret = _Setting("")  # else asked of Replicate
     replicate_portrait_model = _Setting("black-forest-labs/flux-1.1-pro")
     replicate_lipsync_model = _Setting("bytedance/omni-human-1.5")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,6 +53,8 @@ class Store:
     """Rows are read as the user wherever one is present; only settling and files use the secret key."""
 
     def __init__(self, settings: Settings, rest: httpx.AsyncClient, files: httpx.AsyncClient) -> None:
+        self.settings = settings
+        self._soon: set[asyncio.Task[Any]] = set()
         self._url, self._rest, self._files_http = settings.supabase_url.rstrip("/"), rest, files
         self._publishable, self._secret = settings.supabase_publishable_key, settings.supabase_secret_key
 
@@ -61,12 +63,18 @@ class Store:
     async def open(cls, settings: Settings) -> AsyncIterator[Store]:
         """Connections live as long as the container."""
         url = settings.supabase_url.rstrip("/")
-        limits = httpx.Limits(max_connections=50, max_keepalive_connections=20)
+        # Node closes a connection after 5 idle seconds: one kept that long here would be written to as it goes.
+        limits = httpx.Limits(max_connections=50, max_keepalive_connections=20, keepalive_expiry=4)
         async with (
             httpx.AsyncClient(base_url=f"{url}/rest/v1", timeout=10, limits=limits) as rest,
-            httpx.AsyncClient(base_url=f"{url}/storage/v1/", timeout=60) as files,
+            httpx.AsyncClient(base_url=f"{url}/storage/v1/", timeout=60, limits=limits) as files,
         ):
-            yield cls(settings, rest, files)
+            store = cls(settings, rest, files)
+            try:
+                yield store
+            finally:
+                if store._soon:
+                    await asyncio.wait(store._soon, timeout=10)
 
     def as_user(self, user: User) -> AsyncPostgrestClient:
         """PostgREST with the user's rights: row-level security decides."""
@@ -119,6 +127,12 @@ class Store:
 
     async def remove(self, *paths: str) -> None:
         await self._file(self._bucket().remove(list(paths)))
+
+    def soon(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Begin work that nobody waits for and that a schedule does again should this container die before."""
+        task = asyncio.create_task(work)
+        self._soon.add(task)
+        task.add_done_callback(self._soon.discard)
 
     def address(self, path: str | None) -> str | None:
         """Where anyone who knows the path can read the file."""

@@ -116,6 +116,20 @@ class FragmentedMp4:
             self._container.mux_one(packet)
 
 
+def sound_file(samples: Samples) -> bytes:
+    """16-bit mono samples at 24 kHz as an M4A (AAC), its index in front."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "out.m4a")
+        with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
+            stream = file.add_stream("aac", rate=RATE, layout="mono", bit_rate=64_000)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples)[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+            for given in (frame, None):
+                for packet in stream.encode(given):
+                    file.mux_one(packet)
+        return path.read_bytes()
+
+
 def seekable(fragments: bytes) -> bytes:
     """The same packets as an ordinary MP4, its index in front, so that any player knows length and can seek."""
     with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -17,6 +18,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import telemetry
 from shared.auth import Authenticator, User
 from shared.errors import BodyTooLarge, ForgeError, InvalidInput, MethodNotAllowed, NotFound, Unauthenticated
 from shared.providers.replicate import Replicate
@@ -59,6 +61,7 @@ def function_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         chosen = settings or Settings.from_environment()
+        telemetry.configure()
         async with httpx.AsyncClient(timeout=10) as http, Store.open(chosen) as store:
             context = app.state.context = Context(chosen, store, Authenticator(chosen, http))
             try:
@@ -66,12 +69,14 @@ def function_app(
                     yield
             finally:
                 await context.close()
+                await asyncio.to_thread(telemetry.flush)
 
     app = FastAPI(title=f"PersonaForge {title}", version="1", lifespan=lifespan, redirect_slashes=False)
     app.add_middleware(_BodyLimit, limit=body_limit)
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], max_age=3600
     )  # tokens travel in a header, never in a cookie
+    app.add_middleware(telemetry.Observed, function=title)
     app.add_exception_handler(ForgeError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -107,7 +112,12 @@ async def _problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    fields = [{"at": ".".join(str(part) for part in found["loc"]), "message": found["msg"]} for found in error.errors()]
+    fields = [
+        {"at": ".".join(str(part) for part in found["loc"]), "message": found["msg"].removeprefix("Value error, ")}
+        for found in error.errors()
+    ]
+    if isinstance(error.body, bytes):  # not read as JSON
+        fields = [{"at": "body", "message": "it was not read as JSON; send Content-Type: application/json"}]
     detail = "; ".join(f"{field['at']}: {field['message']}" for field in fields[:5])
     return problem_response(InvalidInput(detail, fields=fields[:20]), request.url.path)
 

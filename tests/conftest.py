@@ -125,6 +125,16 @@ def fault(stack: Stack) -> Iterator[Callable[..., None]]:
             http.delete(f"{stack.addresses[vendor]}/_faults").raise_for_status()
 
 
+@pytest.fixture
+def container(stack: Stack, tmp_path: Path) -> Iterator[Any]:
+    """The functions in a process of their own (tests/container.py)."""
+    from tests.container import Container
+
+    found = Container(stack, tmp_path / "container.log")
+    yield found
+    found.close()
+
+
 @pytest.fixture(scope="session")
 def astronaut() -> bytes:
     """A real photo of a real person, as PNG."""
@@ -166,3 +176,19 @@ class Decoded:
 @pytest.fixture(scope="session")
 def decode() -> Callable[[bytes | Path], Decoded]:
     return Decoded
+
+
+@pytest.fixture(scope="session")
+def muse_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MuseTalk's files at small width, made by the real conversion; only where torch is."""
+    from tests.musetalk_small import converted
+
+    return converted(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def muse(muse_weights: Path) -> Any:
+    from bench.lipsync import SMALL
+    from shared.lipsync.musetalk import MuseTalk
+
+    return MuseTalk.load(muse_weights, SMALL)

@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
+
+from tests.receiver import serve
 
 
 class Proxy:
@@ -20,7 +22,7 @@ class Proxy:
         self.slow: dict[str, float] = {}
         self.stop_at = ""
         self.stopped = threading.Event()
-        self._http = httpx.Client(base_url=target, timeout=60, trust_env=False)
+        self._http = httpx.Client(base_url=target, timeout=60, trust_env=False, limits=httpx.Limits(keepalive_expiry=4))
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -34,10 +36,7 @@ class Proxy:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server, self.url = serve(Handler)
 
     def _pass(self, request: Any) -> None:
         what = f"{request.command} {request.path.partition('?')[0]}"

@@ -100,11 +100,29 @@ def test_a_persona_is_created_on_the_page_and_a_failure_is_shown(
     page.fill("#appearance", "an elderly woman with white curly hair and glasses")
     page.click("#create button")
     page.wait_for_selector("#people button[title=Brigitte] img[src*='/personaforge/']")
-    fault("anthropic", path="/v1", status=529)
+    fault("anthropic", path="/v1", status=529, calls=3)
     page.fill("#message", "Hello?")
     page.click("#ask button")
     page.wait_for_selector("#status.error")
     assert "anthropic" in page.inner_text("#status")
+
+
+def test_an_answer_without_a_voice_is_read_and_says_why(page: Page, stack: Stack, sign_up: Any, fault: Any) -> None:
+    """No black player: the text stands there, with what could not be had."""
+    person = sign_up()
+    persona = person.persona(appearance="a miller with a grey beard")
+    made = {"model": "portrait", "input": {"persona": persona["id"]}}
+    person.http.post("/v1/predictions", json=made, headers={"Prefer": "wait=30"}).raise_for_status()
+    page.goto(f"{stack.url}/#token={person.token}")
+    page.wait_for_selector("#people button")
+    fault("elevenlabs", path="/v1", status=401, code="quota_exceeded")
+    page.fill("#message", "What is your name?")
+    page.click("#ask button")
+    page.wait_for_function("window.lastTalk", timeout=15_000)
+    shown = page.inner_text("#status")
+    assert shown.startswith(page.evaluate("window.lastTalk.text"))
+    assert "text only: elevenlabs" in shown
+    assert page.get_attribute("#player", "poster") == page.get_attribute("#people img", "src")
 
 
 def test_without_a_token_the_page_says_what_to_do(page: Page, stack: Stack) -> None:

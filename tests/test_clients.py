@@ -70,7 +70,7 @@ def test_python_1_gets_our_errors_as_its_own(client: replicate.Client, persona: 
     with pytest.raises(replicate.exceptions.ReplicateError) as wrong:
         client.run("personaforge/talk", input={"persona": persona["id"]})
     assert (wrong.value.status, "either" in wrong.value.detail) == (422, True)
-    fault("elevenlabs", path="/v1", status=429)
+    fault("elevenlabs", path="/v1", status=429, calls=3)
     with pytest.raises(replicate.exceptions.ModelError) as failed:
         client.run("personaforge/talk", input={"persona": persona["id"], "say": "Hi."})
     assert "elevenlabs" in str(failed.value)
@@ -88,7 +88,7 @@ def test_a_wait_that_ends_early_says_starting_and_the_job_goes_on(person: Person
 
 
 def test_javascript_drives_it_too(stack: Stack, person: Person, persona: dict[str, Any]) -> None:
-    """npm replicate: `run`, `create`, `wait`, `cancel`, `paginate`, `models.get`, errors."""
+    """npm replicate: `run`, `create`, `wait`, `cancel`, `paginate`, `models.get`, `validateWebhook`, errors."""
     home = ROOT / ".forge" / "clients"
     install_node_packages(CLIENTS / "package.json", home)
     shutil.copy(CLIENTS / "client.mjs", home)
@@ -98,6 +98,7 @@ def test_javascript_drives_it_too(stack: Stack, person: Person, persona: dict[st
     seen = json.loads(done.stdout)
     assert seen["output"].endswith(".mp4")
     assert (seen["waited"], seen["canceled"], seen["missing"], seen["ids"]) == ("succeeded", "canceled", 404, True)
+    assert seen["valid"] == {"genuine": True, "changed": False}
     assert seen["listed"] == seen["unique"] > 2
     assert seen["stream"].startswith(stack.url)
     assert set(seen["inputs"]) == {"persona", "message", "say", "size"}

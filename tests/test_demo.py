@@ -128,30 +128,33 @@ def test_up_runs_until_ctrl_c_keeps_its_data_and_stops_every_child(tmp_path: Pat
         ]
         env = {**os.environ, "COLUMNS": "200"}
         with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=env) as process:
-            lines: list[str] = []
-            assert process.stderr
-            for line in process.stderr:
-                lines.append(line)
-                if "Ctrl-C stops" in line:
-                    break
-            printed = "".join(lines)
-            children = psutil.Process(process.pid).children(recursive=True)
-            assert len(children) >= 5, printed
-            curl = printed[printed.index("curl ") : printed.index("Data and logs")]
-            made = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout
-            assert json.loads(made)["name"] == "Ada"
-            url = printed.split("#token=")[0].split()[-1].rstrip("/")
-            token = printed.split("#token=")[1].split()[0]
-            page = httpx.get(url, trust_env=False)
-            assert "PersonaForge" in page.text
-            headers = {"Authorization": f"Bearer {token}"}
-            found = httpx.get(f"{url}/v1/personas", headers=headers, trust_env=False).json()["results"]
-            personas.append(len(found))
-            forge = command[0]
-            if run == 1:
-                _look_around(forge, tmp_path)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(15) == 130
+            try:
+                lines: list[str] = []
+                assert process.stderr
+                for line in process.stderr:
+                    lines.append(line)
+                    if "Ctrl-C stops" in line:
+                        break
+                printed = "".join(lines)
+                children = psutil.Process(process.pid).children(recursive=True)
+                assert len(children) >= 5, printed
+                curl = printed[printed.index("curl ") : printed.index("Data and logs")]
+                made = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True).stdout
+                assert json.loads(made)["name"] == "Ada"
+                url = printed.split("#token=")[0].split()[-1].rstrip("/")
+                token = printed.split("#token=")[1].split()[0]
+                page = httpx.get(url, trust_env=False)
+                assert "PersonaForge" in page.text
+                headers = {"Authorization": f"Bearer {token}"}
+                found = httpx.get(f"{url}/v1/personas", headers=headers, trust_env=False).json()["results"]
+                personas.append(len(found))
+                forge = command[0]
+                if run == 1:
+                    _look_around(forge, tmp_path)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(15) == 130
+            finally:
+                process.kill()
         time.sleep(0.2)
         assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert personas == [1, 2]
@@ -167,7 +170,13 @@ def _look_around(forge: str, folder: Path) -> None:
 
     health = run("doctor", "--json")
     assert health.returncode == 0, health.stdout
-    assert {check["name"] for check in json.loads(health.stdout)} >= {"settings", "supabase", "migrations", "replicate"}
+    assert {check["name"] for check in json.loads(health.stdout)} >= {
+        "settings",
+        "supabase",
+        "migrations",
+        "replicate",
+        "engine",
+    }
     assert all(check["ok"] for check in json.loads(health.stdout))
     assert set(json.loads(run("jobs", "--json").stdout)) == {"recent", "stuck", "failed"}
     assert [one["name"] for one in json.loads(run("videos", "--json").stdout)] == ["Ada", "Ada"]

@@ -22,9 +22,9 @@ class Rest:
             key = token = stack.settings["SUPABASE_SECRET_KEY"]
         headers = {"apikey": key, "Prefer": "return=representation"}
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
-        self.http = httpx.Client(
-            base_url=f"{stack.settings['SUPABASE_URL']}/rest/v1", headers=headers, trust_env=False, timeout=20
-        )
+        address = f"{stack.settings['SUPABASE_URL']}/rest/v1"
+        limits = httpx.Limits(keepalive_expiry=4)  # the server closes after 5 s
+        self.http = httpx.Client(base_url=address, headers=headers, trust_env=False, timeout=20, limits=limits)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.http, name)
@@ -39,8 +39,9 @@ def row_of(service: Rest, persona: dict[str, Any]) -> dict[str, Any]:
 def scene(stack: Stack, sign_up: Callable[[], Person], portrait_png: bytes) -> Iterator[dict[str, Any]]:
     owner, other = sign_up(), sign_up()
     persona = owner.persona(portrait_png)
-    job = owner.talk(persona["id"], say="Mine.")
-    owner.follow(job)
+    told = {"webhook": "http://127.0.0.1:9/nobody"}
+    body = {"model": "talk", "stream": True, "input": {"persona": persona["id"], "say": "Mine."}, **told}
+    owner.follow(owner.http.post("/v1/predictions", json=body).raise_for_status().json())
     clients = {"owner": owner.token, "other": other.token, "anonymous": None, "service": "service"}
     rests = {name: Rest(stack, token) for name, token in clients.items()}
     yield {"persona": persona, "row": row_of(rests["service"], persona), **rests}
@@ -48,11 +49,12 @@ def scene(stack: Stack, sign_up: Callable[[], Person], portrait_png: bytes) -> I
         rest.http.close()
 
 
-@pytest.mark.parametrize("table", ["personas", "predictions", "messages", "accounts", "usage"])
+@pytest.mark.parametrize("table", ["personas", "predictions", "messages", "accounts", "usage", "webhook_deliveries"])
 @pytest.mark.parametrize(("who", "sees"), [("owner", True), ("other", False), ("anonymous", False), ("service", True)])
 def test_rows_are_seen_by_their_owner_alone(scene: dict[str, Any], table: str, who: str, sees: bool) -> None:
     """Everybody else gets none of them."""
-    column = {"personas": "id", "accounts": "owner", "usage": "owner"}.get(table, "persona_id")
+    owned = ("accounts", "usage", "webhook_deliveries")
+    column = "id" if table == "personas" else "owner" if table in owned else "persona_id"
     wanted = scene["row"]["owner"] if column == "owner" else scene["persona"]["id"]
     answer = scene[who].get(f"/{table}", params={column: f"eq.{wanted}"})
     assert bool(answer.is_success and answer.json()) == sees
@@ -93,7 +95,19 @@ def test_personas_are_made_without_a_picture_and_removed_with_their_files_or_not
 
 @pytest.mark.parametrize("who", ["owner", "other", "anonymous"])
 @pytest.mark.parametrize(
-    "function", ["claim_prediction", "attach_provider", "settle_prediction", "set_portrait", "remove_persona", "book"]
+    "function",
+    [
+        "claim_prediction",
+        "attach_provider",
+        "settle_prediction",
+        "set_portrait",
+        "remove_persona",
+        "book",
+        "due_deliveries",
+        "settle_once",
+        "overdue_predictions",
+        "orphaned_files",
+    ],
 )
 def test_the_backends_functions_are_closed_to_users(scene: dict[str, Any], who: str, function: str) -> None:
     """Claiming, settling and giving portraits is for the secret key."""
@@ -104,6 +118,10 @@ def test_the_backends_functions_are_closed_to_users(scene: dict[str, Any], who: 
         "settle_prediction": {"p_id": row["id"], "p_status": "failed", "p_result": {}},
         "remove_persona": {"p_persona": row["persona_id"], "p_owner": row["owner"]},
         "book": {"p_owner": row["owner"], "p_prediction": None, "p_kind": "grant", "p_credits": 1000},
+        "settle_once": {"p_id": row["id"], "p_status": "failed", "p_result": {}, "p_effects": {}},
+        "due_deliveries": {},
+        "overdue_predictions": {},
+        "orphaned_files": {},
         "set_portrait": {"p_persona": row["persona_id"], "p_owner": row["owner"], "p_path": "x", "p_face": {}},
     }[function]
     assert scene[who].post(f"/rpc/{function}", json=arguments).status_code in (401, 403, 404)
@@ -114,7 +132,7 @@ def test_a_finished_prediction_never_changes_not_even_for_the_secret_key(scene: 
     """A second settlement is told that it came too late; a direct change is refused."""
     row, service = scene["row"], scene["service"]
     again = {"p_id": row["id"], "p_status": "failed", "p_result": {"error": "late"}}
-    assert service.post("/rpc/settle_prediction", json=again).json() is False
+    assert service.post("/rpc/settle_prediction", json=again).json()["settled"] is False
     changed = service.patch("/predictions", params={"id": f"eq.{row['id']}"}, json={"error": "late"})
     assert changed.status_code == 409
     assert service.get("/predictions", params={"id": f"eq.{row['id']}"}).json() == [row]
@@ -126,12 +144,23 @@ def test_a_prediction_is_not_settled_with_a_status_that_is_none(scene: dict[str,
     assert scene["service"].post("/rpc/settle_prediction", json=arguments).status_code == 422
 
 
+def test_a_prediction_made_past_the_backend_has_time_too(scene: dict[str, Any]) -> None:
+    """A deadline in the past would be overdue before anybody saw it, and its id could not be signed."""
+    arguments = {
+        "p_id": str(uuid4()), "p_model": "talk", "p_persona": scene["persona"]["id"], "p_input": {"say": "x"},
+        "p_stream": True, "p_seconds": -2147483648,
+    }  # fmt: skip
+    made = scene["owner"].post("/rpc/create_prediction", json=arguments).raise_for_status().json()["prediction"]
+    assert made["deadline"] > made["created_at"]
+
+
 TABLES = {
     "personas": ("name", "Changed"),
     "predictions": ("text", "Changed"),
     "messages": ("content", "Changed"),
     "accounts": ("running_limit", 99),
     "usage": ("credits", 99),
+    "webhook_deliveries": ("attempts", 99),
 }
 
 
@@ -151,6 +180,7 @@ def scratch(table: str, row: dict[str, Any]) -> dict[str, Any]:
         "messages": {"owner": owner, "persona_id": persona, "role": "user", "content": "Scratch"},
         "accounts": {"owner": str(uuid4())},
         "usage": {"owner": owner, "kind": "grant", "credits": 1},
+        "webhook_deliveries": {"owner": owner, "prediction_id": row["id"], "event": "start", "next_at": None},
     }[table]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from local.stack import Stack
 from tests.conftest import Person
+from tests.operator import let_the_deadline_pass
 
 
 def create(person: Person, **body: Any) -> httpx.Response:
@@ -216,3 +217,57 @@ def test_a_browser_may_call_from_another_origin(stack: Stack) -> None:
         answer = httpx.options(f"{stack.url}{path}", headers=headers, trust_env=False)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_a_hosted_job_has_the_same_fields_while_it_runs_and_after(
+    person: Person, persona: dict[str, Any], fault: Callable[..., None]
+) -> None:
+    """A typed client reads one shape; only what is in the database alone is empty until it is done."""
+    fault("replicate", path="/v1/models", stuck=True)
+    body = {"model": "portrait", "input": {"persona": persona["id"]}}
+    made = person.http.post("/v1/predictions", json=body).raise_for_status().json()
+    running = person.look(made)
+    done = person.http.post(made["urls"]["cancel"]).raise_for_status().json()
+    assert set(made) == set(running) == set(done)
+    assert (running["status"], running["input"], running["persona"]) == ("processing", {}, None)
+    assert running["deadline"][:19] == done["deadline"][:19]
+
+
+def test_the_list_settles_what_is_overdue(person: Person, stack: Stack, portrait_png: bytes) -> None:
+    """Whoever looks ends it: also a look at all of them."""
+    persona = person.persona(portrait_png)
+    job = person.talk(persona["id"], say="Never opened.")
+    let_the_deadline_pass(stack, persona)
+    found = {one["id"]: one for one in person.http.get("/v1/predictions").json()["results"]}
+    late = next(one for one in found.values() if one["persona"] == persona["id"])
+    assert (late["status"], late["receipt"]["error_code"]) == ("failed", "deadline")
+    assert late["input"] == job["input"]
+
+
+def test_a_hosted_model_is_not_asked_for_more_than_it_takes(person: Person, persona: dict[str, Any]) -> None:
+    """Words that take longer than 35 s to say are refused before anything dear is begun."""
+    body = {"model": "lipsync", "input": {"persona": persona["id"], "say": "Slowly. " * 120}}
+    refused = person.http.post("/v1/predictions", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "sound_unusable")
+    assert "up to 35 s" in refused.json()["detail"]
+
+
+def test_a_body_that_was_not_sent_as_json_says_how(person: Person, persona: dict[str, Any]) -> None:
+    """The most common slips of curl: no content type, a form instead of the photo."""
+    answer = person.http.post("/v1/personas", content=b'{"name": "Ada"}', headers={"Content-Type": "text/plain"})
+    assert (answer.status_code, "Content-Type: application/json" in answer.json()["detail"]) == (422, True)
+    where = f"/v1/personas/{persona['id']}/portrait"
+    form = person.http.put(where, params={"consent": "true"}, files={"file": b"x"})
+    assert (form.status_code, "--data-binary" in form.json()["detail"]) == (422, True)
+
+
+def test_times_have_one_form(person: Person, persona: dict[str, Any]) -> None:
+    """ISO 8601 in UTC with a Z, wherever a time stands."""
+    job = person.talk(persona["id"], say="Now.")
+    person.follow(job)
+    shown = person.http.get(f"/v1/personas/{persona['id']}").json()
+    video = person.http.get("/v1/gallery").json()["results"][0]
+    done = person.look(job)
+    for text in (shown["created_at"], shown["consent_at"], video["created_at"], done["created_at"], done["deadline"]):
+        assert text.endswith("Z")
+        assert "T" in text

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +14,10 @@ import pytest
 
 from local.stack import Stack
 from tests.conftest import Person
+from tests.container import start_unheard
+from tests.operator import account, let_the_deadline_pass, reconcile
 from tests.test_talk import files
-from tests.test_trust import account, let_the_deadline_pass
+from tests.test_webhooks import signed
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +42,13 @@ def test_the_stack_runs_whole_on_a_real_postgres(somebody: Person, portrait_png:
 
 @pytest.mark.parametrize("finished", [True, False], ids=["the-provider-is-done", "the-deadline-is-over"])
 def test_a_hundred_at_once_settle_one_job_once(
-    real: Stack, somebody: Person, portrait_png: bytes, finished: bool
+    real: Stack, somebody: Person, portrait_png: bytes, tmp_path: Path, finished: bool
 ) -> None:
-    """Polls, cancels and direct settlements race: one winner, one release, at most one new file, one answer for all."""
+    """Polls, cancels, webhooks, the schedule and direct settlements: one winner, one release, at most one new file."""
     persona = somebody.persona(portrait_png)
     before = files(real, somebody, {"persona": persona["id"]})
     ledger = account(real, somebody)[1]
-    body = {"model": "personaforge/portrait", "input": {"persona": persona["id"], "prompt": "a racer"}}
-    job = somebody.http.post("/v1/predictions", json=body).raise_for_status().json()
-    time.sleep(1.5)
+    job = start_unheard(real, somebody, persona, tmp_path)
     if not finished:
         let_the_deadline_pass(real, persona)
     secret = real.settings["SUPABASE_SECRET_KEY"]
@@ -56,18 +57,26 @@ def test_a_hundred_at_once_settle_one_job_once(
     row = httpx.get(f"{rest}/predictions", params={"persona_id": f"eq.{persona['id']}"}, headers=service).json()[0]
     settle = {"p_id": row["id"], "p_status": "failed", "p_result": {"error": "settled directly"}}
 
+    hint = json.dumps({"id": row["provider_id"]}).encode()
+
     def act(number: int) -> Any:
         if number % 4 == 0:
-            return httpx.post(f"{rest}/rpc/settle_prediction", json=settle, headers=service, timeout=60).json()
+            done = httpx.post(f"{rest}/rpc/settle_prediction", json=settle, headers=service, timeout=60)
+            return done.json()["settled"]
         if number % 4 == 1:
-            return somebody.http.post(job["urls"]["cancel"]).status_code
-        return somebody.http.get(job["urls"]["get"]).status_code
+            return somebody.http.post(f"/v1/predictions/{job['id']}/cancel").status_code
+        if number % 4 == 2:
+            hook = f"{real.url}/v1/webhooks/replicate/{job['id']}"
+            return httpx.post(hook, content=hint, headers=signed(real, hint), trust_env=False, timeout=60).status_code
+        if number == 3:
+            return reconcile(real)["failed"]
+        return somebody.http.get(f"/v1/predictions/{job['id']}").status_code
 
     with ThreadPoolExecutor(100) as pool:
         done = Counter(map(str, pool.map(act, range(100))))
-    assert set(done) <= {"200", "True", "False"}, done
+    assert set(done) <= {"200", "204", "True", "False", "0"}, done
     assert done["True"] <= 1
-    seen = [somebody.look(job) for _ in range(5)]
+    seen = [somebody.http.get(f"/v1/predictions/{job['id']}").json() for _ in range(5)]
     assert all(one == seen[0] for one in seen)
     assert seen[0]["status"] in ("succeeded", "canceled", "failed")
     after = account(real, somebody)[1]

@@ -50,19 +50,26 @@ def test_the_tree_in_the_readme_names_every_module() -> None:
 
 def test_the_images_packages_satisfy_the_project() -> None:
     """requirements.txt is pinned with hashes, names no index, and fits pyproject.toml."""
-    text = (ROOT / "requirements.txt").read_text()
+    for file, groups in (("requirements.txt", []), ("requirements-gpu.txt", ["gpu"])):
+        _pinned((ROOT / file).read_text(), groups)
+
+
+def _pinned(text: str, groups: list[str]) -> None:
     pins = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\n]+)", text, re.M))
     assert "://" not in text
     assert text.count("--hash=sha256:") >= len(pins)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for line in project["dependencies"]:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for line in [
+        *told["project"]["dependencies"],
+        *(one for group in groups for one in told["dependency-groups"][group]),
+    ]:
         wanted = Requirement(line)
         assert wanted.specifier.contains(pins[wanted.name]), line
 
 
 def test_the_routes_for_one_origin_reach_every_function() -> None:
     """Each route of each function is sent to that function, by method where two share an address."""
-    from functions import create_prediction, gallery, models, personas, prediction_status, talk
+    from functions import create_prediction, gallery, models, personas, prediction_status, talk, webhooks
 
     routes = json.loads((ROOT / "web" / "vercel.json").read_text())["routes"]
 
@@ -77,7 +84,7 @@ def test_the_routes_for_one_origin_reach_every_function() -> None:
         return ""
 
     builders: list[Callable[[], Any]] = [
-        module.build for module in (create_prediction, gallery, models, personas, prediction_status, talk)
+        module.build for module in (create_prediction, gallery, models, personas, prediction_status, talk, webhooks)
     ]
     for build in builders:
         name = build.__module__.rpartition(".")[2].replace("_", "-")

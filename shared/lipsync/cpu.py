@@ -13,7 +13,7 @@ from shared.lipsync.arrays import Floats, Pixels, floats
 from shared.lipsync.engine import FPS, PER_FRAME, RATE, Speech
 from shared.lipsync.face import Face
 from shared.lipsync.mouth import Eyelids, Lips, nv12
-from shared.lipsync.picture import Picture
+from shared.lipsync.picture import Picture, head
 from shared.lipsync.visemes import Cue, Mouth, Timing
 
 LOOKAHEAD = 3  # frames: a mouth already shapes the sound that comes next
@@ -33,9 +33,12 @@ class CpuEngine:
 class CpuPortrait:
     """A prepared picture: its planes, its lips and eyelids in all shapes drawn so far, its way of moving."""
 
+    waits = False
+
     def __init__(self, bgr: Pixels, face: Face, size: int) -> None:
         self.size = size
-        still, points = _frame_head(bgr, face, size)
+        still, placed = head(bgr, face, size)
+        points = placed.pixels(size, size)
         self.lips, self.eyelids = Lips(still, points), Eyelids(still, points)
         self.luma, self.chroma = nv12(still)
         self._points = points
@@ -113,26 +116,6 @@ class CpuSession:
 
 def _start(cue: Cue) -> float:
     return cue.start
-
-
-def _frame_head(bgr: Pixels, face: Face, size: int) -> tuple[Pixels, Floats]:
-    """Cut a square with head and shoulders; returns it at `size` pixels and the face points in it."""
-    height, width = bgr.shape[:2]
-    points = face.pixels(width, height)
-    eyes = (points[0] + points[1]) / 2
-    span = float(np.hypot(*(points[1] - points[0])))
-    side = min(height, width, max(span * 5.9, min(height, width) * 0.25))
-    x = float(np.clip(eyes[0] - side / 2, 0, width - side))
-    y = float(np.clip(eyes[1] - side * 0.43, 0, height - side))
-    zoom = size / side
-    matrix = floats([[zoom, 0, -x * zoom], [0, zoom, -y * zoom]])
-    smooth = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
-    if zoom < 1:
-        x0, y0, s = round(x), round(y), round(side)
-        cut = cv2.resize(bgr[y0 : y0 + s, x0 : x0 + s], (size, size), interpolation=smooth)
-    else:
-        cut = cv2.warpAffine(bgr, matrix, (size, size), flags=smooth, borderMode=cv2.BORDER_REPLICATE)
-    return cut, (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
 def _motion_basis(points: Floats, size: int) -> Floats:

@@ -44,9 +44,14 @@ class Session(Protocol):
 
 
 class Prepared(Protocol):
-    """A picture made ready; sessions share it one after another."""
+    """A picture made ready; sessions share it."""
 
     size: int
+
+    @property
+    def waits(self) -> bool:
+        """Whether rendering waits for a device instead of using this processor."""
+        ...
 
     def session(self) -> Session: ...
 

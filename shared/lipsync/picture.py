@@ -66,6 +66,27 @@ def decode(data: bytes) -> Pixels:
     return bgr
 
 
+def head(bgr: Pixels, face: Face, size: int) -> tuple[Pixels, Face]:
+    """Cut a square with head and shoulders; returns it at `size` pixels, and the face in it."""
+    height, width = bgr.shape[:2]
+    points = face.pixels(width, height)
+    eyes = (points[0] + points[1]) / 2
+    span = float(np.hypot(*(points[1] - points[0])))
+    side = min(height, width, max(span * 5.9, min(height, width) * 0.25))
+    x = float(np.clip(eyes[0] - side / 2, 0, width - side))
+    y = float(np.clip(eyes[1] - side * 0.43, 0, height - side))
+    zoom = size / side
+    matrix = floats([[zoom, 0, -x * zoom], [0, zoom, -y * zoom]])
+    smooth = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
+    if zoom < 1:
+        x0, y0, s = round(x), round(y), round(side)
+        cut = cv2.resize(bgr[y0 : y0 + s, x0 : x0 + s], (size, size), interpolation=smooth)
+    else:
+        cut = cv2.warpAffine(bgr, matrix, (size, size), flags=smooth, borderMode=cv2.BORDER_REPLICATE)
+    placed = (points @ matrix[:, :2].T + matrix[:, 2]) / size
+    return cut, Face(*((float(x), float(y)) for x, y in placed))
+
+
 def _flatten(picture: Image.Image) -> Image.Image:
     """RGB, transparency laid over light grey."""
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from shared import telemetry
 from shared.errors import ProviderBusy, ProviderFailed, ProviderTimeout, of_status
 from shared.settings import Settings
 
@@ -30,10 +31,9 @@ class Claude:
         from anthropic import AsyncAnthropic
 
         self.model = settings.anthropic_model
-        self._base_url = settings.anthropic_base_url
         self._client = AsyncAnthropic(
             api_key=settings.anthropic_api_key,
-            base_url=self._base_url,
+            base_url=settings.anthropic_base_url,
             max_retries=0,
             timeout=30,
         )
@@ -53,7 +53,7 @@ class Claude:
             "messages": messages,
         }
         stop_reason = None
-        async with _translated(self._base_url), self._client.messages.stream(**arguments) as stream:
+        async with _translated(), self._client.messages.stream(**arguments) as stream:
             async for event in stream:
                 if event.type == "message_start":
                     usage.message_id, usage.model = event.message.id, str(event.message.model)
@@ -63,30 +63,35 @@ class Claude:
                     yield event.text
                 elif event.type == "message_delta":
                     usage.tokens_out, stop_reason = event.usage.output_tokens, event.delta.stop_reason
-        if stop_reason is None:
-            raise ProviderFailed(NAME, "Claude's answer broke off.")
-        if stop_reason == "refusal":
-            raise ProviderFailed(NAME, "Claude declined to answer this message.")
+            if stop_reason is None:
+                raise ProviderFailed(NAME, "Claude's answer broke off.")
+            if stop_reason == "refusal":
+                raise ProviderFailed(NAME, "Claude declined to answer this message.")
 
 
 @asynccontextmanager
-async def _translated(base_url: str) -> AsyncIterator[None]:
+async def _translated() -> AsyncIterator[None]:
     import anthropic
     import httpx2
 
-    try:
-        yield
-    except anthropic.APITimeoutError as error:
-        raise ProviderTimeout(NAME, "Claude did not answer in time.") from error
-    except anthropic.APIStatusError as error:
-        # An error event in mid-stream carries the status 200 of the stream it broke.
-        if error.status_code == 200:
-            kind = ProviderBusy if error.type in ("overloaded_error", "rate_limit_error") else ProviderFailed
-            raise kind(NAME, f"Claude stopped in mid-answer ({error.type}).") from error
-        raise of_status(NAME, error.status_code, f"Claude answered {error.status_code} ({error.type}).") from error
-    except httpx2.TimeoutException as error:
-        raise ProviderTimeout(NAME, "Claude stopped writing in mid-answer.") from error
-    except (anthropic.APIError, httpx2.HTTPError) as error:
-        raise ProviderFailed(NAME, f"The connection to Claude failed ({base_url}).") from error
-    except (ValueError, AssertionError, KeyError) as error:
-        raise ProviderFailed(NAME, "Claude's answer is not what its interface promises.") from error
+    with telemetry.call(NAME, "messages"):
+        try:
+            yield
+        except anthropic.APITimeoutError as error:
+            raise ProviderTimeout(NAME, "Claude did not answer in time.") from error
+        except anthropic.APIStatusError as error:
+            # An error event in mid-stream carries the status 200 of the stream it broke.
+            if error.status_code == 200:
+                kind = ProviderBusy if error.type in ("overloaded_error", "rate_limit_error") else ProviderFailed
+                raise kind(NAME, f"Claude stopped in mid-answer ({error.type}).") from error
+            words, later = (
+                f"Claude answered {error.status_code} ({error.type}).",
+                error.response.headers.get("retry-after"),
+            )
+            raise of_status(NAME, error.status_code, words, later) from error
+        except httpx2.TimeoutException as error:
+            raise ProviderTimeout(NAME, "Claude stopped writing in mid-answer.") from error
+        except (anthropic.APIError, httpx2.HTTPError) as error:
+            raise ProviderFailed(NAME, "The connection to Claude failed.") from error
+        except (ValueError, AssertionError, KeyError) as error:
+            raise ProviderFailed(NAME, "Claude's answer is not what its interface promises.") from error

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from shared import telemetry
 from shared.errors import ProviderFailed, ProviderTimeout, of_status
 from shared.lipsync.arrays import Samples
 from shared.lipsync.engine import RATE, Speech
@@ -40,6 +41,11 @@ class Voice:
         before: what was said before, for the melody. request_ids: receives the vendor's id of this request.
         Raises ProviderFailed and its kinds, also in mid-stream, or when sound was lost on the way.
         """
+        with telemetry.call(NAME, "text-to-speech"):
+            async for speech in self._speak(text, voice_id, before, request_ids):
+                yield speech
+
+    async def _speak(self, text: str, voice_id: str, before: str, request_ids: list[str]) -> AsyncIterator[Speech]:
         odd = b""
         spoken = 0  # samples so far
         heard = 0  # characters that came back
@@ -102,4 +108,5 @@ def _translated(error: Exception) -> Exception:
     body: Any = error.body
     found = body.get("detail") if isinstance(body, dict) else None
     code = found.get("status", "") if isinstance(found, dict) else ""
-    return of_status(NAME, error.status_code or 502, f"The voice answered {error.status_code} ({code or 'no code'}).")
+    words = f"The voice answered {error.status_code} ({code or 'no code'})."
+    return of_status(NAME, error.status_code or 502, words, (error.headers or {}).get("retry-after"))

@@ -6,54 +6,73 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from shared import lifecycle
 from shared import persona as personas
-from shared import prediction
 from shared.auth import User
-from shared.errors import Conflict, DeadlineOver, ForgeError
-from shared.lipsync.engine import Engine, Prepared
-from shared.prediction import PredictionId, TalkInput
+from shared.errors import Conflict, DeadlineOver, ForgeError, NoVideo
+from shared.inputs import TalkInput, read_input
+from shared.lipsync.engine import Engine
+from shared.prediction import FINISHED, PredictionId, moment
 from shared.providers.anthropic import Claude
 from shared.providers.elevenlabs import Voice
+from shared.providers.replicate import Replicate
 from shared.store import Row, Store
 from shared.talk import prompt
+from shared.talk.ladder import Gpu, Hosted, Idle, Own, Portrait, Step
 from shared.talk.pipeline import Clock, Script, Talk
+from shared.talk.remote import Open
 from shared.video import seekable
 
 log = logging.getLogger("personaforge.talk")
+WATCH = 2.0  # seconds between looks at whether the talk is still wanted
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a talk ends that does not succeed."""
+
+    status: str
+    reason: str
+    code: str
+
+
+STOPPED = Ending("failed", "The server was stopped in the middle of this talk.", "stopped")
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What talks are made with; gpu is None where there is none."""
+
+    engine: Engine
+    gpu: Open | None
+    replicate: Replicate
+    claude: Claude
+    voice: Voice
 
 
 class TalkJob:
     """One claimed talk. `chunks` gives the video's bytes while `run` makes it; None ends them."""
 
-    def __init__(self, store: Store, engine: Engine, row: Row, persona: Row, talk: Talk, *, cold: bool) -> None:
-        self._store, self._engine, self._row, self._persona, self._talk = store, engine, row, persona, talk
+    def __init__(self, store: Store, kit: Kit, row: Row, persona: Row, talk: Talk, *, cold: bool) -> None:
+        self._store, self._kit, self._row, self._persona, self._talk = store, kit, row, persona, talk
         self._cold = cold
         self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     @classmethod
-    async def claim(
-        cls,
-        store: Store,
-        engine: Engine,
-        claude: Claude,
-        voice: Voice,
-        user: User,
-        identity: PredictionId,
-        *,
-        cold: bool,
-    ) -> TalkJob:
+    async def claim(cls, store: Store, kit: Kit, user: User, identity: PredictionId, *, cold: bool) -> TalkJob:
         """Take the prediction to work on it. Raises Conflict when it is taken, finished or has no portrait."""
         clock = Clock()
-        row = await prediction.read(store, user, identity.row)
+        row = await lifecycle.read(store, user, identity.row)
         if row["status"] != "starting":
             raise Conflict(
                 f"This talk is {row['status']}; a stream can be opened once.", prediction_status=row["status"]
             )
-        given = prediction.read_input("talk", row["input"])
+        given = read_input("talk", row["input"])
         assert isinstance(given, TalkInput)
         earlier = store.as_user(user).from_("messages").select("role,content").eq("persona_id", row["persona_id"])
         persona, recent = await asyncio.gather(
@@ -61,83 +80,102 @@ class TalkJob:
             store.rows(earlier.order("id", desc=True).limit(prompt.REMEMBERED)),
         )
         personas.need_portrait(persona)
-        if not await store.call("claim_prediction", {"p_id": row["id"]}):
+        if not await lifecycle.claim(store, row):
             raise Conflict("This talk was just opened elsewhere; a stream can be opened once.")
         script = Script(persona["voice_id"], say=given.say)
         if given.message is not None:
             turns = prompt.conversation(list(reversed(recent)), given.message)
             script = Script(persona["voice_id"], system=prompt.system(persona), messages=turns)
-        return cls(store, engine, row, persona, Talk(script, claude, voice, clock), cold=cold)
+        return cls(store, kit, row, persona, Talk(script, kit.claude, kit.voice, clock), cold=cold)
 
     async def run(self) -> None:
         """Make the talk and settle it: succeeded, failed with the reason, or canceled when this is cancelled.
 
-        Cancelling with a message means that not the listener ended it, but what the message says.
+        Cancelling with an Ending as the message means that not the listener ended it, but what that says.
         """
-        left = (prediction.moment(self._row["deadline"]) - datetime.now(UTC)).total_seconds()
-        prepared = asyncio.ensure_future(self._prepare())
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + (moment(self._row["deadline"]) - datetime.now(UTC)).total_seconds()
+        watch = asyncio.create_task(self._watch(asyncio.current_task()))
         try:
-            async with asyncio.timeout(left):
-                await self._talk.run(prepared, self.chunks.put_nowait)
+            async with asyncio.timeout_at(ends):
+                await self._talk.run(self._steps(ends), self.chunks.put_nowait, ends)
             # From here on the talk exists: hanging up does not undo it.
+            watch.cancel()
             await _to_the_end(self._keep())
         except asyncio.CancelledError as error:
-            if error.args:
-                await _to_the_end(self._end("failed", str(error.args[0]), "stopped"))
-            else:
-                await _to_the_end(self._end("canceled", "The listener hung up.", "hung_up"))
+            why = error.args[0] if error.args else Ending("canceled", "The listener hung up.", "hung_up")
+            await _to_the_end(self._end(why))
             raise
         except TimeoutError as error:
-            await self._end("failed", "It was not finished before its deadline.", "deadline")
+            await _to_the_end(self._end(Ending("failed", "It was not finished before its deadline.", "deadline")))
             raise DeadlineOver("The talk was not finished before its deadline.") from error
         except ForgeError as error:
-            await self._end("failed", error.detail, error.code)
+            await _to_the_end(self._end(Ending("failed", error.detail, error.code)))
             raise
         except Exception:
             log.exception("talk %s failed unexpectedly", self._row["id"])
-            await self._end("failed", "An unexpected error; it has been logged.", "error")
+            await _to_the_end(self._end(Ending("failed", "An unexpected error; it has been logged.", "error")))
             raise
         finally:
-            prepared.cancel()
+            watch.cancel()
             self.chunks.put_nowait(None)
 
-    async def _prepare(self) -> Prepared:
-        picture = await self._store.get(personas.need_portrait(self._persona))
-        return await asyncio.to_thread(self._load, picture)
+    @property
+    def whole(self) -> bool:
+        """Whether the bytes in `chunks` are all of what was delivered."""
+        return self._talk.delivered not in ("", "voice", "text") and not self._talk.broken
 
-    def _load(self, data: bytes) -> Prepared:
-        from shared.lipsync.face import Face
-        from shared.lipsync.picture import Picture, decode
+    def no_video(self) -> NoVideo:
+        """What to tell a listener who gets no video."""
+        degraded = self._talk.degraded or {}
+        why = "; ".join(one["detail"] for one in degraded.get("because", []))
+        there = f"The {degraded.get('delivered', 'text')} of it is where the prediction is"
+        return NoVideo(f"No video can be shown of this talk: {why} {there}.", degraded=degraded)
 
-        picture = Picture(decode(data), Face.load(self._persona["face"]))
-        return self._engine.prepare(picture, int(self._row["input"].get("size", 512)))
+    def _steps(self, ends: float) -> tuple[Step, ...]:
+        portrait = Portrait(self._store, self._persona, int(self._row["input"].get("size", 512)))
+        kit = self._kit
+        gpu = (Gpu(kit.gpu, portrait),) if kit.gpu else ()
+        return (*gpu, Own(kit.engine, portrait), Hosted(self._store, kit.replicate, portrait, ends), Idle(portrait))
+
+    async def _watch(self, run: asyncio.Task[Any] | None) -> None:
+        """Stop working when the owner asks for it, or somebody else has ended the prediction."""
+        columns = "status,cancel_requested"
+        query = self._store.as_service().from_("predictions").select(columns).eq("id", self._row["id"])
+        while run:
+            await asyncio.sleep(WATCH)
+            with suppress(ForgeError):
+                rows = await self._store.rows(query)
+                if not rows or rows[0]["cancel_requested"] or rows[0]["status"] in FINISHED:
+                    run.cancel(Ending("canceled", "Canceled by its owner.", "canceled"))
+                    return
 
     async def _keep(self) -> None:
-        """Upload the files, then settle."""
-        video = await asyncio.to_thread(seekable, bytes(self._talk.data))
-        path = f"{self._row['owner']}/{uuid4().hex}"
-        files = (f"{path}.mp4", f"{path}.vtt")
-        uploads = await asyncio.gather(
-            self._store.put(files[0], video, "video/mp4"),
-            self._store.put(files[1], self._talk.captions.encode(), "text/vtt"),
-            return_exceptions=True,
-        )
-        if failed := [error for error in uploads if error]:
-            await self._store.remove(*files)
-            raise failed[0]
-        result = {
-            "output": files[0],
-            "captions": files[1],
-            "text": self._talk.text.strip(),
-            "receipt": self._talk.receipt(self._engine.name, cold=self._cold),
-        }
-        await prediction.settle(self._store, self._row["id"], "succeeded", result, self._said(), files)
+        """Upload the files, if there are any, then settle."""
+        talk, path = self._talk, f"{self._row['owner']}/{uuid4().hex}"
+        result: Row = {"text": talk.text.strip(), "degraded": talk.degraded, "receipt": talk.receipt(cold=self._cold)}
+        files: tuple[str, ...] = ()
+        if talk.data:
+            kind, name = ("audio/mp4", "m4a") if talk.delivered == "voice" else ("video/mp4", "mp4")
+            data = bytes(talk.data)
+            video = data if talk.delivered == "voice" else await asyncio.to_thread(seekable, data)
+            files = (f"{path}.{name}", f"{path}.vtt")
+            result |= {"output": files[0], "captions": files[1]}
+            uploads = await asyncio.gather(
+                self._store.put(files[0], video, kind),
+                self._store.put(files[1], talk.captions.encode(), "text/vtt"),
+                return_exceptions=True,
+            )
+            if failed := [error for error in uploads if error]:
+                await self._store.remove(*files)
+                raise failed[0]
+        await lifecycle.settle(self._store, self._row["id"], "succeeded", result, self._said(), files)
 
-    async def _end(self, status: str, reason: str, code: str) -> None:
-        receipt = self._talk.receipt(self._engine.name, cold=self._cold)
-        result = {"error": reason, "text": self._talk.text.strip(), "receipt": {**receipt, "error_code": code}}
-        said = self._said() if status == "canceled" else {}
-        await prediction.settle(self._store, self._row["id"], status, result, said)
+    async def _end(self, why: Ending) -> None:
+        receipt = {**self._talk.receipt(cold=self._cold), "error_code": why.code}
+        result = {"error": why.reason, "text": self._talk.text.strip(), "receipt": receipt}
+        said = self._said() if why.status == "canceled" else {}
+        await lifecycle.settle(self._store, self._row["id"], why.status, result, said)
 
     def _said(self) -> Row:
         """What the persona will remember of this turn."""

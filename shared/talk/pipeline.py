@@ -1,23 +1,32 @@
-"""A talk in three overlapping stages: Claude writes, the voice speaks, the film is made and leaves as it is."""
+"""A talk in three overlapping stages: Claude writes, the voice speaks, the film is made and leaves as it is.
+
+When a stage cannot be had, the best that can is delivered, and `degraded` says so: see ladder.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from shared import prices
-from shared.errors import InvalidInput
-from shared.lipsync.engine import FPS, RATE, Prepared
+from shared.errors import ForgeError, InvalidInput, ProviderFailed
+from shared.lipsync.engine import FPS, RATE, Speech
 from shared.lipsync.visemes import Timing
 from shared.providers.anthropic import Claude, Usage
 from shared.providers.elevenlabs import Voice
+from shared.providers.retry import retried
 from shared.talk.captions import webvtt
-from shared.talk.film import Film
+from shared.talk.ladder import Reel, Step, reason
 from shared.talk.pieces import Cutter
-from shared.video import LEAD_IN
+from shared.talk.utterance import Utterance
+from shared.video import LEAD_IN, sound_file
+
+log = logging.getLogger("personaforge.talk")
 
 
 @dataclass
@@ -41,8 +50,17 @@ class Script:
     messages: list[dict[str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Fall:
+    """A step of the ladder that could not be had."""
+
+    step: str
+    code: str
+    detail: str
+
+
 class Talk:
-    """One answer on video. After `run`: the text said, its captions, the file's bytes, and a receipt."""
+    """One answer. After `run`: what was delivered and why not more, the text, its captions, the file, a receipt."""
 
     def __init__(self, script: Script, claude: Claude, voice: Voice, clock: Clock) -> None:
         self._script, self._claude, self._voice, self._clock = script, claude, voice, clock
@@ -51,27 +69,39 @@ class Talk:
         self._characters = 0
         self._seconds = LEAD_IN / FPS
         self._timings: list[Timing] = []
-        self._frames = 0
+        self._utterance = Utterance()
+        self._steps: Sequence[Step] = ()
+        self._step: Step | None = None
+        self._reel: Reel | None = None
+        self._falls: list[Fall] = []
+        self.delivered = ""  # a step's name, or voice, or text
+        self.broken = False  # the listener got a part that does not belong to what was delivered
         self.text = ""
         self.data = bytearray()
 
-    async def run(self, prepared: asyncio.Future[Prepared], write: Callable[[bytes], None]) -> None:
-        """Make it. `write` gets the bytes on the event loop; `prepared` is awaited when the first sound is there.
+    async def run(self, steps: Sequence[Step], write: Callable[[bytes], None], ends: float) -> None:
+        """Make it by the best step that can be had. `write` gets the video's bytes on the event loop.
 
-        Raises ProviderFailed and its kinds; then everything that was started has ended.
+        ends: on the loop's clock, until when it may take. Raises ProviderFailed and its kinds when there is nothing
+        to say, InvalidInput when nothing of it can be spoken; then everything that was started has ended.
         """
+        self._steps = steps
         pieces: asyncio.Queue[str | None] = asyncio.Queue(8)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._write(pieces))
-                group.create_task(self._speak_and_film(pieces, prepared, write))
+                group.create_task(self._write(pieces, ends))
+                group.create_task(self._speak(pieces, ends))
+                group.create_task(self._deliver(steps, write))
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
+        finally:
+            for step in steps:
+                step.close()
         self._clock.mark("total")
 
-    async def _write(self, pieces: asyncio.Queue[str | None]) -> None:
+    async def _write(self, pieces: asyncio.Queue[str | None], ends: float) -> None:
         cutter = Cutter()
-        async for text in self._words():
+        async for text in self._words(ends):
             self._clock.mark("first_token")
             self.text += text
             for piece in cutter.feed(text):
@@ -82,50 +112,103 @@ class Talk:
             await pieces.put(piece)
         await pieces.put(None)
 
-    async def _words(self) -> AsyncIterator[str]:
+    def _words(self, ends: float) -> AsyncIterator[str]:
         if self._script.say is not None:
-            yield self._script.say
-            return
-        async for text in self._claude.write(self._script.system, self._script.messages, self._usage):
-            yield text
+            return _once(self._script.say)
+        return retried(lambda: self._claude.write(self._script.system, self._script.messages, self._usage), ends)
 
-    async def _speak_and_film(
-        self,
-        pieces: asyncio.Queue[str | None],
-        prepared: asyncio.Future[Prepared],
-        write: Callable[[bytes], None],
-    ) -> None:
+    async def _speak(self, pieces: asyncio.Queue[str | None], ends: float) -> None:
+        """Say piece after piece. When the voice fails the text goes on without it, if it is an answer."""
+        said = ""
+        while (piece := await pieces.get()) is not None:
+            if not any(map(str.isalnum, piece)) or self._utterance.lost:
+                continue  # dots and smileys have no sound
+            voiced = False
+            try:
+                async for speech in retried(partial(self._say, piece, said), ends):
+                    self._clock.mark("first_audio")
+                    self._characters += 0 if voiced else len(piece)
+                    voiced = True
+                    self._timings += [
+                        Timing(t.symbol, t.start + self._seconds, t.end + self._seconds) for t in speech.timings
+                    ]
+                    self._seconds += len(speech.samples) / RATE
+                    self._utterance.add(speech)
+            except ProviderFailed as error:
+                if self._script.say is not None:
+                    raise  # the caller has the text already
+                self._utterance.end(lost=error)
+            self._timings.append(Timing(" ", self._seconds, self._seconds))
+            said += f"{piece} "
+        if not said:
+            raise InvalidInput("There is nothing in this text that can be spoken.")
+        if not self._utterance.lost:
+            self._utterance.end()
+
+    def _say(self, piece: str, said: str) -> AsyncIterator[Speech]:
+        return self._voice.speak(piece, self._script.voice_id, said, self._request_ids)
+
+    async def _deliver(self, steps: Sequence[Step], write: Callable[[bytes], None]) -> None:
+        for step in steps:
+            try:
+                await self._film(step, write)
+            except Exception as error:
+                if self._utterance.lost:
+                    break
+                self._fall(step.name, error)
+            else:
+                self._step, self.delivered = step, step.name
+                return
+            self._reel = None
+            if self.data:  # a part of it is out: what comes now is only kept
+                self.broken, write = True, lambda _: None
+                self.data.clear()
+        if not self._utterance.lost:
+            self.data += await asyncio.to_thread(sound_file, await self._utterance.whole())
+            self.delivered = "voice"
+            return
+        self._fall("voice", self._utterance.lost)
+        self._reel, self.broken = None, self.broken or bool(self.data)
+        self.data.clear()
+        self._timings.clear()
+        self.delivered = "text"
+
+    async def _film(self, step: Step, write: Callable[[bytes], None]) -> None:
         loop = asyncio.get_running_loop()
-        film: Film | None = None
 
         def hand_over(data: bytes) -> None:
+            if self._reel is not film:
+                return  # of a film that was given up
             self.data += data
             if b"moof" in data:
                 self._clock.mark("first_frame")
             write(data)
 
-        async with asyncio.TaskGroup() as group:
-            said = ""
-            while (piece := await pieces.get()) is not None:
-                if not any(map(str.isalnum, piece)):
-                    continue  # dots and smileys have no sound
-                self._characters += len(piece)
-                async for speech in self._voice.speak(piece, self._script.voice_id, said, self._request_ids):
-                    self._clock.mark("first_audio")
-                    if film is None:
-                        film = Film(await prepared, lambda data: loop.call_soon_threadsafe(hand_over, data))
-                        group.create_task(film.run())
-                    film.say(speech)
-                    self._timings += [
-                        Timing(t.symbol, t.start + self._seconds, t.end + self._seconds) for t in speech.timings
-                    ]
-                    self._seconds += len(speech.samples) / RATE
-                self._timings.append(Timing(" ", self._seconds, self._seconds))
-                said += f"{piece} "
-            if film is None:
-                raise InvalidInput("There is nothing in this text that can be spoken.")
-            film.end()
-        self._frames = film.frames
+        speech = aiter(self._utterance)
+        first = await anext(speech)
+        make = await step.prepare(self._utterance)
+        film = self._reel = make(lambda data: loop.call_soon_threadsafe(hand_over, data))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(film.run())
+                film.say(first)
+                async for part in speech:
+                    film.say(part)
+                film.end()
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from errors
+
+    def _fall(self, step: str, error: BaseException) -> None:
+        if not isinstance(error, ForgeError):
+            log.error("the step %s failed unexpectedly", step, exc_info=error)
+        self._falls.append(Fall(step, *reason(error)))
+
+    @property
+    def degraded(self) -> dict[str, Any] | None:
+        """What was delivered instead of our own engine's video, and why; None when nothing is amiss."""
+        if not self._falls:
+            return None
+        return {"delivered": self.delivered, "because": [asdict(fall) for fall in self._falls]}
 
     @property
     def captions(self) -> str:
@@ -133,10 +216,12 @@ class Talk:
 
     @property
     def seconds(self) -> float:
-        """Length of the video."""
-        return self._frames / FPS
+        """Length of what is delivered."""
+        if self.delivered == "voice":
+            return self._seconds
+        return self._reel.frames / FPS if self._reel else 0.0
 
-    def receipt(self, engine: str, *, cold: bool) -> dict[str, Any]:
+    def receipt(self, *, cold: bool) -> dict[str, Any]:
         """What it took: milliseconds by event, sizes, the providers' ids, an estimate of the cost in USD."""
         marks = self._clock.marks
         total = marks.get("total") or round((time.perf_counter() - self._clock.started) * 1000)
@@ -144,8 +229,9 @@ class Talk:
         cost = prices.elevenlabs(self._voice.model, self._characters) + prices.compute(total / 1000)
         if usage.message_id:
             cost += prices.claude(self._claude.model, usage.tokens_in, usage.tokens_out)
+        cost += self._step.cost(self.seconds) if self._step else 0
         return {
-            "engine": engine,
+            "engine": self._step.engine if self._step else None,
             "cold": cold,
             "first_token_ms": marks.get("first_token"),
             "first_clause_ms": marks.get("first_clause"),
@@ -161,9 +247,14 @@ class Talk:
             "provider_ids": {
                 "anthropic": usage.message_id or None,
                 "elevenlabs": [request for request in self._request_ids if request],
+                "replicate": next((step.job_id for step in self._steps if step.job_id), None),
             },
             "cost_usd": round(cost, 6),
         }
+
+
+async def _once(text: str) -> AsyncIterator[str]:
+    yield text
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

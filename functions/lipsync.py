@@ -1,0 +1,103 @@
+"""The GPU: a Modal class that makes faces speak. Called by the talk function when FORGE_ENGINE is musetalk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+import modal
+
+from shared.image import WEIGHTS, gpu_image, secrets
+from shared.lipsync.engine import Speech
+from shared.settings import Settings
+from shared.store import Store
+from shared.talk.remote import Speaker, Stage, received
+
+app = modal.App("personaforge-lipsync")
+# What Modal may choose from, the first that is free; read when it is deployed.
+GPUS = os.environ.get("FORGE_GPU", "L40S,A100-40GB,H100").split(",")
+SILENCE = 120  # seconds without a word from the talk after which it is taken for gone
+SIZES = (512, 1024)  # of videos, see TalkInput
+SPEAKERS = 8  # on one GPU at once: reckoned from the arithmetic of a frame and an L40S, not measured
+compiled = modal.Volume.from_name("personaforge-compiled", create_if_missing=True)
+
+
+@app.cls(
+    image=gpu_image,
+    gpu=GPUS,
+    cpu=8.0,
+    memory=16_384,
+    secrets=secrets,
+    volumes={"/compiled": compiled},
+    timeout=900,
+    scaledown_window=300,
+    enable_memory_snapshot=True,
+)
+@modal.concurrent(max_inputs=SPEAKERS)
+class Lipsync:
+    """One GPU. What it keeps between calls only saves time."""
+
+    @modal.enter(snap=True)
+    def load(self) -> None:
+        """The imports and the weights, in the processor's memory: this is what a snapshot keeps."""
+        import torch
+
+        from shared.lipsync.musetalk import MuseTalk
+
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = "/compiled/inductor"  # no compilation where one was done before
+        tiny = Settings.from_environment().forge_decoder == "taesd"
+        self.model = MuseTalk.load(Path(WEIGHTS), dtype=torch.float16, tiny=tiny)
+
+    @modal.enter(snap=False)
+    async def warm(self) -> None:
+        """To the GPU; every graph is there before the first talk."""
+        from shared.lipsync.musetalk_engine import MuseTalkEngine
+
+        self._open = AsyncExitStack()
+        store = await self._open.enter_async_context(Store.open(Settings.from_environment()))
+        engine = MuseTalkEngine(self.model.to("cuda"), weights=Path(WEIGHTS), compiled=True)
+        for size in SIZES:
+            await asyncio.to_thread(engine.warm, size)
+        await asyncio.to_thread(compiled.commit)
+        self.stage = Stage(engine, store)
+
+    @modal.exit()
+    async def close(self) -> None:
+        await self._open.aclose()
+
+    @modal.method(is_generator=True)
+    async def stream(self, speaker: Speaker, said: modal.Queue) -> AsyncIterator[tuple[int, bytes]]:
+        """The video's bytes as they are made, numbered. said: gives Speech, then None."""
+        number = 0
+        with _out_of_service():
+            async for data in self.stage.speak(speaker, received(partial(said.get.aio, timeout=SILENCE))):
+                yield number, data
+                number += 1
+
+    @modal.method()
+    async def render(self, speaker: Speaker, speech: Speech) -> bytes:
+        """A whole video of speech that is there already."""
+        with _out_of_service():
+            return b"".join([data async for data in self.stage.speak(speaker, _once(speech))])
+
+
+async def _once(speech: Speech) -> AsyncIterator[Speech]:
+    yield speech
+
+
+@contextmanager
+def _out_of_service() -> Iterator[None]:
+    """A GPU that has failed once fails from then on: its container takes no more talks."""
+    import torch
+
+    try:
+        yield
+    except torch.AcceleratorError:
+        import modal.experimental
+
+        modal.experimental.stop_fetching_inputs()
+        raise

@@ -1,0 +1,58 @@
+"""A video of a speaking face that was made elsewhere, as frames for our own film."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+
+import av
+import cv2
+import numpy as np
+
+from shared.errors import ProviderFailed
+from shared.lipsync.arrays import Pixels
+from shared.lipsync.engine import FPS
+from shared.lipsync.still import Paced
+
+
+class Clip:
+    """Prepared for any number of sessions; see shared/lipsync/engine.py. Its sound is not used: we have the voice."""
+
+    waits = False
+
+    def __init__(self, data: bytes, size: int) -> None:
+        """Raises ProviderFailed when it is no video."""
+        self.size, self._data = size, data
+        try:
+            self._first = next(self.frames())
+        except (av.FFmpegError, StopIteration, IndexError) as error:
+            raise ProviderFailed("replicate", "Its output is not a video.") from error
+
+    def session(self) -> Paced:
+        return Paced(_Player(self).show)
+
+    def frames(self) -> Iterator[tuple[float, Pixels]]:
+        """Second and NV12 frame, cut square and at our size."""
+        with av.open(BytesIO(self._data), "r") as file:
+            for frame in file.decode(file.streams.video[0]):
+                bgr = frame.to_ndarray(format="bgr24")
+                height, width = bgr.shape[:2]
+                side = min(height, width)
+                x, y = (width - side) // 2, (height - side) // 4
+                square = cv2.resize(bgr[y : y + side, x : x + side], (self.size, self.size))
+                fitted = av.VideoFrame.from_ndarray(square, format="bgr24")
+                yield frame.time or 0.0, fitted.reformat(format="nv12").to_ndarray().astype(np.uint8, copy=False)
+
+
+class _Player:
+    """At each moment the frame that the video shows then; its last one after its end."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._frames = clip.frames()
+        self._shown = self._next = next(self._frames)
+
+    def show(self, number: int) -> Pixels:
+        while self._next[0] <= number / FPS + 1e-3:
+            self._shown = self._next
+            self._next = next(self._frames, (float("inf"), self._shown[1]))
+        return self._shown[1].copy()

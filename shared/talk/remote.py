@@ -1,0 +1,194 @@
+"""A film that is made elsewhere: speech goes to a GPU's container, the video's bytes come back as they are made.
+
+Both ends are here, and how they keep hold of each other. Between them lie a queue for the speech and a generator for
+the bytes, on Modal those of functions/lipsync.py; neither tells one end that the other is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import ForgeError, ProviderFailed
+from shared.lipsync.engine import FPS, RATE, Prepared, Speech
+from shared.persona import prepared_path
+from shared.store import Row, Store
+from shared.talk.film import Film
+from shared.video import LEAD_IN
+
+if TYPE_CHECKING:
+    from shared.lipsync.musetalk_engine import MuseTalkEngine
+
+log = logging.getLogger("personaforge.remote")
+STOP = "stop"
+PATIENCE = 15.0  # seconds until the first bytes: a cold container may take longer, and another engine is there
+LONGEST = 5 * RATE  # samples in one message: Modal's queues take a megabyte
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Whose face it is: the path of the portrait in our storage, its six points, the size of the video."""
+
+    portrait: str
+    face: Row
+    size: int
+
+    @property
+    def prepared(self) -> str:
+        """Where the portrait lies when an engine has made it ready, beside the portrait itself."""
+        return prepared_path(self.portrait, self.size)
+
+
+Open = Callable[[Speaker, AsyncIterator[Speech]], AsyncIterator[bytes]]
+
+
+class RemoteFilm:
+    """The near end, to be used as a Film."""
+
+    def __init__(
+        self, speak: Open, speaker: Speaker, write: Callable[[bytes], object], patience: float = PATIENCE
+    ) -> None:
+        """write: receives the file's bytes in order, on the event loop. patience: seconds to wait for the first."""
+        self._speak, self._speaker, self._write, self._patience = speak, speaker, write, patience
+        self._said: asyncio.Queue[Speech | None] = asyncio.Queue()
+        self._samples = 0
+
+    @property
+    def frames(self) -> int:
+        return LEAD_IN + -(-self._samples * FPS // RATE)
+
+    def say(self, speech: Speech) -> None:
+        self._samples += len(speech.samples)
+        self._said.put_nowait(speech)
+
+    def end(self) -> None:
+        self._said.put_nowait(None)
+
+    async def run(self) -> None:
+        """Raises TimeoutError when nothing comes back in time, ForgeError for what went wrong there."""
+        film = aiter(self._speak(self._speaker, self._pieces()))
+        try:
+            self._write(await asyncio.wait_for(anext(film), self._patience))
+            async for data in film:
+                self._write(data)
+        finally:
+            if close := getattr(film, "aclose", None):
+                await close()
+
+    async def _pieces(self) -> AsyncIterator[Speech]:
+        """Speech in messages that are not too long; their timings stay behind, as the engine works from the sound."""
+        while (speech := await self._said.get()) is not None:
+            for first in range(0, len(speech.samples), LONGEST):
+                yield Speech(speech.samples[first : first + LONGEST])
+
+
+class Stage:
+    """The far end: one engine, and the portraits that it has made ready."""
+
+    def __init__(self, engine: MuseTalkEngine, store: Store) -> None:
+        self._engine, self._store = engine, store
+
+    async def speak(self, speaker: Speaker, pieces: AsyncIterator[Speech]) -> AsyncIterator[bytes]:
+        """The video's bytes as they are made. Leaving it early stops the work."""
+        made: asyncio.Queue[bytes | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        film = Film(await self._prepared(speaker), lambda data: loop.call_soon_threadsafe(made.put_nowait, data))
+        running, feeding = asyncio.create_task(film.run()), asyncio.create_task(_feed(film, pieces))
+        for task in (running, feeding):
+            task.add_done_callback(lambda done: made.put_nowait(None) if done is running or _failed(done) else None)
+        try:
+            while (data := await made.get()) is not None:
+                yield data
+            await (feeding if _failed(feeding) else running)
+        finally:
+            running.cancel()
+            feeding.cancel()
+            await asyncio.gather(running, feeding, return_exceptions=True)
+
+    async def _prepared(self, speaker: Speaker) -> Prepared:
+        """Found in storage, or made and kept there for every container after this one."""
+        from shared.lipsync.face import Face
+        from shared.lipsync.musetalk_engine import MusePortrait
+        from shared.lipsync.picture import Picture, decode
+
+        try:
+            kept = await self._store.get(speaker.prepared)
+            return await asyncio.to_thread(MusePortrait.restore, self._engine, kept)
+        except ForgeError:
+            pass  # nobody has made it ready yet
+        except Exception:
+            log.warning("a prepared portrait could not be read; it is made anew", exc_info=True)
+        data = await self._store.get(speaker.portrait)
+
+        def prepare() -> MusePortrait:
+            return self._engine.prepare(Picture(decode(data), Face.load(speaker.face)), speaker.size)
+
+        portrait = await asyncio.to_thread(prepare)
+        self._store.soon(self._keep(speaker, portrait))
+        return portrait
+
+    async def _keep(self, speaker: Speaker, portrait: Any) -> None:
+        with suppress(ForgeError):  # another container may have been faster
+            data = await asyncio.to_thread(portrait.dump)
+            await self._store.put(speaker.prepared, data, "application/octet-stream")
+
+
+async def _feed(film: Film, pieces: AsyncIterator[Speech]) -> None:
+    async for speech in pieces:
+        film.say(speech)
+    film.end()
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
+
+
+async def carried(
+    put: Callable[[Any], Awaitable[None]], film: AsyncIterator[tuple[int, bytes]], pieces: AsyncIterator[Speech]
+) -> AsyncIterator[bytes]:
+    """The near end: speech into the queue, numbered bytes out of the generator.
+
+    Raises what the queue raises; ProviderFailed when the numbers jump, as they do after a container was replaced in
+    the middle: what came before does not belong to what comes now. Left early, it tells the far end to stop.
+    """
+
+    async def feed() -> None:
+        async for speech in pieces:
+            await put(speech)
+        await put(None)
+
+    feeding, expected, ended = asyncio.create_task(feed()), 0, False
+    following: asyncio.Future[tuple[int, bytes] | None] | None = None
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(film, None))
+            await asyncio.wait({following, *([] if feeding.done() else [feeding])}, return_when=asyncio.FIRST_COMPLETED)
+            if _failed(feeding):
+                await feeding
+            message = await following
+            if message is None:
+                ended = True
+                return
+            if message[0] != expected:
+                raise ProviderFailed("modal", "The GPU's container was replaced in the middle of the film.")
+            expected += 1
+            yield message[1]
+    finally:
+        feeding.cancel()
+        if following:
+            following.cancel()
+        if not ended:
+            with suppress(Exception):
+                await asyncio.wait_for(put(STOP), 2)
+
+
+async def received(get: Callable[[], Awaitable[Any]]) -> AsyncIterator[Speech]:
+    """The far end of the queue. Raises ConnectionAbortedError when the near end has left."""
+    while (message := await get()) is not None:
+        if message == STOP:
+            raise ConnectionAbortedError("The listener has left.")
+        yield message

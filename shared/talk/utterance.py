@@ -1,0 +1,54 @@
+"""What the voice has said so far, for any number of listeners, each from the beginning."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import numpy as np
+
+from shared.lipsync.arrays import Samples
+from shared.lipsync.engine import PER_FRAME, Speech
+from shared.video import LEAD_IN
+
+
+class Utterance:
+    """The speech of one talk. Iterating waits for what is still to come."""
+
+    def __init__(self) -> None:
+        self._parts: list[Speech] = []
+        self._news = asyncio.Event()
+        self._ended = False
+        self.lost: Exception | None = None  # why the rest of it will never come
+
+    def add(self, speech: Speech) -> None:
+        """Append speech; it follows what was said before without a gap."""
+        self._parts.append(speech)
+        self._tell()
+
+    def end(self, lost: Exception | None = None) -> None:
+        """Nothing more will be said; `lost` when more should have been."""
+        self._ended, self.lost = True, lost
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[Speech]:
+        place = 0
+        while True:
+            while place < len(self._parts):
+                yield self._parts[place]
+                place += 1
+            if self._ended:
+                break
+            await self._news.wait()
+        if self.lost:
+            raise self.lost
+
+    async def whole(self) -> Samples:
+        """All of its samples, silence in front as in every film, once the last is there."""
+        async for _ in self:
+            pass
+        return np.concatenate([np.zeros(LEAD_IN * PER_FRAME, np.int16), *(part.samples for part in self._parts)])

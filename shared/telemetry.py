@@ -1,0 +1,161 @@
+"""What can be seen from outside: one JSON line per request and per provider call, and spans of both.
+
+{"event": "request", "function": "talk", "route": "/v1/talk/{public}", "status": 200, "ms": 1234, "job": "<row>"}
+{"event": "call", "provider": "anthropic", "operation": "messages", "outcome": "ok", "ms": 480, "job": "<row>"}
+
+Lines hold no header, no body, no query, no text of a person; of an unexpected error they hold its type and the places
+it passed, not its message. Spans leave by OTLP over HTTP when OTEL_EXPORTER_OTLP_ENDPOINT is set.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from opentelemetry import trace
+from pythonjsonlogger.json import JsonFormatter
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger("personaforge.telemetry")
+tracer = trace.get_tracer("personaforge")
+
+
+@dataclass
+class Work:
+    """What is being worked on; one for each request, shared with the tasks that it starts."""
+
+    job: str = ""
+
+
+_work: ContextVar[Work] = ContextVar("work")
+
+
+def about(job: str) -> None:
+    """All that follows in this request is about this prediction (its row)."""
+    if (work := _work.get(None)) is None:
+        _work.set(Work(job))
+    else:
+        work.job = job
+    trace.get_current_span().set_attribute("personaforge.job", job)
+
+
+def _job() -> str:
+    work = _work.get(None)
+    return work.job if work else ""
+
+
+class _Lines(JsonFormatter):
+    """Errors without their messages: those may quote what a person wrote."""
+
+    def formatException(
+        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    ) -> str:
+        error, places = ei[1], []
+        while error is not None:
+            frames = traceback.extract_tb(error.__traceback__)
+            places.append(
+                type(error).__name__ + "".join(f" <- {one.filename}:{one.lineno}" for one in reversed(frames))
+            )
+            error = error.__cause__ or error.__context__
+        return " | ".join(places)
+
+
+def _name_the_job(record: logging.LogRecord) -> bool:
+    record.job = _job()
+    return True
+
+
+def configure() -> None:
+    """Once per process; more often does no harm."""
+    root = logging.getLogger("personaforge")
+    if not root.handlers:
+        handler = logging.StreamHandler()
+        handler.addFilter(_name_the_job)
+        handler.setFormatter(
+            _Lines("%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields={"message": "event"})
+        )
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        root.propagate = False
+    if _exports() and not hasattr(trace.get_tracer_provider(), "add_span_processor"):
+        _export()
+
+
+def _exports() -> bool:
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return any(os.environ.get(name) for name in names)
+
+
+def _export() -> None:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": "personaforge"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+def flush() -> None:
+    """Send what is waiting: a container may be frozen or gone a moment later."""
+    if sent := getattr(trace.get_tracer_provider(), "force_flush", None):
+        sent(2000)
+
+
+@contextmanager
+def call(provider: str, operation: str) -> Iterator[None]:
+    """Around one request to a provider."""
+    span = tracer.start_span(
+        f"{provider} {operation}",
+        kind=trace.SpanKind.CLIENT,
+        attributes={"server.address": provider, "personaforge.operation": operation, "personaforge.job": _job()},
+    )
+    started, outcome = time.perf_counter(), "ok"
+    try:
+        yield
+    except BaseException as error:
+        outcome = getattr(error, "code", "") or type(error).__name__
+        if not isinstance(error, GeneratorExit):  # a listener who left is not the provider's failure
+            span.set_status(trace.StatusCode.ERROR, outcome)
+        raise
+    finally:
+        span.end()
+        ms = round((time.perf_counter() - started) * 1000)
+        fields = {"provider": provider, "operation": operation, "outcome": outcome, "ms": ms}
+        log.info("call", extra=fields)
+
+
+class Observed:
+    """Middleware: the line of each request. Its span is made by FastAPI itself."""
+
+    def __init__(self, app: ASGIApp, function: str) -> None:
+        self._app, self._function = app, function
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        token = _work.set(Work())
+        started, seen = time.perf_counter(), {"status": 0, "first_byte_ms": 0}
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen["status"] = message["status"]
+                seen["first_byte_ms"] = round((time.perf_counter() - started) * 1000)
+            await send(message)
+
+        try:
+            return await self._app(scope, receive, sending)
+        finally:
+            route = getattr(scope.get("route"), "path", "") or "(none)"
+            fields: dict[str, Any] = {"function": self._function, "method": scope["method"], "route": route, **seen}
+            log.info("request", extra={**fields, "ms": round((time.perf_counter() - started) * 1000)})
+            _work.reset(token)

@@ -1,0 +1,149 @@
+"""A talk whose film is made on a GPU's container: here the far end runs beside, with the model at small width."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed; CI installs its CPU build")
+pytest.importorskip("diffusers")
+
+import uvicorn  # noqa: E402
+
+from functions import talk  # noqa: E402
+from local.stack import Stack, free_port  # noqa: E402
+from shared.lipsync.engine import Speech  # noqa: E402
+from shared.lipsync.musetalk_engine import MuseTalkEngine  # noqa: E402
+from shared.persona import prepared_path  # noqa: E402
+from shared.settings import Settings  # noqa: E402
+from shared.store import Store  # noqa: E402
+from shared.talk.remote import Speaker, Stage  # noqa: E402
+from tests.conftest import Person  # noqa: E402
+from tests.operator import row_of  # noqa: E402
+from tests.test_talk import files  # noqa: E402
+
+Decode = Callable[[bytes], Any]
+
+
+class Theatre:
+    """The talk function with a stage of its own, served on a thread. `broken` makes the stage fail."""
+
+    def __init__(self, stack: Stack, model: Any) -> None:
+        settings = Settings({**stack.settings, "FORGE_ENGINE": "musetalk"})
+        engine = MuseTalkEngine(model, batches=(2, 8))
+        self.broken = ""
+        self.prepared = 0
+        prepare = engine.prepare
+
+        def counted(*given: Any) -> Any:
+            self.prepared += 1
+            return prepare(*given)
+
+        engine.prepare = counted
+        self.spoken: list[Speaker] = []
+
+        async def speak(speaker: Speaker, pieces: AsyncIterator[Speech]) -> AsyncIterator[bytes]:
+            self.spoken.append(speaker)
+            if self.broken == "at once":
+                raise RuntimeError("no GPU is free")
+            async with Store.open(settings) as store:
+                async for data in Stage(engine, store).speak(speaker, pieces):
+                    yield data
+                    if self.broken == "in the middle":
+                        raise RuntimeError("the GPU is gone")
+
+        port = free_port()
+        config = uvicorn.Config(talk.build(settings, speak), port=port, log_level="warning", lifespan="on")
+        self.server = uvicorn.Server(config)
+        self.url = f"http://127.0.0.1:{port}"
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()), daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.05)
+
+    def follow(self, person: Person, job: dict[str, Any]) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {person.token}"}
+        url = f"{self.url}/v1/talk/{job['id']}"
+        return httpx.get(url, headers=headers, timeout=90, trust_env=False)
+
+    def close(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def theatre(stack: Stack, muse: Any) -> Iterator[Theatre]:
+    found = Theatre(stack, muse)
+    yield found
+    found.close()
+
+
+def test_a_talk_is_drawn_by_the_gpus_engine_and_its_portrait_is_made_ready_once(
+    stack: Stack, theatre: Theatre, person: Person, portrait_png: bytes, decode: Decode
+) -> None:
+    """Bytes come back as one video with our sound; what was made ready lies beside the portrait and goes with it."""
+    persona = person.persona(portrait_png)
+    before = theatre.prepared
+    job = person.talk(persona["id"], say="Drawn elsewhere.")
+    video = decode(theatre.follow(person, job).content)
+    done = person.look(job)
+    assert (done["status"], done["degraded"], done["receipt"]["engine"]) == ("succeeded", None, "musetalk")
+    assert video.frames.shape[1:] == (512, 512, 3)
+    assert video.video_seconds == pytest.approx(done["receipt"]["duration_s"])
+    assert video.audio_seconds == pytest.approx(video.video_seconds, abs=0.085)
+    face, background = video.frames[:, 270:370, 200:310].astype(int), video.frames[:, :60, :60].astype(int)
+    assert np.abs(np.diff(face, axis=0)).mean() > 1
+    assert np.abs(np.diff(background, axis=0)).mean() < 0.5
+    name = prepared_path(theatre.spoken[-1].portrait, 512)
+    time.sleep(0.5)
+    assert name.rsplit("/")[-1] in files(stack, person, done)
+    second = person.talk(persona["id"], say="Found again.")
+    theatre.follow(person, second)
+    assert person.look(second)["receipt"]["engine"] == "musetalk"
+    assert theatre.prepared == before + 1
+    person.http.delete(f"/v1/personas/{persona['id']}").raise_for_status()
+    other = person.persona(portrait_png)
+    assert name.rsplit("/")[-1] not in files(stack, person, {"persona": other["id"]})
+
+
+def test_without_a_gpu_the_processor_draws_and_it_is_said(
+    theatre: Theatre, person: Person, persona: dict[str, Any], decode: Decode
+) -> None:
+    """A GPU that cannot be had: the cpu engine is the next step, in the same stream."""
+    theatre.broken = "at once"
+    try:
+        job = person.talk(persona["id"], say="Then I do it myself.")
+        assert decode(theatre.follow(person, job).content).video_seconds > 1
+    finally:
+        theatre.broken = ""
+    done = person.look(job)
+    assert (done["status"], done["degraded"]["delivered"]) == ("succeeded", "cpu")
+    assert [(fall["step"], fall["code"]) for fall in done["degraded"]["because"]] == [("musetalk", "error")]
+    assert "GPU is free" not in str(done)
+
+
+def test_a_gpu_that_is_lost_in_mid_stream_breaks_the_stream_and_the_video_is_made_anew(
+    stack: Stack, theatre: Theatre, person: Person, persona: dict[str, Any], decode: Decode
+) -> None:
+    """What the listener has is no whole; what is kept is, made by the next step from the same voice."""
+    theatre.broken = "in the middle"
+    try:
+        job = person.talk(persona["id"], say="Half of this was seen, and all of it is kept.")
+        with pytest.raises(httpx.RemoteProtocolError):
+            theatre.follow(person, job)
+    finally:
+        theatre.broken = ""
+    limit = time.monotonic() + 20
+    while (row := row_of(stack, persona))["status"] == "processing" and time.monotonic() < limit:
+        time.sleep(0.2)
+    assert (row["status"], row["degraded"]["delivered"]) == ("succeeded", "cpu")
+    kept = decode(httpx.get(person.look(job)["output"], trust_env=False).content)
+    assert kept.video_seconds == pytest.approx(row["receipt"]["duration_s"])
+    assert kept.video_seconds > 2
