@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import json
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -328,7 +330,18 @@ def install_node_packages(package: Path, home: Path) -> None:
     mark.write_bytes(wanted)
 
 
+# Below what systems hand out to outgoing connections (from 32768 or 49152 on): a port that is free there is not taken
+# by chance before its server has started. In an order of their own, so that two stacks that start at once differ.
+_PORTS = itertools.cycle(random.sample(range(20_000, 32_000), 12_000))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nothing listens; never the same twice."""
+    while True:
+        port = next(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
