@@ -179,16 +179,9 @@ def decode() -> Callable[[bytes | Path], Decoded]:
 
 
 @pytest.fixture(scope="session")
-def muse_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MuseTalk's files at small width, made by the real conversion; only where torch is."""
-    from tests.musetalk_small import converted
-
-    return converted(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="session")
-def muse(muse_weights: Path) -> Any:
-    from bench.lipsync import SMALL
+def muse(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """MuseTalk with quick random networks, for what is around them; only where torch is."""
     from shared.lipsync.musetalk import MuseTalk
+    from tests.musetalk_small import QUICK, converted
 
-    return MuseTalk.load(muse_weights, SMALL)
+    return MuseTalk.load(converted(tmp_path_factory.mktemp("weights"), QUICK), QUICK)

@@ -22,20 +22,21 @@ from shared.lipsync import weights  # noqa: E402
 from shared.lipsync.musetalk import Config, MuseTalk, fill  # noqa: E402
 from shared.lipsync.musetalk_engine import to_hearing  # noqa: E402
 from shared.lipsync.picture import Picture, read_picture  # noqa: E402
-from tests.musetalk_small import published, speech  # noqa: E402
+from tests.musetalk_small import converted, published, speech  # noqa: E402
 
 # Two states of the hearing, two tokens, three latents, and the mean red, green and blue of a face.
 GOLDEN = [0.68044, 1.01187, 0.85875, 0.99996, -0.04325, -0.01110, 0.01723, 137.521, 106.246, 109.315]
 
 
-@pytest.fixture
-def folder(muse_weights: Path) -> Path:
-    return muse_weights
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files at small width, made by the real conversion."""
+    return converted(tmp_path_factory.mktemp("weights"))
 
 
-@pytest.fixture
-def model(muse: MuseTalk) -> MuseTalk:
-    return muse
+@pytest.fixture(scope="module")
+def model(folder: Path) -> MuseTalk:
+    return MuseTalk.load(folder, SMALL)
 
 
 @pytest.fixture(scope="module")
