@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,52 +9,20 @@ import modal
 from fastapi import FastAPI, Query
 
 from shared import hosted, lifecycle, prediction
-from shared.auth import User
-from shared.errors import ForgeError
 from shared.image import image, secrets
 from shared.paging import newest
 from shared.prediction import FINISHED, PredictionId
+from shared.running import running
 from shared.settings import Settings
-from shared.store import Row, Store
+from shared.store import Row
 from shared.web import Caller, Context, Here, function_app
 
 app = modal.App("personaforge-prediction-status")
 PAGE = 50
-GLANCE = 0.5  # seconds
-
-
-class Glances:
-    """The last look at each running talk, shared by all who ask within half a second of it.
-
-    A talk runs in no provider that could be asked; so a thousand who poll one cost the database two reads a second.
-    """
-
-    def __init__(self) -> None:
-        self._looks: dict[UUID, tuple[float, asyncio.Task[Row]]] = {}
-
-    async def read(self, store: Store, user: User, row: UUID) -> Row:
-        now = time.monotonic()
-        began, look = self._looks.get(row, (0.0, None))
-        if look is None or now - began > GLANCE:
-            self._looks = {one: kept for one, kept in self._looks.items() if now - kept[0] < GLANCE}
-            look = asyncio.create_task(lifecycle.read(store, user, row))
-            self._looks[row] = now, look
-        try:
-            found = await asyncio.shield(look)
-        except ForgeError:
-            self.forget(row)
-            raise
-        if found["status"] in FINISHED:
-            self.forget(row)
-        return found
-
-    def forget(self, row: UUID) -> None:
-        self._looks.pop(row, None)
 
 
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
-    glances = Glances()
     web = function_app("prediction status", settings=settings)
 
     @web.get("/v1/predictions")
@@ -73,7 +39,9 @@ def build(settings: Settings | None = None) -> FastAPI:
         identity = PredictionId.read(public, here.settings.forge_signing_key, user)
         if identity.provider_id:
             return await _hosted(here, identity, user)
-        return _shown(await glances.read(here.store, user, identity.row), here)
+        if not identity.overdue and (known := await running().seen(str(identity.row))):
+            return _shown(identity.row_while_it_runs(**known), here)
+        return _shown(await lifecycle.read(here.store, user, identity.row), here)
 
     @web.post("/v1/predictions/{public}/cancel")
     async def cancel(public: str, here: Here, user: Caller) -> dict[str, Any]:
@@ -86,7 +54,7 @@ def build(settings: Settings | None = None) -> FastAPI:
                 await lifecycle.request_cancel(here.store, row)
             else:
                 await lifecycle.cancel(here.store, row)
-            glances.forget(identity.row)
+            await running().end(row["id"])
             row = await lifecycle.read(here.store, user, identity.row)
         return _shown(row, here)
 

@@ -42,14 +42,13 @@ class PredictionId:
     def overdue(self) -> bool:
         return time.time() > self.deadline
 
-    def row_while_it_runs(self, status: str) -> Row:
+    def row_while_it_runs(self, status: str, started_at: str | None = None) -> Row:
         """What can be said of its row without asking for it: input and persona are only in the database."""
         created, deadline = (datetime.fromtimestamp(one, UTC).isoformat() for one in (self.created, self.deadline))
         known = {"id": str(self.row), "owner": str(self.owner), "model": self.model, "provider_id": self.provider_id}
         unknown = (
             "output",
             "error",
-            "started_at",
             "completed_at",
             "persona_id",
             "text",
@@ -57,7 +56,8 @@ class PredictionId:
             "degraded",
             "receipt",
         )
-        said: Row = {"status": status, "created_at": created, "deadline": deadline, "input": {}, "stream": False}
+        said: Row = {"status": status, "created_at": created, "started_at": started_at, "deadline": deadline}
+        said |= {"input": {}, "stream": False}
         return {**dict.fromkeys(unknown), **known, **said}
 
     def sign(self, key: str) -> str:

@@ -150,7 +150,8 @@ class Store:
         from storage3.exceptions import StorageApiError
 
         try:
-            return await asyncio.wait_for(request, 60)
+            async with asyncio.timeout(60):
+                return await request
         except StorageApiError as error:
             raise StoreUnavailable(f"File storage refused the request ({error.code}).") from error
         except (httpx.HTTPError, TimeoutError) as error:

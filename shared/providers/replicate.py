@@ -102,7 +102,8 @@ class Replicate:
 
         with telemetry.call(NAME, operation):
             try:
-                return await asyncio.wait_for(call, seconds)
+                async with asyncio.timeout(seconds):
+                    return await call
             except ReplicateError as error:
                 status = error.status or 502
                 raise of_status(NAME, status, f"Replicate answered {status} ({error.title or 'no title'}).") from error

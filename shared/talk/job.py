@@ -21,6 +21,7 @@ from shared.prediction import FINISHED, PredictionId, moment
 from shared.providers.anthropic import Claude
 from shared.providers.elevenlabs import Voice
 from shared.providers.replicate import Replicate
+from shared.running import Running
 from shared.store import Row, Store
 from shared.talk import prompt
 from shared.talk.ladder import Gpu, Hosted, Idle, Own, Portrait, Step
@@ -53,6 +54,7 @@ class Kit:
     replicate: Replicate
     claude: Claude
     voice: Voice
+    running: Running
 
 
 class TalkJob:
@@ -97,10 +99,13 @@ class TalkJob:
         ends = loop.time() + (moment(self._row["deadline"]) - datetime.now(UTC)).total_seconds()
         watch = asyncio.create_task(self._watch(asyncio.current_task()))
         try:
-            async with asyncio.timeout_at(ends):
-                await self._talk.run(self._steps(ends), self.chunks.put_nowait, ends)
+            try:
+                async with asyncio.timeout_at(ends):
+                    await self._talk.run(self._steps(ends), self.chunks.put_nowait, ends)
+            finally:
+                watch.cancel()
+                await _to_the_end(self._unnoted(watch))
             # From here on the talk exists: hanging up does not undo it.
-            watch.cancel()
             await _to_the_end(self._keep())
         except asyncio.CancelledError as error:
             why = error.args[0] if error.args else Ending("canceled", "The listener hung up.", "hung_up")
@@ -117,7 +122,6 @@ class TalkJob:
             await _to_the_end(self._end(Ending("failed", "An unexpected error; it has been logged.", "error")))
             raise
         finally:
-            watch.cancel()
             self.chunks.put_nowait(None)
 
     @property
@@ -139,16 +143,22 @@ class TalkJob:
         return (*gpu, Own(kit.engine, portrait), Hosted(self._store, kit.replicate, portrait, ends), Idle(portrait))
 
     async def _watch(self, run: asyncio.Task[Any] | None) -> None:
-        """Stop working when the owner asks for it, or somebody else has ended the prediction."""
-        columns = "status,cancel_requested"
+        """Say that this talk is being made, until its owner asks to stop or somebody else has ended the prediction."""
+        columns = "id,status,started_at,cancel_requested"
         query = self._store.as_service().from_("predictions").select(columns).eq("id", self._row["id"])
         while run:
-            await asyncio.sleep(WATCH)
             with suppress(ForgeError):
                 rows = await self._store.rows(query)
                 if not rows or rows[0]["cancel_requested"] or rows[0]["status"] in FINISHED:
                     run.cancel(Ending("canceled", "Canceled by its owner.", "canceled"))
                     return
+                await self._kit.running.say(rows[0])
+            await asyncio.sleep(WATCH)
+
+    async def _unnoted(self, watch: asyncio.Task[None]) -> None:
+        """Take the note down before the settlement: whoever asks from now on reads the row."""
+        await asyncio.wait([watch], timeout=WATCH)
+        await self._kit.running.end(self._row["id"])
 
     async def _keep(self) -> None:
         """Upload the files, if there are any, then settle."""

@@ -103,12 +103,13 @@ class Own:
 
     def __init__(self, engine: Engine, portrait: Portrait) -> None:
         self.name = self.engine = engine.name
-        self._begun = asyncio.ensure_future(asyncio.wait_for(self._prepare(engine, portrait), PATIENCE))
+        self._begun = asyncio.ensure_future(self._prepare(engine, portrait))
 
     @staticmethod
     async def _prepare(engine: Engine, portrait: Portrait) -> Prepared:
-        data = await portrait.data()
-        return await asyncio.to_thread(_prepared, engine, data, portrait)
+        async with asyncio.timeout(PATIENCE):
+            data = await portrait.data()
+            return await asyncio.to_thread(_prepared, engine, data, portrait)
 
     async def prepare(self, utterance: Utterance) -> MakeFilm:  # noqa: ARG002
         return partial(Film, await asyncio.shield(self._begun))

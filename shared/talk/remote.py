@@ -72,7 +72,9 @@ class RemoteFilm:
         """Raises TimeoutError when nothing comes back in time, ForgeError for what went wrong there."""
         film = aiter(self._speak(self._speaker, self._pieces()))
         try:
-            self._write(await asyncio.wait_for(anext(film), self._patience))
+            async with asyncio.timeout(self._patience):
+                first = await anext(film)
+            self._write(first)
             async for data in film:
                 self._write(data)
         finally:
@@ -183,7 +185,8 @@ async def carried(
             following.cancel()
         if not ended:
             with suppress(Exception):
-                await asyncio.wait_for(put(STOP), 2)
+                async with asyncio.timeout(2):
+                    await put(STOP)
 
 
 async def received(get: Callable[[], Awaitable[Any]]) -> AsyncIterator[Speech]:

@@ -1,0 +1,96 @@
+"""Which talks are being made right now: known without the database, so that polling one costs it nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import lru_cache
+from typing import Any, Protocol
+
+import modal
+
+from shared.store import Row
+
+log = logging.getLogger("personaforge.running")
+FRESH = 6.0  # seconds that a note counts: a container that died renews none
+PATIENCE = 1.0  # seconds for the notes to answer; the database knows as well
+
+
+class Notes(Protocol):
+    """Where notes are kept, for all containers to see."""
+
+    async def get(self, key: str) -> Any: ...
+
+    async def put(self, key: str, value: Any) -> None: ...
+
+    async def pop(self, key: str) -> None: ...
+
+
+class Running:
+    """A talk says again and again that it is being made; whoever is asked for its status looks here first.
+
+    A note never says how a talk ended: it is gone before the talk is settled, and then the row is read. Without the
+    notes nothing is wrong, only dearer.
+    """
+
+    def __init__(self, notes: Notes, fresh: float = FRESH) -> None:
+        self._notes, self._fresh = notes, fresh
+
+    async def say(self, row: Row) -> None:
+        """This talk is being made."""
+        note = {"status": row["status"], "started_at": row["started_at"], "until": time.time() + self._fresh}
+        await self._try(self._notes.put(row["id"], note))
+
+    async def seen(self, row_id: str) -> Row | None:
+        """What is known of a talk that is being made; None when it is not, or when nobody can say."""
+        note = await self._try(self._notes.get(row_id))
+        if note is None or note["until"] < time.time():
+            return None
+        return {"status": note["status"], "started_at": note["started_at"]}
+
+    async def end(self, row_id: str) -> None:
+        """It will be settled now, or was."""
+        await self._try(self._notes.pop(row_id))
+
+    async def _try(self, asked: Any) -> Any:
+        try:
+            async with asyncio.timeout(PATIENCE):  # not wait_for: Python 3.11's may swallow a cancellation
+                return await asked
+        except Exception as error:
+            log.warning("the notes of running talks: %s", type(error).__name__)
+            return None
+
+
+@lru_cache(1)
+def running() -> Running:
+    """On Modal a Dict that all containers share; on a laptop all functions share a process."""
+    return Running(_Local() if modal.is_local() else _OnModal())
+
+
+class _Local:
+    def __init__(self) -> None:
+        self._kept: dict[str, Any] = {}
+
+    async def get(self, key: str) -> Any:
+        return self._kept.get(key)
+
+    async def put(self, key: str, value: Any) -> None:
+        self._kept[key] = value
+
+    async def pop(self, key: str) -> None:
+        self._kept.pop(key, None)
+
+
+class _OnModal:
+    def __init__(self) -> None:
+        self._kept = modal.Dict.from_name("personaforge-running", create_if_missing=True)
+
+    async def get(self, key: str) -> Any:
+        return await self._kept.get.aio(key)
+
+    async def put(self, key: str, value: Any) -> None:
+        await self._kept.put.aio(key, value)
+
+    async def pop(self, key: str) -> None:
+        await self._kept.pop.aio(key, None)
