@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -27,7 +28,7 @@ from shared.settings import Settings
 
 cli = typer.Typer(help="PersonaForge on this machine.", no_args_is_help=True, add_completion=False)
 console = Console(stderr=True, highlight=False)
-DATA = ROOT / ".forge"
+DATA = Path(os.environ.get("FORGE_DATA", ROOT / ".forge"))
 QUESTION = "Hello! Who are you, and what do you see when you look at the night sky?"
 ADA = {
     "name": "Ada",

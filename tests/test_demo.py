@@ -21,6 +21,14 @@ import pytest
 from local.stack import ROOT
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Not among what the developer keeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORGE_DATA", str(tmp_path_factory.mktemp("forge")))
+        yield
+
+
 @pytest.fixture
 def forge(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     """Run `forge` in an empty folder; afterwards nothing that it started may be left."""
