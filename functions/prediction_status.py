@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import modal
 from fastapi import FastAPI, Query
 
 from shared import hosted, lifecycle, prediction
+from shared.auth import User
 from shared.image import image, secrets
 from shared.paging import newest
 from shared.prediction import FINISHED, PredictionId
@@ -21,8 +23,38 @@ app = modal.App("personaforge-prediction-status")
 PAGE = 50
 
 
+class Looks:
+    """Looks at the provider that are under way: all who ask meanwhile get the one answer.
+
+    So many who poll one job cost the provider, which limits its callers, no more than one who does.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[UUID, asyncio.Task[Row | str]] = {}
+
+    async def look(self, here: Context, identity: PredictionId, user: User) -> Row | str:
+        """As hosted.look, which goes on when the caller leaves."""
+        look = self._under_way.get(identity.row)
+        if look is None:
+            look = asyncio.create_task(hosted.look(here.store, here.replicate, user, identity))
+            self._under_way[identity.row] = look
+            look.add_done_callback(lambda done: self._over(identity.row, done))
+        return await asyncio.shield(look)
+
+    def forget(self, row: UUID) -> None:
+        """Let nobody join a look that was begun before now."""
+        self._under_way.pop(row, None)
+
+    def _over(self, row: UUID, look: asyncio.Task[Row | str]) -> None:
+        if self._under_way.get(row) is look:
+            self.forget(row)
+        if not look.cancelled():
+            look.exception()  # perhaps nobody waits for it any more
+
+
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
+    looks = Looks()
     web = function_app("prediction status", settings=settings)
 
     @web.get("/v1/predictions")
@@ -38,7 +70,8 @@ def build(settings: Settings | None = None) -> FastAPI:
     async def get(public: str, here: Here, user: Caller) -> dict[str, Any]:
         identity = PredictionId.read(public, here.settings.forge_signing_key, user)
         if identity.provider_id:
-            return await _hosted(here, identity, user)
+            found = await looks.look(here, identity, user)
+            return _shown(identity.row_while_it_runs(found) if isinstance(found, str) else found, here)
         if not identity.overdue and (known := await running().seen(str(identity.row))):
             return _shown(identity.row_while_it_runs(**known), here)
         return _shown(await lifecycle.read(here.store, user, identity.row), here)
@@ -55,18 +88,11 @@ def build(settings: Settings | None = None) -> FastAPI:
             else:
                 await lifecycle.cancel(here.store, row)
             await running().end(row["id"])
+            looks.forget(identity.row)
             row = await lifecycle.read(here.store, user, identity.row)
         return _shown(row, here)
 
     return web
-
-
-async def _hosted(here: Context, identity: PredictionId, user: Caller) -> dict[str, Any]:
-    """A job at the provider: while it runs the database is not asked."""
-    found = await hosted.look(here.store, here.replicate, user, identity)
-    if not isinstance(found, str):
-        return _shown(found, here)
-    return _shown(identity.row_while_it_runs(found), here)
 
 
 def _overdue(row: Row) -> bool:

@@ -31,9 +31,30 @@ def test_polling_a_running_job_asks_no_database_and_a_finished_one_once(
         assert set(answers) == {"processing"}
         assert passed == []
         http.post(job["urls"]["cancel"]).raise_for_status()
+        time.sleep(1)  # Replicate tells of it by a webhook, which reads the row as well
         with container.proxy.counting() as passed:
             assert http.get(job["urls"]["get"]).json()["status"] == "canceled"
         assert len(passed) == 1
+
+
+def test_many_who_poll_a_job_at_once_share_one_look_at_the_provider(
+    stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
+) -> None:
+    """Forty at once, and Replicate is slow: it is asked once or twice. Who asks after a cancel is told of it."""
+    fault("replicate", path="/v1/models", stuck=True)
+    body = {"model": "personaforge/portrait", "input": {"persona": persona["id"]}}
+    job = person.http.post("/v1/predictions", json=body).raise_for_status().json()
+    fault("replicate", path="/v1/predictions", delay_s=1.0, calls=1000)
+    with ThreadPoolExecutor(41) as pool:
+        looking = [pool.submit(person.look, job) for _ in range(40)]
+        assert {look.result()["status"] for look in looking} == {"processing"}
+        with httpx.Client(trust_env=False) as http:
+            left = http.get(f"{stack.addresses['replicate']}/_faults").json()["faults"][0]["calls"]
+        assert 1 <= 1000 - left <= 2
+        early = pool.submit(person.look, job)
+        person.http.post(job["urls"]["cancel"]).raise_for_status()
+        assert person.look(job)["status"] == "canceled"
+        early.result()
 
 
 def test_polling_a_running_talk_asks_no_database_and_its_end_is_seen_at_once(
