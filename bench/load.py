@@ -3,13 +3,16 @@
     uv run python -m bench.load [--json] [--seconds 60] [--talkers 50] [--rate 1000]
 
 First unloaded: status calls and talks one after the other. Then the rate of status calls alone is doubled until it
-no longer keeps up. Then talkers and status calls together. Client, functions, stand-ins and database share this
+no longer keeps up. Then talkers and status calls together, of the talks that are being made just then and of a job
+that a provider runs. Client, functions, stand-ins and database share this
 machine's cores, so these are the figures of the whole, not of the functions alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import random
 import secrets
 import statistics
 import subprocess
@@ -41,6 +44,7 @@ class Seen:
     first_ms: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)  # of video
     talks: list[str] = field(default_factory=list)
+    open: dict[str, Person] = field(default_factory=dict)  # talks being made, by address
     errors: list[str] = field(default_factory=list)
 
 
@@ -154,7 +158,7 @@ async def _status(http: aiohttp.ClientSession, url: str, person: Person, seen: S
     try:
         async with http.get(url, headers=person.headers) as answer:
             body = await answer.read()
-            if answer.status != 200 or b'"processing"' not in body:
+            if answer.status != 200 or json.loads(body)["status"] not in ("starting", "processing", "succeeded"):
                 seen.errors.append(f"status answered {answer.status}: {body[:200]!r}")
     except (aiohttp.ClientError, TimeoutError) as error:
         seen.errors.append(f"status: {type(error).__name__}")
@@ -171,6 +175,7 @@ async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: See
                 seen.errors.append(f"create answered {answer.status}: {job.get('code')}")
                 return
         seen.talks.append(job["id"])
+        seen.open[job["urls"]["get"]] = person
         async with http.get(job["urls"]["stream"], headers=person.headers) as answer:
             if answer.status != 200:
                 seen.errors.append(f"talk answered {answer.status}: {(await answer.text())[:200]}")
@@ -178,6 +183,7 @@ async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: See
                 if not first and b"moof" in chunk:
                     first = (time.perf_counter() - started) * 1000
         seen.first_ms.append(first)
+        del seen.open[job["urls"]["get"]]
         async with http.get(job["urls"]["get"], headers=person.headers) as answer:
             done = await answer.json()
             seen.seconds.append((done["receipt"] or {}).get("duration_s") or 0.0)
@@ -193,14 +199,17 @@ async def _keep_talking(http: aiohttp.ClientSession, url: str, person: Person, s
 
 
 async def _poll_at(http: aiohttp.ClientSession, url: str, person: Person, rate: int, stop: float, seen: Seen) -> None:
-    """Offer `rate` calls a second; where they are not carried, as many as CONNECTIONS at a time are."""
+    """Offer `rate` calls a second; where they are not carried, as many as CONNECTIONS at a time are.
+
+    Each is of the job at `url` or of one of the talks that are being made, by lot.
+    """
     due = time.monotonic()
     room = asyncio.Semaphore(CONNECTIONS)
     under_way: set[asyncio.Task[None]] = set()
 
     async def one() -> None:
         try:
-            await _status(http, url, person, seen)
+            await _status(http, *random.choice([(url, person), *seen.open.items()]), seen)  # noqa: S311
         finally:
             room.release()
 
