@@ -53,7 +53,7 @@ class Asked:
     key: str | None = None  # of idempotency
 
 
-def _asked(
+async def _asked(
     prefer: Annotated[str, Header(max_length=200)] = "",
     cancel_after: Annotated[str | None, Header(max_length=20)] = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,

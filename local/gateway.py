@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from functions import create_prediction, gallery, models, personas, prediction_s
 from shared.errors import NotFound
 from shared.web import problem_response
 
+# Requests and films share this process. A film's thread, back from encoding, waits this long (s) for the interpreter
+# while requests keep it busy: at the usual 5 ms, a page that polls in earnest stops all films.
+sys.setswitchinterval(0.0005)
 _PAGE = Path(__file__).parent.parent / "web" / "index.html"
 
 

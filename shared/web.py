@@ -84,13 +84,14 @@ def function_app(
     return app
 
 
-def _context(request: Request) -> Context:
+# Dependencies are coroutines even when they wait for nothing: others are run on a thread, at every request.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 
 
-async def _user(request: Request) -> User:
-    return await _context(request).authenticator.user(request.headers.get("authorization"))
+async def _user(request: Request, here: Annotated[Context, Depends(_context)]) -> User:
+    return await here.authenticator.user(request.headers.get("authorization"))
 
 
 Here = Annotated[Context, Depends(_context)]
