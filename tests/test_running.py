@@ -51,11 +51,11 @@ def test_a_note_that_nobody_renews_counts_no_more() -> None:
     """A container that died says nothing any more; nor does a talk that has ended."""
 
     async def ask() -> None:
-        talks = Running(running._Local(), fresh=0.3)
+        talks = Running(running._Local(), fresh=1.0)
         await talks.say(TALK)
         assert await talks.seen("a") == {"status": "processing", "started_at": TALK["started_at"]}
         assert await talks.seen("b") is None
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.1)
         assert await talks.seen("a") is None
         await talks.say(TALK)
         assert await talks.seen("a")
