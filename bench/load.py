@@ -167,7 +167,7 @@ async def _status(http: aiohttp.ClientSession, url: str, person: Person, seen: S
 
 async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: Seen) -> None:
     body = {"model": "talk", "stream": True, "input": {"persona": person.persona, "message": "Who are you?"}}
-    started, first = time.perf_counter(), 0.0
+    started, first, address = time.perf_counter(), 0.0, ""
     try:
         async with http.post(f"{url}/v1/predictions", json=body, headers=person.headers) as answer:
             job = await answer.json()
@@ -175,7 +175,8 @@ async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: See
                 seen.errors.append(f"create answered {answer.status}: {job.get('code')}")
                 return
         seen.talks.append(job["id"])
-        seen.open[job["urls"]["get"]] = person
+        address = job["urls"]["get"]
+        seen.open[address] = person
         async with http.get(job["urls"]["stream"], headers=person.headers) as answer:
             if answer.status != 200:
                 seen.errors.append(f"talk answered {answer.status}: {(await answer.text())[:200]}")
@@ -183,14 +184,15 @@ async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: See
                 if not first and b"moof" in chunk:
                     first = (time.perf_counter() - started) * 1000
         seen.first_ms.append(first)
-        del seen.open[job["urls"]["get"]]
-        async with http.get(job["urls"]["get"], headers=person.headers) as answer:
+        async with http.get(address, headers=person.headers) as answer:
             done = await answer.json()
             seen.seconds.append((done["receipt"] or {}).get("duration_s") or 0.0)
             if done["status"] != "succeeded" or done["degraded"]:
                 seen.errors.append(f"talk {done['status']}: {done['error']} {done['degraded']}")
     except (aiohttp.ClientError, TimeoutError) as error:
         seen.errors.append(f"talk: {type(error).__name__}")
+    finally:
+        seen.open.pop(address, None)
 
 
 async def _keep_talking(http: aiohttp.ClientSession, url: str, person: Person, stop: float, seen: Seen) -> None:

@@ -24,30 +24,34 @@ PAGE = 50
 
 
 class Looks:
-    """Looks at the provider that are under way: all who ask meanwhile get the one answer.
+    """One look at the provider at a time for each job: all who ask meanwhile share the one that comes next.
 
-    So many who poll one job cost the provider, which limits its callers, no more than one who does.
+    So many who poll one job cost the provider, which limits its callers, no more than one who does; and nobody is
+    told what was seen before he asked.
     """
 
     def __init__(self) -> None:
         self._under_way: dict[UUID, asyncio.Task[Row | str]] = {}
+        self._next: dict[UUID, asyncio.Task[Row | str]] = {}
 
     async def look(self, here: Context, identity: PredictionId, user: User) -> Row | str:
         """As hosted.look, which goes on when the caller leaves."""
-        look = self._under_way.get(identity.row)
+        look = self._next.get(identity.row)
         if look is None:
-            look = asyncio.create_task(hosted.look(here.store, here.replicate, user, identity))
-            self._under_way[identity.row] = look
-            look.add_done_callback(lambda done: self._over(identity.row, done))
+            look = asyncio.create_task(self._in_turn(here, identity, user))
+            self._next[identity.row] = look
         return await asyncio.shield(look)
 
-    def forget(self, row: UUID) -> None:
-        """Let nobody join a look that was begun before now."""
-        self._under_way.pop(row, None)
+    async def _in_turn(self, here: Context, identity: PredictionId, user: User) -> Row | str:
+        if before := self._under_way.get(identity.row):
+            await asyncio.wait([before])
+        look = self._under_way[identity.row] = self._next.pop(identity.row)
+        look.add_done_callback(lambda done: self._over(identity.row, done))
+        return await hosted.look(here.store, here.replicate, user, identity)
 
     def _over(self, row: UUID, look: asyncio.Task[Row | str]) -> None:
         if self._under_way.get(row) is look:
-            self.forget(row)
+            del self._under_way[row]
         if not look.cancelled():
             look.exception()  # perhaps nobody waits for it any more
 
@@ -87,8 +91,6 @@ def build(settings: Settings | None = None) -> FastAPI:
                 await lifecycle.request_cancel(here.store, row)
             else:
                 await lifecycle.cancel(here.store, row)
-            await running().end(row["id"])
-            looks.forget(identity.row)
             row = await lifecycle.read(here.store, user, identity.row)
         return _shown(row, here)
 

@@ -18,7 +18,6 @@ from shared.lipsync.engine import Engine, Speech
 from shared.prediction import PredictionId
 from shared.providers.anthropic import Claude
 from shared.providers.elevenlabs import Voice
-from shared.running import running
 from shared.settings import Settings
 from shared.talk.job import STOPPED, Kit, TalkJob
 from shared.talk.remote import Open, Speaker, carried
@@ -82,7 +81,7 @@ def build(settings: Settings | None = None, gpu: Open | None = None) -> FastAPI:
     async def talk(public: str, here: Here, user: Caller, request: Request) -> Response:
         identity = PredictionId.read(public, here.settings.forge_signing_key, user)
         cold, studio.talks = studio.talks == 0, studio.talks + 1
-        kit = Kit(studio.engine, studio.gpu, here.replicate, studio.claude, studio.voice, running())
+        kit = Kit(studio.engine, studio.gpu, here.replicate, studio.claude, studio.voice)
         job = await TalkJob.claim(here.store, kit, user, identity, cold=cold)
         return await LiveVideo.begin(studio.start(job), job, request)
 

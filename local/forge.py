@@ -28,7 +28,7 @@ from shared.settings import Settings
 
 cli = typer.Typer(help="PersonaForge on this machine.", no_args_is_help=True, add_completion=False)
 console = Console(stderr=True, highlight=False)
-DATA = Path(os.environ.get("FORGE_DATA", ROOT / ".forge"))
+DATA = Path(os.environ.get("FORGE_DATA") or ROOT / ".forge").absolute()
 QUESTION = "Hello! Who are you, and what do you see when you look at the night sky?"
 ADA = {
     "name": "Ada",

@@ -14,6 +14,7 @@ from shared.auth import User
 from shared.errors import NotFound, StoreUnavailable
 from shared.inputs import Input
 from shared.prediction import FINISHED, moment
+from shared.running import running
 from shared.store import Row, Store
 
 DEADLINE = 120  # seconds from creation to the end, whatever happens, unless asked otherwise
@@ -111,6 +112,7 @@ async def settle(
 
     Settling twice does no harm, so a lost answer is asked for again.
     """
+    await running().end(row_id)
     arguments = {"p_id": row_id, "p_status": status, "p_result": result, "p_effects": effects or {}}
     for pause in (0.2, 1.0, None):
         try:

@@ -14,6 +14,7 @@ from shared.store import Row
 
 log = logging.getLogger("personaforge.running")
 FRESH = 6.0  # seconds that a note counts: a container that died renews none
+OVER = 3600.0  # seconds that a talk's end is remembered, longer than any note of it can be on its way
 PATIENCE = 1.0  # seconds for the notes to answer; the database knows as well
 
 
@@ -24,14 +25,13 @@ class Notes(Protocol):
 
     async def put(self, key: str, value: Any) -> None: ...
 
-    async def pop(self, key: str) -> None: ...
-
 
 class Running:
     """A talk says again and again that it is being made; whoever is asked for its status looks here first.
 
-    A note never says how a talk ended: it is gone before the talk is settled, and then the row is read. Without the
-    notes nothing is wrong, only dearer.
+    A note never says how a talk ended. Whoever settles it says first that its notes count no more, those that are on
+    their way too, and from then on the row is read. Notes that cannot be reached cost reads of the row; if that
+    happens just at the settlement, a status may be FRESH seconds late.
     """
 
     def __init__(self, notes: Notes, fresh: float = FRESH) -> None:
@@ -44,14 +44,14 @@ class Running:
 
     async def seen(self, row_id: str) -> Row | None:
         """What is known of a talk that is being made; None when it is not, or when nobody can say."""
-        note = await self._try(self._notes.get(row_id))
-        if note is None or note["until"] < time.time():
+        note, over = await asyncio.gather(*(self._try(self._notes.get(key)) for key in (row_id, _over(row_id))))
+        if over or note is None or note["until"] < time.time():
             return None
         return {"status": note["status"], "started_at": note["started_at"]}
 
     async def end(self, row_id: str) -> None:
-        """It will be settled now, or was."""
-        await self._try(self._notes.pop(row_id))
+        """It is going to be settled: what was or will be said of it counts no more."""
+        await self._try(self._notes.put(_over(row_id), {"until": time.time() + OVER}))
 
     async def _try(self, asked: Any) -> Any:
         try:
@@ -60,6 +60,10 @@ class Running:
         except Exception as error:
             log.warning("the notes of running talks: %s", type(error).__name__)
             return None
+
+
+def _over(row_id: str) -> str:
+    return f"{row_id} over"
 
 
 @lru_cache(1)
@@ -76,10 +80,8 @@ class _Local:
         return self._kept.get(key)
 
     async def put(self, key: str, value: Any) -> None:
-        self._kept[key] = value
-
-    async def pop(self, key: str) -> None:
-        self._kept.pop(key, None)
+        now = time.time()
+        self._kept = {kept: one for kept, one in self._kept.items() if one["until"] > now} | {key: value}
 
 
 class _OnModal:
@@ -91,6 +93,3 @@ class _OnModal:
 
     async def put(self, key: str, value: Any) -> None:
         await self._kept.put.aio(key, value)
-
-    async def pop(self, key: str) -> None:
-        await self._kept.pop.aio(key, None)

@@ -82,7 +82,7 @@ class Replicate:
         """Download an output. Raises ProviderFailed when it is gone or larger than `most` bytes."""
         with telemetry.call(NAME, "fetch"):
             try:
-                async with self._plain.stream("GET", address) as answer:
+                async with asyncio.timeout(60), self._plain.stream("GET", address) as answer:
                     if answer.status_code != 200:
                         raise of_status(NAME, answer.status_code, f"Its output answered {answer.status_code}.")
                     data = bytearray()
@@ -91,7 +91,7 @@ class Replicate:
                         if len(data) > most:
                             raise ProviderFailed(NAME, f"Its output has more than {most // 2**20} MiB.")
                     return bytes(data)
-            except httpx.TimeoutException as error:
+            except (httpx.TimeoutException, TimeoutError) as error:
                 raise ProviderTimeout(NAME, "Its output did not arrive in time.") from error
             except httpx.HTTPError as error:
                 raise ProviderFailed(NAME, "Its output could not be fetched.") from error

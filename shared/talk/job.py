@@ -21,7 +21,7 @@ from shared.prediction import FINISHED, PredictionId, moment
 from shared.providers.anthropic import Claude
 from shared.providers.elevenlabs import Voice
 from shared.providers.replicate import Replicate
-from shared.running import Running
+from shared.running import running
 from shared.store import Row, Store
 from shared.talk import prompt
 from shared.talk.ladder import Gpu, Hosted, Idle, Own, Portrait, Step
@@ -54,7 +54,6 @@ class Kit:
     replicate: Replicate
     claude: Claude
     voice: Voice
-    running: Running
 
 
 class TalkJob:
@@ -99,13 +98,10 @@ class TalkJob:
         ends = loop.time() + (moment(self._row["deadline"]) - datetime.now(UTC)).total_seconds()
         watch = asyncio.create_task(self._watch(asyncio.current_task()))
         try:
-            try:
-                async with asyncio.timeout_at(ends):
-                    await self._talk.run(self._steps(ends), self.chunks.put_nowait, ends)
-            finally:
-                watch.cancel()
-                await _to_the_end(self._unnoted(watch))
+            async with asyncio.timeout_at(ends):
+                await self._talk.run(self._steps(ends), self.chunks.put_nowait, ends)
             # From here on the talk exists: hanging up does not undo it.
+            watch.cancel()
             await _to_the_end(self._keep())
         except asyncio.CancelledError as error:
             why = error.args[0] if error.args else Ending("canceled", "The listener hung up.", "hung_up")
@@ -122,6 +118,7 @@ class TalkJob:
             await _to_the_end(self._end(Ending("failed", "An unexpected error; it has been logged.", "error")))
             raise
         finally:
+            watch.cancel()
             self.chunks.put_nowait(None)
 
     @property
@@ -152,13 +149,8 @@ class TalkJob:
                 if not rows or rows[0]["cancel_requested"] or rows[0]["status"] in FINISHED:
                     run.cancel(Ending("canceled", "Canceled by its owner.", "canceled"))
                     return
-                await self._kit.running.say(rows[0])
+                await running().say(rows[0])
             await asyncio.sleep(WATCH)
-
-    async def _unnoted(self, watch: asyncio.Task[None]) -> None:
-        """Take the note down before the settlement: whoever asks from now on reads the row."""
-        await asyncio.wait([watch], timeout=WATCH)
-        await self._kit.running.end(self._row["id"])
 
     async def _keep(self) -> None:
         """Upload the files, if there are any, then settle."""
