@@ -112,6 +112,8 @@ async def _start(
     row = made.row
     if not made.made:
         row = await _first(here, user, row)
+        if asked.wait and not row["stream"]:
+            row = await _poll(here, user, row, asked.wait)
     elif model == "talk":
         if not stream:
             row = await _play(here, user, row, asked.wait, after)
@@ -174,18 +176,22 @@ async def _listen(here: Context, user: User, row: Row) -> None:
                 pass
     except (httpx.HTTPError, ValueError, KeyError) as error:
         log.warning("talk %s: its stream broke off (%s)", row["id"], type(error).__name__)
+        await asyncio.sleep(1)  # a talk function that is stopped settles it itself, and knows why
         await lifecycle.fail(here.store, row["id"], "The talk function could not be reached, or broke off.", "error")
 
 
 async def _poll(here: Context, user: User, row: Row, wait: int) -> Row:
     """Look until the job is finished or the wait is over; never in the middle of keeping it."""
     limit = time.monotonic() + wait
-    while time.monotonic() < limit:
-        found = await hosted.look(here.store, here.replicate, user, PredictionId.of(row))
-        if not isinstance(found, str):
-            return found
+    while True:
+        if row["provider_id"]:
+            found = await hosted.look(here.store, here.replicate, user, PredictionId.of(row))
+            row = row if isinstance(found, str) else found
+        else:
+            row = await lifecycle.read(here.store, user, UUID(row["id"]))
+        if row["status"] in FINISHED or time.monotonic() > limit:
+            return row
         await asyncio.sleep(0.5)
-    return row
 
 
 @app.function(image=image, secrets=secrets, timeout=3700)

@@ -73,14 +73,14 @@ class Faults:
     async def _control(self, request: Request, send: Send) -> None:
         if request.method == "DELETE":
             self._faults.clear()
-        answer = JSONResponse({"faults": [asdict(fault) for fault in self._faults if fault.calls > 0]})
+        unknown: set[str] = set()
         if request.method == "POST":
             given = json.loads(await request.body())
             unknown = set(given) - {field.name for field in fields(Fault)}
-            if unknown:
-                answer = JSONResponse({"unknown": sorted(unknown)}, 422)
-            else:
+            if not unknown:
                 self._faults.append(Fault(**given))
+        told = {"faults": [asdict(fault) for fault in self._faults if fault.calls > 0]}
+        answer = JSONResponse({"unknown": sorted(unknown)}, 422) if unknown else JSONResponse(told)
         await answer(request.scope, request.receive, send)
 
 

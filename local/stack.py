@@ -78,16 +78,10 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of every process, wait, and kill what does not end."""
-        for process in self._processes:
-            assert process.popen.stdin
-            process.popen.stdin.close()
-        for process in self._processes:
-            try:
-                process.popen.wait(6)
-            except subprocess.TimeoutExpired:
-                process.popen.kill()
-                process.popen.wait()
+        """End the functions, then what they talk to: they settle running talks as they go."""
+        ours = [process for process in self._processes if process.name in ("functions", "cron")]
+        _end(ours)
+        _end([process for process in self._processes if process not in ours])
         self._processes.clear()
         if self._lock:
             self._lock.close()
@@ -267,6 +261,8 @@ class Stack:
     def _spawn(self, name: str, command: list[str], env: Mapping[str, str], ready_url: str, cwd: Path) -> None:
         assert self._lock
         log = self.data / "logs" / f"{name}.log"
+        if log.exists():  # of the run before: it may tell why that one ended
+            log.replace(log.with_suffix(".log.1"))
         leash = [sys.executable, str(ROOT / "local" / "leash.py"), *command]
         with log.open("wb") as out:
             popen = subprocess.Popen(  # noqa: S603
@@ -294,6 +290,19 @@ class Stack:
                 if waiting and time.monotonic() > limit:
                     raise StackError(f"{waiting[0].name} was not ready within 60 s. Its log: {waiting[0].log}")
                 time.sleep(0.05)
+
+
+def _end(processes: list[_Process]) -> None:
+    """Let go of them, wait, and kill what does not end."""
+    for process in processes:
+        assert process.popen.stdin
+        process.popen.stdin.close()
+    for process in processes:
+        try:
+            process.popen.wait(6)
+        except subprocess.TimeoutExpired:
+            process.popen.kill()
+            process.popen.wait()
 
 
 def _ended(process: _Process) -> str:

@@ -15,7 +15,7 @@ from tests.operator import account, row_of
 
 
 def test_the_same_key_makes_one_prediction_however_many_ask(person: Person, persona: dict[str, Any]) -> None:
-    """Fifty calls at once with one Idempotency-Key: one prediction; another body: 409; no key: another one."""
+    """Fifty calls at once with one key: one prediction. A repeat that waits gets its end; another body: 409."""
     key = {"Idempotency-Key": uuid4().hex}
 
     def create(say: str, headers: dict[str, str], model: str = "talk") -> httpx.Response:
@@ -34,6 +34,11 @@ def test_the_same_key_makes_one_prediction_however_many_ask(person: Person, pers
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert {answer.status_code for answer in hosted} == {201}
     assert len({answer.json()["id"] for answer in hosted}) == 1
+    headers = {"Idempotency-Key": uuid4().hex, "Prefer": "wait=20"}
+    body = {"model": "talk", "input": {"persona": persona["id"], "say": "The connection broke while I waited."}}
+    first = person.http.post("/v1/predictions", json=body, headers={**headers, "Prefer": ""}).json()
+    again = person.http.post("/v1/predictions", json=body, headers=headers).json()
+    assert (again["id"], first["status"], again["status"]) == (first["id"], "starting", "succeeded")
     other = create("Twice.", key)
     assert (other.status_code, other.json()["code"]) == (409, "conflict")
     assert create("Once.", {}).json()["id"] != answers[0].json()["id"]

@@ -123,9 +123,10 @@ def test_nothing_outlives_a_killed_forge_and_a_busy_port_is_named(tmp_path: Path
     assert alive == []
 
 
-def test_up_runs_until_ctrl_c_keeps_its_data_and_stops_every_child(tmp_path: Path) -> None:
-    """The token and the curl it prints work; a second run has the same personas; Ctrl-C ends all."""
+def test_up_runs_until_ctrl_c_keeps_its_data_and_stops_every_child(tmp_path: Path, portrait_png: bytes) -> None:
+    """The token and the curl it prints work; a second run has the same personas; Ctrl-C ends all, with a reason."""
     personas: list[Any] = []
+    talk = ""
     for run in range(2):
         command = [
             str(Path(sys.executable).with_name("forge")),
@@ -157,8 +158,14 @@ def test_up_runs_until_ctrl_c_keeps_its_data_and_stops_every_child(tmp_path: Pat
                 found = httpx.get(f"{url}/v1/personas", headers=headers, trust_env=False).json()["results"]
                 personas.append(len(found))
                 forge = command[0]
-                if run == 1:
-                    _look_around(forge, tmp_path)
+                with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=30) as http:
+                    if run == 0:
+                        claude = printed.split("  anthropic   http")[1].split()[0]
+                        talk = _stalled_talk(http, f"http{claude}", json.loads(made)["id"], portrait_png)
+                    else:
+                        ended = http.get(f"/v1/predictions/{talk}").json()
+                        assert (ended["status"], ended["receipt"]["error_code"]) == ("failed", "stopped")
+                        _look_around(forge, tmp_path)
                 process.send_signal(signal.SIGINT)
                 assert process.wait(15) == 130
             finally:
@@ -168,6 +175,17 @@ def test_up_runs_until_ctrl_c_keeps_its_data_and_stops_every_child(tmp_path: Pat
     assert personas == [1, 2]
     nothing = subprocess.run([forge, "jobs"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (nothing.returncode, "forge up" in nothing.stderr) == (1, True)
+
+
+def _stalled_talk(http: httpx.Client, claude: str, persona: str, portrait: bytes) -> str:
+    """A talk that Claude stops writing in the middle of."""
+    http.put(f"/v1/personas/{persona}/portrait", params={"consent": "true"}, content=portrait).raise_for_status()
+    httpx.post(f"{claude}/_faults", json={"path": "/v1", "stall_after": 2}, trust_env=False).raise_for_status()
+    body = {"model": "talk", "input": {"persona": persona, "message": "Hello?"}}
+    job = http.post("/v1/predictions", json=body).raise_for_status().json()
+    while http.get(job["urls"]["get"]).json()["status"] == "starting":
+        time.sleep(0.1)
+    return str(job["id"])
 
 
 def _look_around(forge: str, folder: Path) -> None:

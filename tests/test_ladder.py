@@ -149,14 +149,15 @@ def test_the_text_alone_when_the_voice_is_gone(
     assert files(stack, person, done) == before
 
 
+@pytest.mark.parametrize("how", ["cut_after", "stall_after"])
 def test_a_voice_that_breaks_in_mid_stream_leaves_the_whole_text(
-    stack: Stack, person: Person, persona: dict[str, Any], fault: Fault
+    stack: Stack, person: Person, persona: dict[str, Any], fault: Fault, how: str
 ) -> None:
-    """The stream is broken off, so that nobody takes half for whole; the text is all there."""
+    """Or falls silent. The stream is broken off, so that nobody takes half for whole; the text is all there."""
     before = files(stack, person, {"persona": persona["id"]})
     job = person.talk(persona["id"], message="Tell me about comets in 80 words.")
     fault("elevenlabs", path="/v1")  # the first clause is spoken; the next one breaks
-    fault("elevenlabs", path="/v1", cut_after=1)
+    fault("elevenlabs", path="/v1", **{how: 1})
     with pytest.raises(httpx.RemoteProtocolError):
         person.follow(job)
     done = wait_until_settled(person, job)

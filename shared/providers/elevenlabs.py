@@ -19,6 +19,9 @@ from shared.settings import Settings
 NAME = "elevenlabs"
 
 
+PATIENCE = 10.0  # seconds without a word from the voice, which speaks several times faster than people listen
+
+
 class Voice:
     """Text-to-speech with timestamps. One attempt only, as streaming calls of the SDK never retry."""
 
@@ -27,9 +30,12 @@ class Voice:
 
         self.model = settings.elevenlabs_model
         self._default = settings.elevenlabs_voice
-        self._http = httpx.AsyncClient(timeout=httpx.Timeout(30, connect=5))
+        self._http = httpx.AsyncClient()
         self._client = AsyncElevenLabs(
-            api_key=settings.elevenlabs_api_key, base_url=settings.elevenlabs_base_url, httpx_client=self._http
+            api_key=settings.elevenlabs_api_key,
+            base_url=settings.elevenlabs_base_url,
+            httpx_client=self._http,
+            timeout=PATIENCE,  # the SDK's own, 240 s otherwise, whatever the client's is
         )
 
     async def close(self) -> None:

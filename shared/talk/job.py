@@ -143,13 +143,18 @@ class TalkJob:
         """Say that this talk is being made, until its owner asks to stop or somebody else has ended the prediction."""
         columns = "id,status,started_at,cancel_requested"
         query = self._store.as_service().from_("predictions").select(columns).eq("id", self._row["id"])
+        known: Row | None = None
         while run:
-            with suppress(ForgeError):
-                rows = await self._store.rows(query)
+            # A database that is slow is not to be asked by all who poll as well.
+            with suppress(ForgeError, TimeoutError):
+                async with asyncio.timeout(WATCH):
+                    rows = await self._store.rows(query)
                 if not rows or rows[0]["cancel_requested"] or rows[0]["status"] in FINISHED:
                     run.cancel(Ending("canceled", "Canceled by its owner.", "canceled"))
                     return
-                await running().say(rows[0])
+                known = rows[0]
+            if known:
+                await running().say(known)
             await asyncio.sleep(WATCH)
 
     async def _keep(self) -> None:
