@@ -146,6 +146,7 @@ def _speed(engine: MuseTalkEngine, size: int) -> float:
     list(ahead.result()())
     took = time.perf_counter() - started
     engine.device.close()
+    torch.compiler.reset()  # torch keeps at most eight graphs of one function, and each batch size has its own
     return rounds * size / took
 
 
