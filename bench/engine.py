@@ -63,7 +63,7 @@ def _measure() -> dict[str, Any]:
 
     from local.elevenlabs import speak
     from local.portrait import draw
-    from shared.lipsync.cpu import CpuEngine
+    from shared.lipsync.cpu.engine import CpuEngine
     from shared.lipsync.engine import PER_FRAME, RATE, Speech
     from shared.lipsync.picture import read_picture
     from shared.lipsync.visemes import Timing

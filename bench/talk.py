@@ -101,7 +101,7 @@ async def _batch(stack: Stack, png: bytes) -> dict[str, Any]:
     import numpy as np
     from anthropic import AsyncAnthropic
 
-    from shared.lipsync.cpu import CpuEngine
+    from shared.lipsync.cpu.engine import CpuEngine
     from shared.lipsync.engine import Speech
     from shared.lipsync.picture import read_picture
     from shared.providers.elevenlabs import Voice

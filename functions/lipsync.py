@@ -11,8 +11,9 @@ from pathlib import Path
 
 import modal
 
+from shared.errors import ProviderBusy
 from shared.image import WEIGHTS, gpu_image, secrets
-from shared.lipsync.engine import Speech
+from shared.lipsync.engine import FPS, Speech
 from shared.settings import Settings
 from shared.store import Store
 from shared.talk.remote import Speaker, Stage, received
@@ -22,7 +23,8 @@ app = modal.App("personaforge-lipsync")
 GPUS = os.environ.get("FORGE_GPU", "L40S,A100-40GB,H100").split(",")
 SILENCE = 120  # seconds without a word from the talk after which it is taken for gone
 SIZES = (512, 1024)  # of videos, see TalkInput
-SPEAKERS = 8  # on one GPU at once: reckoned from the arithmetic of a frame and an L40S, not measured
+SLOWEST = 160  # frames/s, of an L40S: reckoned from the arithmetic of a frame, not measured
+SPEAKERS = SLOWEST // FPS  # on one GPU at once; a container measures its own and takes no more
 compiled = modal.Volume.from_name("personaforge-compiled", create_if_missing=True)
 
 
@@ -59,10 +61,12 @@ class Lipsync:
 
         self._open = AsyncExitStack()
         store = await self._open.enter_async_context(Store.open(Settings.from_environment()))
-        engine = MuseTalkEngine(self.model.to("cuda"), weights=Path(WEIGHTS), compiled=True)
+        engine = MuseTalkEngine(self.model.to("cuda"), compiled=True)
         for size in SIZES:
             await asyncio.to_thread(engine.warm, size)
         await asyncio.to_thread(compiled.commit)
+        self.speakers = await asyncio.to_thread(engine.speakers, SIZES[0])
+        self.speaking = 0
         self.stage = Stage(engine, store)
 
     @modal.exit()
@@ -73,7 +77,7 @@ class Lipsync:
     async def stream(self, speaker: Speaker, said: modal.Queue) -> AsyncIterator[tuple[int, bytes]]:
         """The video's bytes as they are made, numbered. said: gives Speech, then None."""
         number = 0
-        with _out_of_service():
+        with self._spoken(), _out_of_service():
             async for data in self.stage.speak(speaker, received(partial(said.get.aio, timeout=SILENCE))):
                 yield number, data
                 number += 1
@@ -81,8 +85,19 @@ class Lipsync:
     @modal.method()
     async def render(self, speaker: Speaker, speech: Speech) -> bytes:
         """A whole video of speech that is there already."""
-        with _out_of_service():
+        with self._spoken(), _out_of_service():
             return b"".join([data async for data in self.stage.speak(speaker, _once(speech))])
+
+    @contextmanager
+    def _spoken(self) -> Iterator[None]:
+        """Raises ProviderBusy when this GPU already draws for as many as it can: the talk goes on by another engine."""
+        if self.speaking >= self.speakers:
+            raise ProviderBusy("modal", f"This GPU draws for {self.speakers} talks already.")
+        self.speaking += 1
+        try:
+            yield
+        finally:
+            self.speaking -= 1
 
 
 async def _once(speech: Speech) -> AsyncIterator[Speech]:

@@ -1,4 +1,4 @@
-"""/v1/personas: make, list, show and remove personas, and give them a picture."""
+"""/v1/personas: make, list, show, change and remove personas, and give them a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.errors import ConsentMissing, InvalidInput
 from shared.fetch import Fetcher
 from shared.image import image, secrets
 from shared.paging import newest
-from shared.persona import PersonaInput
+from shared.persona import PersonaChange, PersonaInput
 from shared.settings import Settings
 from shared.text import Text
 from shared.web import MIB, Caller, Context, Here, function_app
@@ -45,6 +45,10 @@ def build(settings: Settings | None = None) -> FastAPI:
     @web.get("/v1/personas/{persona_id}")
     async def get(persona_id: UUID, here: Here, user: Caller) -> dict[str, Any]:
         return persona.shown(await persona.find(here.store, user, persona_id), here.store)
+
+    @web.patch("/v1/personas/{persona_id}")
+    async def change(persona_id: UUID, changes: PersonaChange, here: Here, user: Caller) -> dict[str, Any]:
+        return persona.shown(await persona.change(here.store, user, persona_id, changes), here.store)
 
     @web.delete("/v1/personas/{persona_id}", status_code=204)
     async def remove(persona_id: UUID, here: Here, user: Caller) -> None:

@@ -37,7 +37,7 @@ class Studio:
     @asynccontextmanager
     async def open(self, context: Context) -> AsyncIterator[None]:
         """Import and connect before the first request; settle what still runs before the clients close."""
-        from shared.lipsync.cpu import CpuEngine
+        from shared.lipsync.cpu.engine import CpuEngine
 
         self.claude, self.voice = await asyncio.to_thread(self._clients, context.settings)
         self.engine: Engine = CpuEngine()

@@ -23,7 +23,8 @@ from rich.table import Table
 
 from local import diagnostics
 from local.stack import PROVIDERS, ROOT, Stack, StackError
-from shared.errors import ForgeError
+from shared.errors import FaceModelsMissing, ForgeError
+from shared.lipsync import face_models
 from shared.settings import Settings
 
 cli = typer.Typer(help="PersonaForge on this machine.", no_args_is_help=True, add_completion=False)
@@ -60,6 +61,8 @@ def demo(
     if not (say or ask or QUESTION).strip() or "" in (say, ask):
         _stop("The text is blank. Write what is to be said or asked.", 2)
     given = {"say": say} if say is not None else {"message": ask if ask is not None else QUESTION}
+    if photo:
+        _look_at(photo)
     with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, _api(stack) as http:
         made = _Demo(http, status).run(photo, {**given, "size": size}, out)
     if as_json:
@@ -76,6 +79,7 @@ def up(
 ) -> None:
     """Keep everything running on http://127.0.0.1:8000 until Ctrl-C; data stay between runs."""
     data = DATA / ("up-postgres" if postgres else "up")
+    _fetch_face_models()
     with _running(data, port, reset=reset, postgres=postgres) as stack, _noted(stack):
         token = stack.user()
         console.print(f"\n[bold]Ready.[/] The player page:\n{stack.url}/#token={token}\n", soft_wrap=True)
@@ -129,6 +133,30 @@ def doctor(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     else:
         diagnostics.show_checks(Console(highlight=False), checks)
     raise SystemExit(0 if all(check.ok for check in checks) else 1)
+
+
+def _look_at(photo: Path) -> None:
+    """Refuse a photo that cannot speak before anything is started; say what one should know of the others."""
+    from shared.lipsync.face import WARNINGS
+    from shared.lipsync.picture import read_picture
+
+    try:
+        with console.status("fetching the models that find faces (once, 36 MB)"):
+            face_models.fetch(face_models.models_folder())
+        face = read_picture(photo.read_bytes()).face
+    except ForgeError as error:
+        _stop(f"{photo.name}: {error.detail}", 1)
+    for code in face.warnings:
+        console.print(f"[yellow]{escape(photo.name)}:[/] {WARNINGS[code]}")
+
+
+def _fetch_face_models() -> None:
+    """What portraits are looked at with; without it all but photos works."""
+    try:
+        with console.status("fetching the models that find faces (once, 36 MB)"):
+            face_models.fetch(face_models.models_folder())
+    except FaceModelsMissing as error:
+        console.print(f"[yellow]Photos cannot be read:[/] {escape(error.detail)}", soft_wrap=True)
 
 
 T = TypeVar("T")

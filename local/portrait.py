@@ -17,6 +17,7 @@ import resvg_py
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from local.drawn_face import EYE_DX, EYE_Y, MOUTH_DX, MOUTH_Y, drawn_face
 from shared.lipsync.face import PNG_KEY, Face
 
 SKINS = {
@@ -82,6 +83,15 @@ class Look:
     eyes: str
     face: float  # width of the jaw, 0.92 .. 1.08
 
+    @property
+    def brow(self) -> float:
+        """Thickness of the brows."""
+        return 6 if self.woman else 9
+
+    def drawn_face(self) -> Face:
+        """Where the drawing's face is, exactly."""
+        return drawn_face(self.face, self.brow, ("glasses",) if self.glasses else ())
+
     @classmethod
     def read(cls, description: str) -> Look:
         """Understand a description of up to any length; every string gives a look."""
@@ -140,26 +150,13 @@ class Look:
 
 def draw(description: str, side: int = 1024) -> bytes:
     """A square portrait as PNG, `side` pixels wide, with its face in the text chunk `personaforge:face`."""
-    png = resvg_py.svg_to_bytes(
-        svg_string=_svg(Look.read(description)), width=side, height=side, skip_system_fonts=True
-    )
+    look = Look.read(description)
+    png = resvg_py.svg_to_bytes(svg_string=_svg(look), width=side, height=side, skip_system_fonts=True)
     note = PngInfo()
-    note.add_text(PNG_KEY, json.dumps(FACE.dump()))
+    note.add_text(PNG_KEY, json.dumps(look.drawn_face().dump()))
     out = BytesIO()
     Image.open(BytesIO(png)).convert("RGB").save(out, "PNG", pnginfo=note, compress_level=3)
     return out.getvalue()
-
-
-# The drawing's grid is 512 x 512; eyes and mouth always stand in the same places.
-EYE_Y, EYE_DX, MOUTH_Y, MOUTH_DX = 226, 43, 311, 35
-FACE = Face(
-    left_eye=((256 - EYE_DX) / 512, EYE_Y / 512),
-    right_eye=((256 + EYE_DX) / 512, EYE_Y / 512),
-    mouth_left=((256 - MOUTH_DX) / 512, MOUTH_Y / 512),
-    mouth_right=((256 + MOUTH_DX) / 512, MOUTH_Y / 512),
-    lip_top=(256 / 512, (MOUTH_Y - 10) / 512),
-    lip_bottom=(256 / 512, (MOUTH_Y + 14) / 512),
-)
 
 
 def _tone(colour: str, light: float, colourful: float = 1.0) -> str:
@@ -321,7 +318,6 @@ def _shading(look: Look, shade: str, deep: str, light: str) -> str:
 def _eyes(look: Look, deep: str) -> str:
     x, y = 256 - EYE_DX, EYE_Y
     brow = _tone(look.hair, 0.8) if look.hair not in (HAIRS["white"], HAIRS["grey"]) else "#8a857d"
-    thick = 6 if look.woman else 9
     lash = "#231a17"
     almond = f"M{x - 24} {y + 2} C{x - 14} {y - 13} {x + 10} {y - 15} {x + 23} {y + 4} C{x + 10} {y + 13} {x - 12} {y + 13} {x - 24} {y + 2}Z"
     flick = f"M{x - 21} {y - 1} q-6 -3 -9 -8" if look.woman else ""
@@ -340,7 +336,7 @@ def _eyes(look: Look, deep: str) -> str:
         f'<path d="M{x - 24} {y - 11} C{x - 10} {y - 22} {x + 10} {y - 21} {x + 24} {y - 7}" stroke="{deep}" '
         f'stroke-width="2" fill="none" opacity=".55"/>'
         f'<path d="M{x - 30} {y - 25} C{x - 16} {y - 38} {x + 8} {y - 38} {x + 26} {y - 28}" stroke="{brow}" '
-        f'stroke-width="{thick}" fill="none" stroke-linecap="round" opacity=".92"/>'
+        f'stroke-width="{look.brow}" fill="none" stroke-linecap="round" opacity=".92"/>'
     )
     glints = "".join(f'<circle cx="{256 + s * EYE_DX - 4}" cy="{y - 5}" r="2.8" fill="#fff"/>' for s in (-1, 1))
     return _mirror(eye) + glints

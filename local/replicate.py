@@ -29,7 +29,7 @@ from starlette.routing import Route
 
 from local.faults import Faults
 from local.portrait import draw
-from shared.lipsync.cpu import CpuEngine
+from shared.lipsync.cpu.engine import CpuEngine
 from shared.lipsync.engine import RATE, Speech
 from shared.lipsync.picture import read_picture
 from shared.video import FragmentedMp4, seekable

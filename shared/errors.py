@@ -18,6 +18,7 @@ ForgeError
 ├── NoVideo                   502  the talk succeeded, but only its voice or its text could be made
 ├── SettingMissing            500
 ├── WeightsUnusable           500
+├── FaceModelsMissing         503  photos cannot be looked at; drawn personas still work
 ├── StoreUnavailable          503  retryable
 └── ProviderFailed            502  names the provider
     ├── ProviderRefused       502  our key, quota or request was refused: repeating does not help
@@ -123,6 +124,10 @@ class SettingMissing(ForgeError):
 
 class WeightsUnusable(ForgeError):
     code, status, title = "weights_unusable", 500, "The weights of a model do not fit"
+
+
+class FaceModelsMissing(ForgeError):
+    code, status, title = "face_models_missing", 503, "Photos cannot be read here"
 
 
 class StoreUnavailable(ForgeError):

@@ -197,7 +197,7 @@ async def _keep(store: Store, replicate: Replicate, row: Row, job: Job) -> None:
             raise ForgeError("replicate: The model succeeded without an output.")
         data = await replicate.fetch(job.output)
         if picture:
-            portrait = await personas.read_portrait(data)
+            portrait = await personas.read_portrait(data, generated=True)
             data, effects = portrait.png, {"portrait": {"path": path, "face": portrait.face}}
         await store.put(path, data, "image/png" if picture else "video/mp4")
     except ForgeError as error:

@@ -1,4 +1,4 @@
-"""The container images: hash-pinned packages, our own source, and for the GPU the weights."""
+"""The container images: hash-pinned packages, our own source, what finds faces, and for the GPU the weights."""
 
 from __future__ import annotations
 
@@ -8,26 +8,34 @@ import modal
 
 _HERE = Path(__file__).parent.parent
 _OPTIONS = "--require-hashes --no-deps"
-WEIGHTS = "/weights"
+WEIGHTS, FACE_MODELS = "/weights", "/face-models"
+
+
+def _fetched(started: modal.Image, module: str, folder: str, needs: tuple[str, ...]) -> modal.Image:
+    """With the files that a module of ours fetches. needs: our files that this takes; one that changes fetches anew."""
+    for name in needs:
+        started = started.add_local_file(str(_HERE / "shared" / name), f"/build/shared/{name}", copy=True)
+    return started.run_commands(f"cd /build && python -m {module} {folder}")
+
 
 image = (
-    modal.Image.debian_slim(python_version="3.13")
-    .pip_install_from_requirements(str(_HERE / "requirements.txt"), extra_options=_OPTIONS)
+    _fetched(
+        modal.Image.debian_slim(python_version="3.13").pip_install_from_requirements(
+            str(_HERE / "requirements.txt"), extra_options=_OPTIONS
+        ),
+        "shared.lipsync.face_models",
+        FACE_MODELS,
+        ("errors.py", "lipsync/face_models.py"),
+    )
+    .env({"FORGE_MODELS": FACE_MODELS})
     .add_local_python_source("functions", "shared")
 )
-# What fetching the weights needs, and no more: gigabytes are fetched again when one of these files changes.
-_FETCHING = ("errors.py", "lipsync/weights.py", "lipsync/landmarks.py", "lipsync/arrays.py", "lipsync/face.py")
-
-
-def _with_weights(started: modal.Image) -> modal.Image:
-    for name in _FETCHING:
-        started = started.add_local_file(str(_HERE / "shared" / name), f"/build/shared/{name}", copy=True)
-    return started.run_commands(f"cd /build && python -m shared.lipsync.weights {WEIGHTS}")
-
-
-gpu_image = _with_weights(
+gpu_image = _fetched(
     modal.Image.debian_slim(python_version="3.13")
-    .apt_install("build-essential", "libgl1", "libegl1", "libgles2")  # a compiler for torch.compile; mediapipe's GL
-    .pip_install_from_requirements(str(_HERE / "requirements-gpu.txt"), extra_options=_OPTIONS)
+    .apt_install("build-essential")  # a compiler for torch.compile
+    .pip_install_from_requirements(str(_HERE / "requirements-gpu.txt"), extra_options=_OPTIONS),
+    "shared.lipsync.weights",
+    WEIGHTS,
+    ("errors.py", "lipsync/weights.py"),
 ).add_local_python_source("functions", "shared")
 secrets = [modal.Secret.from_name("personaforge")]

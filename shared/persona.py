@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.auth import User
 from shared.errors import Conflict, NotFound
+from shared.lipsync.engine import Style
 from shared.prediction import iso
 from shared.store import Row, Store
 from shared.text import Text
 
-KEPT_SIDE = 1600  # pixels: larger pictures are reduced before they are kept
+STYLE_FIELDS = ("liveliness", "gaze")
 
 
 class PersonaInput(BaseModel):
@@ -28,11 +28,41 @@ class PersonaInput(BaseModel):
     description: Text = Field("", max_length=4000, description="Who it is and how it speaks.")
     appearance: Text = Field("", max_length=1000, description="What it looks like; a portrait is made from it.")
     voice_id: str = Field("", pattern="^[A-Za-z0-9]{0,40}$", description="An ElevenLabs voice.")
+    liveliness: float = Field(0.5, ge=0, le=1, description="How much head, brows and shoulders move.")
+    gaze: Literal["viewer", "natural", "wandering"] = Field("natural", description="How often it looks away.")
+
+
+Point = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
+
+
+class FacePoints(BaseModel):
+    """Points of the face to put right, each (x, y) as shares of the portrait's width and height."""
+
+    model_config = ConfigDict(extra="forbid")
+    left_eye: Point | None = None
+    right_eye: Point | None = None
+    mouth_left: Point | None = None
+    mouth_right: Point | None = None
+    lip_top: Point | None = None
+    lip_bottom: Point | None = None
+
+
+class PersonaChange(BaseModel):
+    """What is to change of a persona; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    name: Text | None = Field(None, min_length=1, max_length=80)
+    description: Text | None = Field(None, max_length=4000)
+    appearance: Text | None = Field(None, max_length=1000)
+    voice_id: str | None = Field(None, pattern="^[A-Za-z0-9]{0,40}$")
+    liveliness: float | None = Field(None, ge=0, le=1)
+    gaze: Literal["viewer", "natural", "wandering"] | None = None
+    face: FacePoints | None = None
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """A picture ready to be kept: PNG without metadata but the face, and the face itself."""
+    """A picture ready to be kept: PNG without metadata, and the face in it."""
 
     png: bytes
     face: dict[str, Any]
@@ -49,30 +79,45 @@ async def find(store: Store, user: User, persona: UUID) -> Row:
 
 def shown(row: Row, store: Store) -> dict[str, Any]:
     """The persona as HTTP shows it."""
-    hidden = ("owner", "portrait")
+    from shared.lipsync.face import WARNINGS, Face
+
+    hidden = ("owner", "portrait", "face")
     told = {k: v for k, v in row.items() if k not in hidden}
     times = {name: iso(row[name]) for name in ("created_at", "consent_at")}
-    return {**told, **times, "portrait": store.address(row["portrait"])}
+    face = Face.load(row["face"]) if row["face"] else None
+    warnings = [
+        {"code": code, "detail": WARNINGS[code]} for code in (face.warnings if face else ()) if code in WARNINGS
+    ]
+    return {
+        **told,
+        **times,
+        "portrait": store.address(row["portrait"]),
+        "face": face.key_points if face else None,
+        "warnings": warnings,
+    }
 
 
-async def read_portrait(data: bytes) -> Portrait:
-    """Check a picture and make it ready to be kept. Raises PictureUnusable with what to send instead."""
-    return await asyncio.to_thread(_read_portrait, data)
+def style(row: Row) -> Style:
+    """How the persona holds itself."""
+    return Style(**{name: row[name] for name in STYLE_FIELDS})
 
 
-def _read_portrait(data: bytes) -> Portrait:
+async def read_portrait(data: bytes, *, generated: bool = False) -> Portrait:
+    """Check a picture and make it ready to be kept. Raises PictureUnusable with what to send instead.
+
+    generated: by a portrait model, whose note of where the face is can be believed.
+    """
+    return await asyncio.to_thread(_read_portrait, data, generated)
+
+
+def _read_portrait(data: bytes, generated: bool) -> Portrait:
     from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
 
-    from shared.lipsync.face import PNG_KEY
     from shared.lipsync.picture import read_picture
 
-    sent = read_picture(data)
-    picture = Image.fromarray(sent.bgr[:, :, ::-1])  # from pixels: no place of taking, no camera, no foreign notes
-    picture.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
-    note, out = PngInfo(), BytesIO()
-    note.add_text(PNG_KEY, json.dumps(sent.face.dump()))
-    picture.save(out, "PNG", pnginfo=note, compress_level=3)
+    sent = read_picture(data, generated=generated)
+    out = BytesIO()  # from pixels: no place of taking, no camera, no foreign notes
+    Image.fromarray(sent.bgr[:, :, ::-1]).save(out, "PNG", compress_level=3)
     return Portrait(out.getvalue(), sent.face.dump())
 
 
@@ -82,7 +127,7 @@ def portrait_path(owner: str) -> str:
 
 def prepared_path(portrait: str, size: int) -> str:
     """Where a portrait lies when the GPU's engine has made it ready: beside itself."""
-    return f"{portrait}.{size}.musetalk1"
+    return f"{portrait}.{size}.musetalk2"
 
 
 def with_prepared(*files: str) -> tuple[str, ...]:
@@ -103,6 +148,31 @@ async def give_portrait(store: Store, user: User, persona: UUID, portrait: Portr
         raise
     if before["replaced"]:
         await store.remove(*with_prepared(before["replaced"]))
+
+
+async def change(store: Store, user: User, persona: UUID, changes: PersonaChange) -> Row:
+    """Change a persona and give its row. Raises NotFound, Conflict without a portrait, InvalidInput for bad points."""
+    row = await find(store, user, persona)
+    fields = changes.model_dump(exclude_none=True, exclude={"face"})
+    if fields:
+        query = store.as_user(user).from_("personas").update(fields).eq("id", str(persona))
+        await store.rows(query)
+    if changes.face is not None:
+        await _correct_face(store, user, row, changes.face)
+    return await find(store, user, persona)
+
+
+async def _correct_face(store: Store, user: User, row: Row, points: FacePoints) -> None:
+    from shared.lipsync.face import Face
+    from shared.lipsync.picture import decode
+
+    path = need_portrait(row)
+    height, width = (await asyncio.to_thread(decode, await store.get(path))).shape[:2]
+    face = Face.load(row["face"]).corrected(points.model_dump(exclude_none=True), width / height)
+    arguments = {"p_persona": row["id"], "p_owner": str(user.id), "p_path": path, "p_face": face.dump()}
+    if not await store.call("correct_face", arguments):
+        raise Conflict("The portrait has been replaced in the meantime. Look at the new one and correct that.")
+    await store.remove(*with_prepared(path)[1:])  # made from the points before
 
 
 def need_portrait(row: Row) -> str:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from local.portrait import draw
 from local.stack import Stack
+from shared.lipsync import face_models
 
 WOMAN = "a friendly young woman with fair skin, auburn hair in a bun, no glasses, no hat, a teal sweater"
 
@@ -36,6 +37,12 @@ def _only_loopback() -> Iterator[None]:
     patch.setattr(socket.socket, "connect", connect)
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _face_models() -> None:
+    """What photos are looked at with is there, as after an installation."""
+    face_models.fetch(face_models.models_folder())
 
 
 @pytest.fixture(scope="session")

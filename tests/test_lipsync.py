@@ -9,7 +9,7 @@ import pytest
 
 from local.elevenlabs import speak
 from local.espeak import Espeak
-from shared.lipsync.cpu import CpuEngine
+from shared.lipsync.cpu.engine import CpuEngine
 from shared.lipsync.engine import FPS, PER_FRAME, RATE, Speech
 from shared.lipsync.picture import read_picture
 from shared.lipsync.visemes import REST, Mouth, Timing, curves, from_characters, from_phonemes, from_sound

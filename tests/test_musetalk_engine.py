@@ -16,11 +16,12 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 
+from shared.lipsync.landmarks import outline  # noqa: E402
+
 from shared.errors import PictureUnusable  # noqa: E402
 from shared.lipsync.batching import Batcher  # noqa: E402
 from shared.lipsync.engine import PER_FRAME, RATE, Speech  # noqa: E402
 from shared.lipsync.face import Face  # noqa: E402
-from shared.lipsync.landmarks import outline  # noqa: E402
 from shared.lipsync.musetalk import MuseTalk  # noqa: E402
 from shared.lipsync.musetalk_engine import MusePortrait, MuseTalkEngine, to_hearing  # noqa: E402
 from shared.lipsync.picture import Picture, read_picture  # noqa: E402

@@ -11,7 +11,7 @@ import pytest
 
 from local.portrait import draw
 from shared.errors import ProviderFailed
-from shared.lipsync.cpu import CpuEngine
+from shared.lipsync.cpu.engine import CpuEngine
 from shared.lipsync.engine import RATE, Speech
 from shared.lipsync.picture import read_picture
 from shared.talk.remote import LONGEST, RemoteFilm, Speaker, Stage, carried, received

@@ -15,3 +15,9 @@ Samples = NDArray[np.int16]
 def floats(values: Any) -> Floats:
     """Numbers, nested as they are, as a float32 array."""
     return np.asarray(values, np.float32)
+
+
+def smoothstep(values: Any) -> Floats:
+    """0 up to 0, 1 from 1 on, and an S between them."""
+    t = np.clip(values, 0, 1)
+    return floats(t * t * (3 - 2 * t))

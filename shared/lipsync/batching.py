@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from shared.lipsync.arrays import Pixels
@@ -36,41 +38,51 @@ class Batcher:
     def __init__(self, draw: Callable[..., Tensor], sizes: tuple[int, ...]) -> None:
         """draw: tensors with the batch as their first dimension -> frames. sizes: of batches, ascending."""
         self._draw, self._sizes = draw, sizes
-        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._urgent: deque[_Asked] = deque()
+        self._asked: deque[_Asked] = deque()
+        self._closed = False
+        self._changed = threading.Condition()
         threading.Thread(target=self._run, name="device", daemon=True).start()
 
-    def submit(self, *tensors: Tensor) -> Future[Frames]:
-        """Ask for at most as many frames as the largest batch has."""
+    def submit(self, *tensors: Tensor, urgent: bool = False) -> Future[Frames]:
+        """Ask for at most as many frames as the largest batch has.
+
+        urgent: goes ahead of what waits, in a batch of its own: somebody waits for the first frames of a talk.
+        """
         asked = _Asked(tensors)
-        self._asked.put(asked)
+        with self._changed:
+            (self._urgent if urgent else self._asked).append(asked)
+            self._changed.notify()
         return asked.answer
 
     def close(self) -> None:
         """End the thread after what was asked for."""
-        self._asked.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
 
     def _run(self) -> None:
-        held: _Asked | None = None
-        while first := held or self._asked.get():
-            batch, held = [first], None
-            while held is None:
-                try:
-                    more = self._asked.get_nowait()
-                except Empty:
-                    break
-                if more is None:
-                    self._asked.put(None)
-                    break
-                if more.shapes == batch[0].shapes and sum(map(len, batch)) + len(more) <= self._sizes[-1]:
-                    batch.append(more)
-                else:
-                    held = more  # begins the next batch
+        while batch := self._next():
             try:
                 self._answer(batch)
             except Exception as error:
                 for one in batch:
                     if not one.answer.done():
                         one.answer.set_exception(error)
+
+    def _next(self) -> list[_Asked]:
+        """What is drawn next: one that is urgent, or as many of those that wait as fit. Empty at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._urgent or self._asked or self._closed)
+            if self._urgent:
+                return [self._urgent.popleft()]
+            batch: list[_Asked] = []
+            while self._asked and self._fits(batch, self._asked[0]):
+                batch.append(self._asked.popleft())
+            return batch
+
+    def _fits(self, batch: list[_Asked], one: _Asked) -> bool:
+        return not batch or (one.shapes == batch[0].shapes and sum(map(len, batch)) + len(one) <= self._sizes[-1])
 
     def _answer(self, batch: list[_Asked]) -> None:
         count = sum(map(len, batch))
@@ -84,6 +96,12 @@ class Batcher:
         for one in batch:
             one.answer.set_result(_part(frames, first, first + len(one)))
             first += len(one)
+
+
+def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """An array as a tensor on the device; a copy to a GPU does not wait for what is queued there."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _to_host(drawn: Tensor) -> Callable[[], list[Pixels]]:

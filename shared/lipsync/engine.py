@@ -24,6 +24,14 @@ PER_FRAME = RATE // FPS
 
 
 @dataclass(frozen=True)
+class Style:
+    """How a persona holds itself."""
+
+    liveliness: float = 0.5  # 0 holds still but for mouth and lids, 1 moves much
+    gaze: Literal["viewer", "natural", "wandering"] = "natural"  # how often it looks away
+
+
+@dataclass(frozen=True)
 class Speech:
     """A stretch of speech that follows the one before without a gap.
 
@@ -61,4 +69,6 @@ class Engine(Protocol):
 
     name: str
 
-    def prepare(self, picture: Picture, size: int) -> Prepared: ...
+    def prepare(self, picture: Picture, size: int, style: Style | None = None) -> Prepared:
+        """style: of moving head and eyes, for engines that do."""
+        ...

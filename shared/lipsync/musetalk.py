@@ -25,6 +25,7 @@ from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from shared.errors import WeightsUnusable
+from shared.lipsync.batching import to_device
 
 HEARING_RATE = 16_000  # samples/s
 STEPS = 50  # of the hearing, a second
@@ -90,6 +91,8 @@ class MuseTalk(nn.Module):
         self.whisper = WhisperEncoder(WhisperConfig(**config.whisper))
         self.taesd = AutoencoderTiny() if tiny else None
         self._mel = WhisperFeatureExtractor(feature_size=config.whisper["num_mel_bins"])
+        with torch.device("cpu"):  # also while the networks are only outlined
+            self._filters = torch.from_numpy(self._mel.mel_filters).float()  # (201, bands)
         self._place: Tensor | None = None
 
     @classmethod
@@ -122,12 +125,20 @@ class MuseTalk(nn.Module):
         found = []
         for start in range(0, len(samples), SEGMENT):
             part = samples[start : start + SEGMENT]
-            mel = self._mel(
-                part, sampling_rate=HEARING_RATE, return_tensors="pt", device=str(self.device)
-            ).input_features  # (1, 80, 3000)
-            layers = self.whisper(mel.to(self.device, self.dtype), output_hidden_states=True).hidden_states
+            mel = self._log_mel(part).to(self.dtype)  # (1, 80, 3000)
+            layers = self.whisper(mel, output_hidden_states=True).hidden_states
             found.append(torch.stack(layers, dim=2)[0])  # (1500, layers, width)
         return torch.cat(found)[: len(samples) * STEPS // HEARING_RATE]
+
+    def _log_mel(self, samples: np.ndarray[Any, np.dtype[np.float32]]) -> Tensor:
+        """What WhisperFeatureExtractor makes of up to 30 s, without leaving the device: (1, bands, 3000)."""
+        sound = torch.zeros(SEGMENT, device=self.device)
+        sound[: len(samples)] = to_device(np.ascontiguousarray(samples, np.float32), self.device)
+        window = torch.hann_window(self._mel.n_fft, device=self.device)
+        spectrum = torch.stft(sound, self._mel.n_fft, self._mel.hop_length, window=window, return_complex=True)
+        bands = self._filters.to(self.device).T @ spectrum[:, :-1].abs() ** 2
+        loud = bands.clamp(min=1e-10).log10()
+        return ((torch.maximum(loud, loud.max() - 8) + 4) / 4)[None]
 
     @torch.inference_mode()
     def tokens(self, heard: Tensor, first: int = 0, count: int | None = None, *, more: bool = False) -> Tensor:

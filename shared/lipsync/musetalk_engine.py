@@ -7,10 +7,10 @@ tensor too (a grid), not a shape. A batch may mix portraits.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
@@ -20,17 +20,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shared.lipsync.arrays import Floats, Pixels, Samples
-from shared.lipsync.batching import Batcher, Frames
-from shared.lipsync.engine import FPS, PER_FRAME, Speech
-from shared.lipsync.landmarks import LANDMARKER, outline
-from shared.lipsync.mouth import nv12
+from shared.lipsync.batching import Batcher, Frames, to_device
+from shared.lipsync.engine import FPS, PER_FRAME, Speech, Style
 from shared.lipsync.musetalk import HEARING_RATE, SIDE, MuseTalk
+from shared.lipsync.nv12 import nv12
+from shared.lipsync.outline import outline
 from shared.lipsync.picture import Picture, head
 from shared.lipsync.voice_activity import VoiceActivity
 
 LOOKAHEAD = 3  # frames: what a frame hears ends 120 ms after its beginning
 CONTEXT = 4 * FPS  # frames of sound before the new ones that the hearing is given again: no seam between pieces
-BATCHES = (4, 32)  # the first frames leave in a small one
+BATCHES = (4, 8, 16, 32)  # the first frames leave in the smallest one; what is left over is padded to the next
 _HEARD_PER_FRAME = HEARING_RATE // FPS
 
 
@@ -43,26 +43,29 @@ class MuseTalkEngine:
         self,
         model: MuseTalk,
         *,
-        weights: Path | None = None,
         batches: tuple[int, ...] = BATCHES,
         compiled: bool = False,
     ) -> None:
-        """weights: the folder with the landmarker's file. compiled: by torch.compile, with CUDA graphs."""
+        """batches: their sizes, ascending. compiled: by torch.compile, with CUDA graphs."""
         self.model, self.batches = model, batches
-        self._landmarker = weights / LANDMARKER if weights else None
+        if model.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # shapes are few and fixed: let it choose the fastest kernels
         self.draw: Callable[..., Tensor] = _Draw(model)
         if compiled:
             self.draw = torch.compile(self.draw, mode="reduce-overhead", fullgraph=True, dynamic=False)
         self.device = Batcher(self.draw, batches)
 
-    def prepare(self, picture: Picture, size: int = 512) -> MusePortrait:
-        """Crop to head and shoulders, find the outline, encode. Raises PictureUnusable with what to send instead."""
+    def prepare(self, picture: Picture, size: int = 512, style: Style | None = None) -> MusePortrait:  # noqa: ARG002
+        """Crop to head and shoulders, find the outline, encode. Raises PictureUnusable with what to send instead.
+
+        style: has no effect, as the head does not move.
+        """
         return self.prepare_loop([picture], size)
 
     def prepare_loop(self, pictures: list[Picture], size: int = 512) -> MusePortrait:
         """The same for the frames of an idle loop, played forth and back."""
         stills = [head(one.bgr, one.face, size) for one in pictures]
-        found = [outline(bgr, face, self._landmarker) for bgr, face in stills]
+        found = [outline(bgr, face) for bgr, face in stills]
         crops = []
         for (bgr, _), one in zip(stills, found, strict=True):
             x1, y1, x2, y2 = one.box
@@ -82,21 +85,30 @@ class MuseTalkEngine:
         """Run everything once in each batch size, so that the first talk of this size compiles nothing."""
         self.model.hear(np.zeros(HEARING_RATE, np.float32))
         self.model.latents(torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8))
-        device, dtype = self.model.device, self.model.dtype
-        width = self.model.whisper.config.d_model
-        layers = self.model.whisper.config.encoder_layers + 1
         for count in self.batches:
             for _ in range(3):  # CUDA graphs are recorded on the second run
-                asked = self.device.submit(
-                    torch.zeros(count, 8, SIDE // 8, SIDE // 8, device=device, dtype=dtype),
-                    torch.zeros(count, 10 * layers, width, device=device, dtype=dtype),
-                    torch.zeros(count, size, size, device=device, dtype=torch.uint8),
-                    torch.zeros(count, size // 2, size // 2, 2, device=device, dtype=torch.uint8),
-                    torch.zeros(count, size, size, 2, device=device),
-                    torch.zeros(count, size, size, device=device),
-                    torch.zeros(count, device=device),
-                )
-                list(asked.result()())
+                list(self.device.submit(*self._blank(count, size)).result()())
+
+    def _blank(self, count: int, size: int) -> tuple[Tensor, ...]:
+        """What a batch is drawn from, all zeros."""
+        device, dtype, config = self.model.device, self.model.dtype, self.model.whisper.config
+        return (
+            torch.zeros(count, 8, SIDE // 8, SIDE // 8, device=device, dtype=dtype),
+            torch.zeros(count, 10 * (config.encoder_layers + 1), config.d_model, device=device, dtype=dtype),
+            torch.zeros(count, size, size, device=device, dtype=torch.uint8),
+            torch.zeros(count, size // 2, size // 2, 2, device=device, dtype=torch.uint8),
+            torch.zeros(count, size, size, 2, device=device),
+            torch.zeros(count, size, size, device=device),
+            torch.zeros(count, device=device),
+        )
+
+    def speakers(self, size: int, rounds: int = 4) -> int:
+        """How many talks this device can draw for at once, at least one: its frames a second, measured, over 25."""
+        count = self.batches[-1]
+        began = time.perf_counter()
+        for waiting in [self.device.submit(*self._blank(count, size)) for _ in range(rounds)]:
+            list(waiting.result()())
+        return max(1, int(rounds * count / (time.perf_counter() - began) / FPS))
 
 
 @dataclass
@@ -179,7 +191,7 @@ class MuseSession:
             if first < end:
                 count = min(self._engine.batches[0 if first == 0 else -1], end - first)
                 at = first - self._done
-                batch = self._ask(first, tokens[at : at + count], alphas[at : at + count])
+                batch = self._ask(first, tokens[at : at + count], alphas[at : at + count], urgent=first == 0)
                 first += count
             if waiting:  # while the device draws the next batch
                 yield from waiting.result()()
@@ -187,13 +199,13 @@ class MuseSession:
         self._done = end
         self._forget()
 
-    def _ask(self, first: int, tokens: Tensor, alphas: Floats) -> Future[Frames]:
+    def _ask(self, first: int, tokens: Tensor, alphas: Floats, *, urgent: bool) -> Future[Frames]:
         """Have the frames from `first` on drawn."""
         portrait = self._portrait
-        place = torch.tensor([portrait.place(first + n) for n in range(len(tokens))], device=tokens.device)
+        place = to_device(np.array([portrait.place(first + n) for n in range(len(tokens))]), tokens.device)
         return self._engine.device.submit(
             portrait.latents[place], tokens, portrait.luma[place], portrait.chroma[place],
-            portrait.grid[place], portrait.mask[place], torch.from_numpy(alphas).to(place.device),
+            portrait.grid[place], portrait.mask[place], to_device(alphas, place.device), urgent=urgent,
         )  # fmt: skip
 
     def _forget(self) -> None:

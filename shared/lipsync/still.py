@@ -10,7 +10,7 @@ import numpy as np
 
 from shared.lipsync.arrays import Pixels
 from shared.lipsync.engine import FPS, PER_FRAME, Speech
-from shared.lipsync.mouth import nv12
+from shared.lipsync.nv12 import nv12
 
 
 class Still:

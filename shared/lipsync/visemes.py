@@ -14,20 +14,32 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.lipsync.arrays import floats
+
 Curves = NDArray[np.float32]
 
 
 class Mouth(NamedTuple):
-    """How a mouth stands: open 0..1, wide -1 (rounded) .. 1 (spread); press, tuck and tongue 0..1."""
+    """How a mouth stands; lengths in widths of the mouth at rest."""
 
-    open: float = 0.0
-    wide: float = 0.0
-    press: float = 0.0  # lips pressed together: p, b, m
-    tuck: float = 0.0  # lower lip under the upper teeth: f, v
-    tongue: float = 0.0  # tongue at the teeth: th, l
+    gap: float = 0.0  # between the lips, in the middle: 0 closed, 0.31 wide open
+    width: float = 1.0  # 0.69 rounded .. 1.06 spread
+    press: float = 0.0  # 0..1, lips pressed together: p, b, m
+    tuck: float = 0.0  # 0..1, lower lip at the upper teeth: f, v
+    tongue: float = 0.0  # 0..1, tongue at the teeth: th, l
 
 
 REST = Mouth()
+
+
+class Weight(NamedTuple):
+    """How strongly a sound insists on its own shape where sounds blend."""
+
+    gap: float = 1.0
+    width: float = 1.0
+
+
+_EVEN, _SILENT = Weight(), Weight(0.8, 0.5)
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,7 @@ class Cue:
     start: float
     end: float
     mouth: Mouth
+    weight: Weight = _EVEN
 
 
 @dataclass(frozen=True)
@@ -48,23 +61,25 @@ class Timing:
     end: float
 
 
+# Wider gaps than 0.31 look like shouting on every face. Consonants made behind the teeth leave the lips to the vowels
+# around them; closed and rounded lips do not.
 _SHAPES = {
-    "aɑɐʌæɶ": Mouth(open=0.92, wide=0.1),
-    "eɛəɜɚɝœøɘɞ": Mouth(open=0.55, wide=0.3),
-    "iɪyɨᵻ": Mouth(open=0.34, wide=0.75),
-    "oɔɒɤ": Mouth(open=0.66, wide=-0.55),
-    "uʊɯʉ": Mouth(open=0.34, wide=-0.9),
-    "wʍɥ": Mouth(open=0.2, wide=-1.0),
-    "pbmɓ": Mouth(press=1.0),
-    "fvɱʋ": Mouth(open=0.16, wide=0.1, tuck=1.0),
-    "θð": Mouth(open=0.26, wide=0.15, tongue=1.0),
-    "lɫɭʎ": Mouth(open=0.36, wide=0.15, tongue=0.7),
-    "tdnszɾɲɳ": Mouth(open=0.2, wide=0.35),
-    "ʃʒɕʑçj": Mouth(open=0.24, wide=-0.45),
-    "rɹɻʀʁ": Mouth(open=0.28, wide=-0.4),
-    "kgɡŋxɣqhɦħʔc": Mouth(open=0.3, wide=0.1),
+    "aɑɐʌæɶ": (Mouth(gap=0.31, width=0.95), Weight(1.0, 1.0)),
+    "eɛəɜɚɝœøɘɞ": (Mouth(gap=0.19, width=1.0), Weight(1.0, 1.0)),
+    "iɪyɨᵻ": (Mouth(gap=0.12, width=1.06), Weight(1.0, 1.2)),
+    "oɔɒɤ": (Mouth(gap=0.22, width=0.79), Weight(1.0, 1.6)),
+    "uʊɯʉ": (Mouth(gap=0.07, width=0.71), Weight(1.2, 2.0)),
+    "wʍɥ": (Mouth(gap=0.03, width=0.69), Weight(1.6, 2.4)),
+    "pbmɓ": (Mouth(press=1.0), Weight(3.0, 0.25)),
+    "fvɱʋ": (Mouth(gap=0.06, tuck=1.0), Weight(2.5, 0.4)),
+    "θð": (Mouth(gap=0.09, tongue=1.0), Weight(1.6, 0.4)),
+    "lɫɭʎ": (Mouth(gap=0.12, tongue=0.5), Weight(1.0, 0.3)),
+    "tdnszɾɲɳ": (Mouth(gap=0.07, width=1.02), Weight(1.0, 0.4)),
+    "ʃʒɕʑç": (Mouth(gap=0.08, width=0.85), Weight(1.4, 1.4)),
+    "rɹɻʀʁ": (Mouth(gap=0.10, width=0.86), Weight(0.9, 0.9)),
+    "kgɡŋxɣqhɦħʔcj": (Mouth(gap=0.10), Weight(0.7, 0.2)),
 }
-_TABLE = {sound: mouth for sounds, mouth in _SHAPES.items() for sound in sounds}
+_TABLE = {sound: shape for sounds, shape in _SHAPES.items() for sound in sounds}
 
 # Spelling to sound, longest first. Rough on purpose: lips tell apart only a dozen shapes.
 _SPELLING = {
@@ -99,7 +114,7 @@ def from_phonemes(timings: Sequence[Timing]) -> list[Cue]:
         if not sounds or timing.end <= timing.start:
             continue
         each = (timing.end - timing.start) / len(sounds)
-        cues += [Cue(timing.start + i * each, timing.start + (i + 1) * each, mouth) for i, mouth in enumerate(sounds)]
+        cues += [Cue(timing.start + i * each, timing.start + (i + 1) * each, *shape) for i, shape in enumerate(sounds)]
     return cues
 
 
@@ -187,37 +202,47 @@ def from_sound(samples: NDArray[np.int16], rate: int, start: float = 0.0) -> lis
 
 
 def _heard(level: float, bright: float, *, hiss: bool) -> Mouth:
-    return Mouth(open=0.2 if hiss else float(0.85 * level), wide=float(bright))
+    return Mouth(
+        gap=0.07 if hiss else 0.29 * min(1.0, float(level)), width=1 + (0.1 if bright > 0 else 0.35) * float(bright)
+    )
 
 
-def curves(cues: Sequence[Cue], first: int, count: int, fps: int = 25) -> Curves:
-    """Sample mouth shapes at video frames `first` .. `first + count`, shape (count, 5), columns as in Mouth.
+def curves(cues: Sequence[Cue], first: int, count: int, fps: int = 25) -> tuple[Curves, Curves]:
+    """Mouth shapes at video frames `first` .. `first + count`: (count, 5), columns as in Mouth; and the jaw's gaps.
 
-    Neighbouring sounds blend (a Gaussian of 40 ms); a closed consonant closes at least one frame all the same.
+    Sounds blend with their neighbours by their weights: over 80 ms for the gap, 160 ms for the width (lips round
+    before the sound that needs it) and the jaw, which is slower than the lips: (count,), as wide as a gap. A closed
+    consonant closes one frame at least, and f or v shows the teeth in one. Nothing beyond 80 ms has a say.
     """
     if count <= 0:
-        return np.zeros((0, 5), np.float32)
-    per = 8  # steps a frame
-    margin = 4  # frames on either side that still have a say
-    grid = np.zeros(((count + 2 * margin) * per, 5), np.float32)
+        return np.zeros((0, 5), np.float32), np.zeros(0, np.float32)
+    per, margin = 8, 4  # steps a frame; frames on either side that are sampled too
     origin = first - margin
+    steps = (count + 2 * margin) * per
+    shapes = np.tile(floats(REST), (steps, 1))
+    weights = np.tile(floats(_SILENT), (steps, 1))
     at = [round((cue.start * fps - origin) * per) for cue in cues]
     to = [round((cue.end * fps - origin) * per) for cue in cues]
     for cue, a, b in zip(cues, at, to, strict=True):
-        grid[max(0, a) : max(0, b)] = cue.mouth
-    reach = np.arange(-2 * per, 2 * per + 1)
-    kernel = np.exp(-0.5 * (reach / (1.0 * per)) ** 2)
-    kernel /= kernel.sum()
-    smooth = np.stack([np.convolve(grid[:, i], kernel, "same") for i in range(5)], axis=1)
+        shapes[max(0, a) : max(0, b)] = cue.mouth
+        weights[max(0, a) : max(0, b)] = cue.weight
     picks = (np.arange(count) + margin) * per + per // 2
-    out = smooth[picks].astype(np.float32)
+
+    def blended(values: Curves, weight: Curves, reach: float) -> Curves:
+        half = round(reach * per)
+        kernel = np.hanning(2 * half + 3)[1:-1]
+        total = np.convolve(weight, kernel, "same")[picks]
+        return floats(np.convolve(values * weight, kernel, "same")[picks] / total)
+
+    gap, width = weights.T
+    columns = [blended(shapes[:, 0], gap, 1.0), blended(shapes[:, 1], width, 2.0)]
+    columns += [blended(shapes[:, i], gap, 1.0) for i in (2, 3, 4)]
+    out = np.stack(columns, axis=1)
+    jaw = blended(shapes[:, 0], np.minimum(gap, 1.0), 2.0)
     for cue, a, b in zip(cues, at, to, strict=True):
-        if cue.mouth.press >= 1:
-            frame = (a + b) // 2 // per - margin
-            if 0 <= frame < count:
-                out[frame] = (0, 0.4 * out[frame, 1], 1, 0, 0)
-        elif cue.mouth.tuck >= 1:
-            frame = (a + b) // 2 // per - margin
-            if 0 <= frame < count:
-                out[frame] = (min(out[frame, 0], 0.2), out[frame, 1], 0, 1, 0)
-    return out
+        frame = (a + b) // 2 // per - margin
+        if 0 <= frame < count and cue.mouth.press >= 1:
+            out[frame] = (0, out[frame, 1], 1, 0, 0)
+        elif 0 <= frame < count and cue.mouth.tuck >= 1:
+            out[frame] = (cue.mouth.gap, out[frame, 1], 0, 1, 0)
+    return out, jaw

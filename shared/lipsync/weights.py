@@ -1,16 +1,15 @@
 """Where MuseTalk's weights come from, and how they are kept: python -m shared.lipsync.weights FOLDER
 
 Fetched while an image is built, never while it runs: pinned revisions, checked sums, then half-precision safetensors
-of only what is used. Licences: MuseTalk's use restrictions (CreativeML OpenRAIL-M) are passed on; the others are MIT
-and Apache-2.0.
+of only what is used. Licences: MuseTalk's use restrictions (CreativeML OpenRAIL-M) are passed on; the others are MIT.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import tempfile
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from shared.errors import WeightsUnusable
-from shared.lipsync.landmarks import LANDMARKER
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Source:
     repository: str
     revision: str
     file: str
-    sha256: str | None  # None: the revision alone pins it
+    sha256: str
 
 
 UNET = Source(
@@ -45,10 +43,10 @@ WHISPER = Source(
     "9607f98a2b22d9e229ae43c52ecea79dcede9e0c5cfae67e8da6eda86d8aac1d",
 )  # fmt: skip
 TAESD = Source(
-    "madebyollin/taesd", "614f76814bbe30edbe2e627ace1c2234c81a2c0e", "diffusion_pytorch_model.safetensors", None
-)
-FACE = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
-FACE_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+    "madebyollin/taesd", "614f76814bbe30edbe2e627ace1c2234c81a2c0e", "diffusion_pytorch_model.safetensors",
+    "db169d69145ec4ff064e49d99c95fa05d3eb04ee453de35824a6d0f325513549",
+)  # fmt: skip
+TIMEOUT = 60  # seconds without a byte
 
 # The hub's VAE is older than these names.
 _RENAMED = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
@@ -56,18 +54,17 @@ _RENAMED = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_
 
 def fetch(folder: Path) -> None:
     """Fetch and convert everything into `folder`. Raises WeightsUnusable when a file is not the expected one."""
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", str(TIMEOUT))  # read when the hub's client is imported
     from huggingface_hub import hf_hub_download
 
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as cache:
         for source, convert in ((UNET, unet), (VAE, vae), (WHISPER, whisper), (TAESD, taesd)):
-            found = hf_hub_download(source.repository, source.file, revision=source.revision, cache_dir=cache)
-            if source.sha256:
-                check(Path(found), source.sha256)
+            found = hf_hub_download(
+                source.repository, source.file, revision=source.revision, cache_dir=cache, etag_timeout=TIMEOUT
+            )
+            check(Path(found), source.sha256)
             convert(Path(found), folder)
-        target = folder / LANDMARKER
-        urllib.request.urlretrieve(FACE, target)
-        check(target, FACE_SHA256)
 
 
 def check(file: Path, sha256: str) -> None:
@@ -118,7 +115,9 @@ def _tensors(source: Path) -> dict[str, Tensor]:
 def _save(tensors: dict[str, Tensor], target: Path) -> None:
     if not tensors:
         raise WeightsUnusable(f"There is nothing for {target.name} in the file that was fetched.")
-    save_file({name: tensor.half().contiguous() for name, tensor in tensors.items()}, target)
+    unfinished = target.with_suffix(".unfinished")
+    save_file({name: tensor.half().contiguous() for name, tensor in tensors.items()}, unfinished)
+    unfinished.replace(target)  # whole or not there
 
 
 if __name__ == "__main__":

@@ -127,7 +127,8 @@ def _prepared(engine: Engine, data: bytes, portrait: Portrait) -> Prepared:
     from shared.lipsync.face import Face
     from shared.lipsync.picture import Picture, decode
 
-    return engine.prepare(Picture(decode(data), Face.load(portrait.persona["face"])), portrait.size)
+    picture = Picture(decode(data), Face.load(portrait.persona["face"]))
+    return engine.prepare(picture, portrait.size, personas.style(portrait.persona))
 
 
 class Hosted:

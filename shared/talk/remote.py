@@ -31,7 +31,7 @@ LONGEST = 5 * RATE  # samples in one message: Modal's queues take a megabyte
 
 @dataclass(frozen=True)
 class Speaker:
-    """Whose face it is: the path of the portrait in our storage, its six points, the size of the video."""
+    """Whose face it is: the path of the portrait in our storage, its face, the size of the video."""
 
     portrait: str
     face: Row
