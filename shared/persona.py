@@ -155,8 +155,8 @@ async def change(store: Store, user: User, persona: UUID, changes: PersonaChange
     row = await find(store, user, persona)
     fields = changes.model_dump(exclude_none=True, exclude={"face"})
     if fields:
-        query = store.as_user(user).from_("personas").update(fields).eq("id", str(persona))
-        await store.rows(query)
+        arguments = {"p_persona": str(persona), "p_changes": fields}
+        await store.call("change_persona", arguments, user)
     if changes.face is not None:
         await _correct_face(store, user, row, changes.face)
     return await find(store, user, persona)

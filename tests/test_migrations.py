@@ -107,6 +107,7 @@ def test_personas_are_made_without_a_picture_and_removed_with_their_files_or_not
         "settle_once",
         "overdue_predictions",
         "orphaned_files",
+        "correct_face",
     ],
 )
 def test_the_backends_functions_are_closed_to_users(scene: dict[str, Any], who: str, function: str) -> None:
@@ -122,6 +123,7 @@ def test_the_backends_functions_are_closed_to_users(scene: dict[str, Any], who: 
         "due_deliveries": {},
         "overdue_predictions": {},
         "orphaned_files": {},
+        "correct_face": {"p_persona": row["persona_id"], "p_owner": row["owner"], "p_path": "x", "p_face": {}},
         "set_portrait": {"p_persona": row["persona_id"], "p_owner": row["owner"], "p_path": "x", "p_face": {}},
     }[function]
     assert scene[who].post(f"/rpc/{function}", json=arguments).status_code in (401, 403, 404)

@@ -9,7 +9,7 @@ viewer.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -29,7 +29,9 @@ AGREE = 0.08  # most that the two passes may differ on average, in eye distances
 _DETECTOR_SIDE, _MESH_SIDE = 128, 192
 _CROP = 1.5  # side of the crop over the longer side of the box
 _TILES = (0.5, 0.3)  # sides of the squares in which small faces are looked for, of the picture's longer side
-_LOOKS = (3.4, 4.5, 6.5, 9.0)  # sides of the crops of a closer look, in eye distances
+_LARGE = 0.25  # of the picture's longer side: a box from which a look at the whole finds every rival
+_BOX = 2.2  # side of a detection's box, in eye distances
+_LOOKS = (4.5, 6.5, 9.0)  # sides of the crops of a closer look, in eye distances
 _OVERLAP = 0.3  # intersection over union from which two boxes are one face
 
 
@@ -98,14 +100,26 @@ def find_faces(bgr: Pixels, most: int = 3) -> list[Found]:
     nets = FaceModels.load()
     with nets.lock:
         for detections in _attempts(nets, bgr):
-            found: list[Found] = []
-            for detection in sorted(detections, key=lambda one: one.size, reverse=True)[: 2 * most]:
-                face = locate(nets, bgr, detection)
-                if face.certain and not any(_same(face, other) for other in found):
-                    found.append(face)
-            if found:
-                return sorted(found, key=lambda one: one.eye_distance, reverse=True)[:most]
+            if found := _located(nets, bgr, detections, most, []):
+                if most > 1 and detections[0].size < _LARGE * max(bgr.shape[:2]):
+                    # Another one as small may have been missed in a look at the whole.
+                    found = _located(nets, bgr, _in_tiles(nets, bgr, _TILES[:1]), most, found)
+                return found
     return []
+
+
+def _located(nets: FaceModels, bgr: Pixels, detections: list[Detection], most: int, known: list[Found]) -> list[Found]:
+    """The faces that are known and those where detections are, each once, the largest first."""
+    found = list(known)
+    for detection in sorted(detections, key=lambda one: one.size, reverse=True):
+        if any(_within(detection, other) for other in found):
+            continue
+        if len(found) >= most or (found and detection.size < 0.5 * found[0].eye_distance * _BOX):
+            break  # too small to be of interest beside the others
+        face = locate(nets, bgr, detection)
+        if face.certain and not any(_same(face, other) for other in found):
+            found.append(face)
+    return sorted(found, key=lambda one: one.eye_distance, reverse=True)[:most]
 
 
 def _attempts(nets: FaceModels, bgr: Pixels) -> Iterator[list[Detection]]:
@@ -116,13 +130,13 @@ def _attempts(nets: FaceModels, bgr: Pixels) -> Iterator[list[Detection]]:
     scored = [(found[0].score, found) for turns in (1, 2, 3) if (found := detect(nets, bgr, turns))]
     scored += [(upright[0].score + UPRIGHT, upright)] if upright else []
     yield from (found for _, found in sorted(scored, key=lambda one: one[0], reverse=True))
-    yield _in_tiles(nets, bgr)
+    yield _in_tiles(nets, bgr, _TILES)
 
 
-def _in_tiles(nets: FaceModels, bgr: Pixels) -> list[Detection]:
+def _in_tiles(nets: FaceModels, bgr: Pixels, shares: tuple[float, ...]) -> list[Detection]:
     height, width = bgr.shape[:2]
     found: list[Detection] = []
-    for share in _TILES:
+    for share in shares:
         side = min(round(share * max(height, width)), height, width)
         for y in _starts(height, side):
             for x in _starts(width, side):
@@ -136,6 +150,11 @@ def _starts(length: int, side: int) -> list[int]:
     """Where tiles begin that overlap by half and cover everything."""
     count = 1 + -(-(length - side) // max(1, side // 2))
     return [round(place) for place in np.linspace(0, length - side, count)]
+
+
+def _within(detection: Detection, face: Found) -> bool:
+    apart = detection.crop.centre - face.points[:, :2].mean(axis=0)
+    return bool(np.hypot(*apart) < face.eye_distance)
 
 
 def _same(one: Found, other: Found) -> bool:
@@ -221,8 +240,10 @@ def locate(nets: FaceModels, bgr: Pixels, detection: Detection) -> Found:
     points = floats((first + second) / 2)
     span = max(1e-6, float(np.hypot(*(points[RIGHT_IRIS[0], :2] - points[LEFT_IRIS[0], :2]))))
     apart = float(np.hypot(*(first - second)[:, :2].T).mean()) / span
-    score = detection.score if detection.score >= DOUBTFUL else _looked_closer(nets, bgr, points, span)
-    return Found(points, score, min(presence, again), apart)
+    found = Found(points, detection.score, min(presence, again), apart)
+    if detection.score >= DOUBTFUL or not found.certain:
+        return found
+    return replace(found, score=_looked_closer(nets, bgr, points, span))
 
 
 def _looked_closer(nets: FaceModels, bgr: Pixels, points: Floats, span: float) -> float:

@@ -18,7 +18,7 @@ from shared.lipsync.face import WARNINGS
 from shared.lipsync.finder import Found
 from shared.lipsync.topology import LEFT_EYE, LEFT_IRIS, LOWER_LIP, OVAL, RIGHT_EYE, RIGHT_IRIS, UPPER_LIP
 
-LIKELY, UNLIKELY = 0.8, 0.6  # score of a face that is seen, and of one that is covered or blurred
+LIKELY, UNLIKELY = 0.8, 0.72  # score of a face that is seen, and of one that is covered or blurred
 SMALLEST, SMALL = 16.0, 30.0  # pixels between the eyes: points are off by 0.04 of it at 16, by 0.02 at 25
 WIDEST_TURN, WIDE_TURN = 50.0, 30.0  # degrees: at 46 the far corner of the mouth smears
 MOST_TILT = 60.0  # degrees, after the picture was set upright
@@ -37,9 +37,10 @@ def check_portrait(bgr: Pixels, faces: Sequence[Found]) -> list[str]:
     if not faces or faces[0].score < UNLIKELY:
         raise PictureUnusable(_NO_FACE)
     face = faces[0]
-    _refuse_geometry(bgr, faces)
     levelled = _Levelled(bgr, face)
     blur = levelled.blur()
+    if face.score >= LIKELY:
+        _refuse_geometry(bgr, faces)
     if blur > BLURRED:
         raise PictureUnusable("The face is blurred. Send a sharp photo.")
     if levelled.mouth_covered():
@@ -129,7 +130,7 @@ class _Levelled:
         return steepest(cv2.GaussianBlur(self.luma, (0, 0), 0.08 * _EYE_DISTANCE)) / max(steepest(self.luma), 1e-3)
 
     def mouth_covered(self) -> bool:
-        """Whether there are no lips to be seen: as good as no contrast, or little of it in the colour around them."""
+        """Whether there are no lips to be seen: one surface without contrast, or in another colour than the nose's."""
         lips = self._within([*UPPER_LIP[3], *LOWER_LIP[3][::-1]])
         if not lips.any():
             return True
@@ -138,7 +139,11 @@ class _Levelled:
         around = (cv2.dilate(lips.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0) & ~lips
         lab = cv2.cvtColor(cv2.GaussianBlur(self.bgr, (0, 0), 1), cv2.COLOR_BGR2LAB).astype(np.float32)
         apart = float(np.linalg.norm(lab[lips].mean(axis=0) - lab[around].mean(axis=0)))
-        return contrast < 0.55 or (contrast < 1.35 and apart < 10)
+        if contrast < 0.42 or apart > 10:  # flat; or unlike what is around it, as lips are
+            return contrast < 0.42
+        skin = np.median(lab[self._within([168, 50, 197, 280])], axis=0)
+        own, near = (float(np.hypot(*(lab[part].mean(axis=0) - skin)[1:])) for part in (lips, around))
+        return near > 11.5 and abs(own - near) < 3
 
     def dark_lenses(self) -> bool:
         cheeks = float(np.median(self.luma[self._within([50, 205, 36])])) + 1

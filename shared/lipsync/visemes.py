@@ -18,6 +18,8 @@ from shared.lipsync.arrays import floats
 
 Curves = NDArray[np.float32]
 
+_RESTING = 0.5  # how much silence insists on the resting width
+
 
 class Mouth(NamedTuple):
     """How a mouth stands; lengths in widths of the mouth at rest."""
@@ -32,16 +34,6 @@ class Mouth(NamedTuple):
 REST = Mouth()
 
 
-class Weight(NamedTuple):
-    """How strongly a sound insists on its own shape where sounds blend."""
-
-    gap: float = 1.0
-    width: float = 1.0
-
-
-_EVEN, _SILENT = Weight(), Weight(0.8, 0.5)
-
-
 @dataclass(frozen=True)
 class Cue:
     """One mouth shape held from `start` to `end`, in seconds on the talk's own clock."""
@@ -49,7 +41,7 @@ class Cue:
     start: float
     end: float
     mouth: Mouth
-    weight: Weight = _EVEN
+    insists: float = 1.0  # on its width, where sounds blend
 
 
 @dataclass(frozen=True)
@@ -61,23 +53,23 @@ class Timing:
     end: float
 
 
-# Wider gaps than 0.31 look like shouting on every face. Consonants made behind the teeth leave the lips to the vowels
-# around them; closed and rounded lips do not.
+# Shape, and how much the sound insists on its width: consonants made behind the teeth leave the corners of the mouth to
+# the vowels around them, rounded sounds do not. Wider gaps than 0.31 look like shouting on every face.
 _SHAPES = {
-    "aɑɐʌæɶ": (Mouth(gap=0.31, width=0.95), Weight(1.0, 1.0)),
-    "eɛəɜɚɝœøɘɞ": (Mouth(gap=0.19, width=1.0), Weight(1.0, 1.0)),
-    "iɪyɨᵻ": (Mouth(gap=0.12, width=1.06), Weight(1.0, 1.2)),
-    "oɔɒɤ": (Mouth(gap=0.22, width=0.79), Weight(1.0, 1.6)),
-    "uʊɯʉ": (Mouth(gap=0.07, width=0.71), Weight(1.2, 2.0)),
-    "wʍɥ": (Mouth(gap=0.03, width=0.69), Weight(1.6, 2.4)),
-    "pbmɓ": (Mouth(press=1.0), Weight(3.0, 0.25)),
-    "fvɱʋ": (Mouth(gap=0.06, tuck=1.0), Weight(2.5, 0.4)),
-    "θð": (Mouth(gap=0.09, tongue=1.0), Weight(1.6, 0.4)),
-    "lɫɭʎ": (Mouth(gap=0.12, tongue=0.5), Weight(1.0, 0.3)),
-    "tdnszɾɲɳ": (Mouth(gap=0.07, width=1.02), Weight(1.0, 0.4)),
-    "ʃʒɕʑç": (Mouth(gap=0.08, width=0.85), Weight(1.4, 1.4)),
-    "rɹɻʀʁ": (Mouth(gap=0.10, width=0.86), Weight(0.9, 0.9)),
-    "kgɡŋxɣqhɦħʔcj": (Mouth(gap=0.10), Weight(0.7, 0.2)),
+    "aɑɐʌæɶ": (Mouth(gap=0.31, width=0.95), 1.0),
+    "eɛəɜɚɝœøɘɞ": (Mouth(gap=0.19, width=1.0), 1.0),
+    "iɪyɨᵻ": (Mouth(gap=0.12, width=1.06), 1.2),
+    "oɔɒɤ": (Mouth(gap=0.22, width=0.79), 1.6),
+    "uʊɯʉ": (Mouth(gap=0.07, width=0.71), 2.0),
+    "wʍɥ": (Mouth(gap=0.03, width=0.69), 2.4),
+    "pbmɓ": (Mouth(press=1.0), 0.25),
+    "fvɱʋ": (Mouth(gap=0.06, tuck=1.0), 0.4),
+    "θð": (Mouth(gap=0.09, tongue=1.0), 0.4),
+    "lɫɭʎ": (Mouth(gap=0.12, tongue=0.5), 0.3),
+    "tdnszɾɲɳ": (Mouth(gap=0.07, width=1.02), 0.4),
+    "ʃʒɕʑç": (Mouth(gap=0.08, width=0.85), 1.4),
+    "rɹɻʀʁ": (Mouth(gap=0.10, width=0.86), 0.9),
+    "kgɡŋxɣqhɦħʔcj": (Mouth(gap=0.10), 0.2),
 }
 _TABLE = {sound: shape for sounds, shape in _SHAPES.items() for sound in sounds}
 
@@ -210,9 +202,9 @@ def _heard(level: float, bright: float, *, hiss: bool) -> Mouth:
 def curves(cues: Sequence[Cue], first: int, count: int, fps: int = 25) -> tuple[Curves, Curves]:
     """Mouth shapes at video frames `first` .. `first + count`: (count, 5), columns as in Mouth; and the jaw's gaps.
 
-    Sounds blend with their neighbours by their weights: over 80 ms for the gap, 160 ms for the width (lips round
-    before the sound that needs it) and the jaw, which is slower than the lips: (count,), as wide as a gap. A closed
-    consonant closes one frame at least, and f or v shows the teeth in one. Nothing beyond 80 ms has a say.
+    Sounds blend with their neighbours over 140 ms; the width over 160 ms by how much each insists on it (lips round
+    before the sound that needs it), and so does the jaw, which is slower than the lips: (count,), as wide as a gap. A
+    closed consonant closes one frame at least, and f or v shows the teeth in one. Nothing beyond 80 ms has a say.
     """
     if count <= 0:
         return np.zeros((0, 5), np.float32), np.zeros(0, np.float32)
@@ -220,25 +212,21 @@ def curves(cues: Sequence[Cue], first: int, count: int, fps: int = 25) -> tuple[
     origin = first - margin
     steps = (count + 2 * margin) * per
     shapes = np.tile(floats(REST), (steps, 1))
-    weights = np.tile(floats(_SILENT), (steps, 1))
+    insists = np.full(steps, _RESTING, np.float32)
     at = [round((cue.start * fps - origin) * per) for cue in cues]
     to = [round((cue.end * fps - origin) * per) for cue in cues]
     for cue, a, b in zip(cues, at, to, strict=True):
         shapes[max(0, a) : max(0, b)] = cue.mouth
-        weights[max(0, a) : max(0, b)] = cue.weight
+        insists[max(0, a) : max(0, b)] = cue.insists
     picks = (np.arange(count) + margin) * per + per // 2
 
-    def blended(values: Curves, weight: Curves, reach: float) -> Curves:
-        half = round(reach * per)
-        kernel = np.hanning(2 * half + 3)[1:-1]
-        total = np.convolve(weight, kernel, "same")[picks]
-        return floats(np.convolve(values * weight, kernel, "same")[picks] / total)
+    def blended(values: Curves, reach: float) -> Curves:
+        kernel = np.hanning(2 * round(reach * per) + 3)[1:-1]
+        return floats(np.convolve(values, kernel / kernel.sum(), "same")[picks])
 
-    gap, width = weights.T
-    columns = [blended(shapes[:, 0], gap, 1.0), blended(shapes[:, 1], width, 2.0)]
-    columns += [blended(shapes[:, i], gap, 1.0) for i in (2, 3, 4)]
-    out = np.stack(columns, axis=1)
-    jaw = blended(shapes[:, 0], np.minimum(gap, 1.0), 2.0)
+    columns = [blended(shapes[:, place], 1.75) for place in range(len(REST))]
+    columns[1] = blended(shapes[:, 1] * insists, 2.0) / blended(insists, 2.0)
+    out, jaw = np.stack(columns, axis=1), blended(shapes[:, 0], 2.0)
     for cue, a, b in zip(cues, at, to, strict=True):
         frame = (a + b) // 2 // per - margin
         if 0 <= frame < count and cue.mouth.press >= 1:

@@ -4,10 +4,25 @@ alter table public.personas
     add column liveliness real not null default 0.5 check (liveliness between 0 and 1),
     add column gaze text not null default 'natural' check (gaze in ('viewer', 'natural', 'wandering'));
 
-revoke update on public.personas from anon, authenticated;
-grant update (name, description, appearance, voice_id, liveliness, gaze) on public.personas to authenticated;
-create policy "own personas are changed" on public.personas
-    for update to authenticated using (owner = auth.uid()) with check (owner = auth.uid());
+-- Change the caller's own persona; what is left out stays. False when there is no such persona of theirs.
+create function public.change_persona(p_persona uuid, p_changes jsonb) returns boolean
+language sql security definer set search_path = '' as $$
+    with given as (
+        select public.as_object(p_changes) as it
+    ), changed as (
+        update public.personas set
+            name = coalesce(it ->> 'name', name),
+            description = coalesce(it ->> 'description', description),
+            appearance = coalesce(it ->> 'appearance', appearance),
+            voice_id = coalesce(it ->> 'voice_id', voice_id),
+            liveliness = coalesce((it ->> 'liveliness')::real, liveliness),
+            gaze = coalesce(it ->> 'gaze', gaze)
+        from given
+        where id = p_persona and owner = auth.uid()
+        returning id
+    )
+    select exists (select 1 from changed);
+$$;
 
 -- Put the face right that belongs to this portrait. False when the persona has another portrait by now.
 create function public.correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) returns boolean
@@ -19,7 +34,9 @@ language sql security definer set search_path = '' as $$
     )
     select exists (select 1 from corrected);
 $$;
-revoke execute on function public.correct_face from public, anon, authenticated;
+
+revoke execute on function public.change_persona, public.correct_face from public, anon, authenticated;
+grant execute on function public.change_persona to authenticated;
 grant execute on function public.correct_face to service_role;
 
 -- Faces are meshes now; portraits whose face is kept in the old form are to be given anew.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 
 from shared.lipsync import visemes
@@ -48,12 +47,14 @@ class CpuPortrait:
         self.sees = not {"sunglasses", "closed_eyes"} & set(face.warnings)
         self.chin = CHIN * self.mouth.unit / self._field.span
         self.luma, self.chroma = nv12(still)
-        ys, xs = np.mgrid[0:size, 0:size].astype(np.float32)
-        self._grid = np.dstack([xs, ys])
-        self._half_grid = np.ascontiguousarray(self._grid[: size // 2, : size // 2])
 
     def session(self) -> CpuSession:
         return CpuSession(self)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of what was drawn ahead and is kept."""
+        return self.mouth.kept_bytes + self.eyes.kept_bytes
 
     def frame(self, mouth: Mouth, speaking: float, look: Look) -> Pixels:
         """One frame: mouth and eyes pasted, then the whole picture moved by the pose."""
@@ -63,15 +64,10 @@ class CpuPortrait:
         for eye in self.eyes.patches(look.shut, look.aside, look.up):
             eye.paste(luma, chroma)
         size = self.size
-        field = self._field.displacement(look.pose)
         out = np.empty((size * 3 // 2, size), np.uint8)
-        full = cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR)
-        cv2.add(full, self._grid, dst=full)
-        cv2.remap(luma, full, None, cv2.INTER_LINEAR, dst=out[:size], borderMode=cv2.BORDER_REPLICATE)
-        half = cv2.resize(field * 0.5, (size // 2, size // 2), interpolation=cv2.INTER_LINEAR)
-        cv2.add(half, self._half_grid, dst=half)
-        moved = cv2.remap(chroma, half, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        out[size:] = moved.reshape(size // 2, size)
+        places = self._field.places(look.pose)
+        self._field.warped(luma, places, out[:size])
+        self._field.warped(chroma, places, out[size:].reshape(size // 2, size // 2, 2))
         return out
 
 

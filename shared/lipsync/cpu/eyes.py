@@ -58,6 +58,10 @@ class EyeRig:
         self._patches.move_to_end(key)
         return found
 
+    @property
+    def kept_bytes(self) -> int:
+        return sum(patch.nbytes for pair in self._patches.values() for patch in pair)
+
 
 class _Eye:
     def __init__(

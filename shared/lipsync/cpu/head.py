@@ -10,10 +10,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from shared.lipsync.arrays import Floats, floats, smoothstep
+from shared.lipsync.arrays import Floats, Pixels, floats, smoothstep
 from shared.lipsync.topology import JAW, LEFT_EYE, LEFT_IRIS, LOWER_LIP, OVAL, RIGHT_EYE, RIGHT_IRIS
 
-GRID = 40
+GRID = 32  # places a side, over the picture; one more on every side, so that its rim is interpolated too
 
 
 class Pose(NamedTuple):
@@ -35,7 +35,7 @@ class HeadField:
     def __init__(self, points: Floats, size: int) -> None:
         """points: the mesh (478, 3) in pixels of a square picture, `size` wide."""
         self.size = size
-        ticks = (np.arange(GRID, dtype=np.float32) + 0.5) * size / GRID
+        ticks = (np.arange(-1, GRID + 1, dtype=np.float32) + 0.5) * size / GRID - 0.5
         x, y = (floats(axis) for axis in np.meshgrid(ticks, ticks))
         eyes = (points[LEFT_IRIS[0], :2] + points[RIGHT_IRIS[0], :2]) / 2
         span = float(np.hypot(*(points[RIGHT_IRIS[0], :2] - points[LEFT_IRIS[0], :2])))
@@ -64,7 +64,8 @@ class HeadField:
             (none, floats(brows) * span * rim),
             (none, -self._chin(points, span, x, y) * span),
         ]
-        self._basis = np.stack([np.dstack(pair) for pair in fields]).astype(np.float32)
+        self._basis = floats(fields).reshape(len(fields), -1)
+        self._places = np.stack([x, y])
 
     @staticmethod
     def _depth(points: Floats, span: float, grid: Floats) -> Floats:
@@ -92,6 +93,17 @@ class HeadField:
             near = np.maximum(near, share * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * (0.2 * span) ** 2)))
         return floats(near * smoothstep((y - lip) / (0.25 * span)))
 
-    def displacement(self, pose: Pose) -> Floats:
-        """From where to where each place of the grid lies in the picture, in pixels: (GRID, GRID, 2)."""
-        return floats(np.tensordot(floats(pose), self._basis, axes=1))
+    def places(self, pose: Pose) -> Floats:
+        """Where in the still picture each place of the grid comes from, x and y in pixels: (2, GRID + 2, GRID + 2)."""
+        return floats(self._places + (floats(pose) @ self._basis).reshape(self._places.shape))
+
+    def warped(self, picture: Pixels, places: Floats, out: Pixels | None = None) -> Pixels:
+        """A picture moved so; also one of half the size that the places are meant for."""
+        side = len(picture)
+        rim, half = side // GRID, side / self.size
+        inner = slice(rim, rim + side)
+        maps = [
+            cv2.resize((plane + 0.5) * half - 0.5, (side + 2 * rim, side + 2 * rim))[inner, inner] for plane in places
+        ]
+        moved: Pixels = cv2.remap(picture, *maps, cv2.INTER_LINEAR, dst=out, borderMode=cv2.BORDER_REPLICATE)
+        return moved

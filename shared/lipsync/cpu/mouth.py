@@ -55,7 +55,7 @@ class MouthRig:
         self._at = {point: place for place, point in enumerate(driven)}
         self._interior = Interior(bgr, points, self.unit, self.parted)
         self._patches: OrderedDict[tuple[int, ...], Patch] = OrderedDict()
-        self._bytes = 0
+        self.kept_bytes = 0
 
     def _axes(self, points: Floats) -> Floats:
         """Points as (along, below) the mouth, in mouth widths from the middle of the upper lip's edge."""
@@ -73,9 +73,9 @@ class MouthRig:
         found = self._patches.get(key)
         if found is None:
             found = self._patches[key] = self._draw(*_shape(key))
-            self._bytes += found.nbytes
-            while self._bytes > KEPT_BYTES and len(self._patches) > 1:
-                self._bytes -= self._patches.popitem(last=False)[1].nbytes
+            self.kept_bytes += found.nbytes
+            while self.kept_bytes > KEPT_BYTES and len(self._patches) > 1:
+                self.kept_bytes -= self._patches.popitem(last=False)[1].nbytes
         self._patches.move_to_end(key)
         return found
 
@@ -122,7 +122,8 @@ class MouthRig:
         own = self._own_gap
         # Where the lips meet, below the resting edge of the upper lip: a third down an open mouth.
         meet = 0.38 * own if self.parted else 0.5 * own
-        cover = 0.05 * rounded * arch * min(1.0, mouth.gap / 0.03)  # rounded lips hang over the upper teeth
+        # Rounded lips hang over the upper teeth; a smile's upper lip is long already when its mouth is shut.
+        cover = (0.01 if self.parted else 0.05) * rounded * arch * min(1.0, mouth.gap / 0.03)
         rise = meet - 0.2 * gap + cover
         fall = meet - own + 0.8 * gap + cover
         if mouth.tuck:  # the lower lip goes up to the teeth, the upper one out of its way
