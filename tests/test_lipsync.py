@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from bench.score import COARSE, chance, score, target
 from local.elevenlabs import speak
 from local.espeak import Espeak
 from shared.lipsync.cpu.engine import CpuEngine
@@ -20,19 +21,6 @@ TEXT = (
     "Five of my friends brought warm bread and apple jam, and we laughed about it all until the morning came."
 )
 VOICE = "21m00Tcm4TlvDq8ikWAM"
-VOWELS = {"a": 1.0, "ɑ": 1.0, "æ": 1.0, "ʌ": 0.9, "ɐ": 0.9, "ɔ": 0.7, "o": 0.7, "e": 0.6, "ɛ": 0.6, "ə": 0.5, "ɜ": 0.6}
-
-
-def heard(phonemes: list[Timing], frames: int) -> np.ndarray:
-    """How open a mouth ought to be in each frame, from phonemes alone: by a rule of its own, not the engine's."""
-    steps = np.zeros(frames * 10)
-    for phoneme in phonemes:
-        sound = phoneme.symbol.strip("ˈˌː")
-        closed = sound[:1] in "pbm"
-        height = 0.0 if closed else max((VOWELS.get(s, 0.3) for s in sound), default=0.3)
-        steps[round(phoneme.start * FPS * 10) : round(phoneme.end * FPS * 10)] = height
-    smooth = np.convolve(steps, np.hanning(27) / np.hanning(27).sum(), "same")
-    return smooth.reshape(frames, 10).mean(axis=1)
 
 
 def seen(frames: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -41,16 +29,6 @@ def seen(frames: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     mouth = frames[:, y0:y1, x0:x1].astype(np.float32)
     reddish = mouth[..., 0] - mouth[..., 2]
     return np.sqrt(((mouth.mean(axis=-1) < 75) | (reddish < 22)).mean(axis=(1, 2)))
-
-
-def score(mouth: np.ndarray, target: np.ndarray, reach: int = 8) -> tuple[float, int]:
-    """The best correlation over shifts, and its lag in frames: positive when the mouth is early."""
-    best = (-1.0, 0)
-    for lag in range(-reach, reach + 1):
-        a, b = mouth[max(0, -lag) : len(mouth) - max(0, lag)], target[max(0, lag) : len(target) - max(0, -lag)]
-        r = float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-9 else 0.0
-        best = max(best, (r, lag))
-    return best
 
 
 @pytest.fixture(scope="module")
@@ -89,27 +67,15 @@ def films(portrait_png: bytes, truth: tuple[np.ndarray, list[Timing]], decode: C
     return {name: seen(film(portrait_png, speech, decode), BOX) for name, speech in given.items()}
 
 
-def null(mouth: np.ndarray, phonemes: list[Timing], frames: int) -> float:
-    """The best score that chance reaches: the same phonemes in 200 other orders."""
-    lot, best = np.random.default_rng(7), 0.0
-    for _ in range(200):
-        order, clock, shuffled = lot.permutation(len(phonemes)), phonemes[0].start, []
-        for index in order:
-            length = phonemes[index].end - phonemes[index].start
-            shuffled.append(Timing(phonemes[index].symbol, clock, clock + length))
-            clock += length
-        best = max(best, score(mouth, heard(shuffled, frames), reach=1)[0])
-    return best
-
-
-@pytest.mark.parametrize("source", ["phonemes", "characters"])
-def test_the_mouth_follows_the_speech(films, truth, source: str) -> None:  # type: ignore[no-untyped-def]
-    """r >= 0.7 within one frame of lag, and above everything that chance reaches."""
+@pytest.mark.parametrize(("source", "least"), [("phonemes", 0.8), ("characters", 0.7)])
+def test_the_mouth_follows_the_speech(films, truth, source: str, least: float) -> None:  # type: ignore[no-untyped-def]
+    """Within one frame of lag, above everything that chance reaches, also by a coarser target."""
     mouth = films[source]
-    r, lag = score(mouth, heard(truth[1], len(mouth)))
+    r, lag = score(mouth, target(truth[1], len(mouth)))
     assert abs(lag) <= 1
-    assert r >= 0.7
-    assert r > null(mouth, truth[1], len(mouth)) + 0.2
+    assert r >= least
+    assert score(mouth, target(truth[1], len(mouth), COARSE))[0] >= least - 0.1
+    assert r > chance(mouth, truth[1], len(mouth)) + 0.2
 
 
 def test_the_mouth_follows_words_it_was_not_made_with(portrait_png: bytes, decode: Callable[[bytes], object]) -> None:
@@ -121,7 +87,7 @@ def test_the_mouth_follows_words_it_was_not_made_with(portrait_png: bytes, decod
     take = speak(text, VOICE, RATE)
     letters = [Timing(c, a, b) for c, a, b in zip(take.text, take.starts, take.ends, strict=True)]
     mouth = seen(film(portrait_png, Speech(take.samples, letters), decode), BOX)
-    r, lag = score(mouth, heard(Espeak.shared().speak(text, "en-us+f3", 162, 52).phonemes, len(mouth)))
+    r, lag = score(mouth, target(Espeak.shared().speak(text, "en-us+f3", 162, 52).phonemes, len(mouth)))
     assert abs(lag) <= 1
     assert r >= 0.7
 
@@ -129,36 +95,33 @@ def test_the_mouth_follows_words_it_was_not_made_with(portrait_png: bytes, decod
 def test_without_timings_the_mouth_follows_the_sound(films, truth) -> None:  # type: ignore[no-untyped-def]
     """A sound alone still moves the mouth better than chance, at the right time."""
     mouth = films["sound alone"]
-    r, lag = score(mouth, heard(truth[1], len(mouth)))
+    r, lag = score(mouth, target(truth[1], len(mouth)))
     assert abs(lag) <= 2
-    assert r > null(mouth, truth[1], len(mouth)) + 0.1
+    assert r > chance(mouth, truth[1], len(mouth)) + 0.1
 
 
 def test_controls_score_below_chance(films, truth) -> None:  # type: ignore[no-untyped-def]
     """A shifted target and a frozen mouth stay below the null's maximum; 200 ms late is seen as 5 frames."""
     mouth = films["phonemes"]
-    target = heard(truth[1], len(mouth))
-    chance = null(mouth, truth[1], len(mouth))
-    assert score(mouth, np.roll(target, round(2.1 * FPS)), reach=1)[0] < chance
-    assert score(np.random.default_rng(1).normal(size=len(mouth)), target, reach=1)[0] < chance
+    wanted = target(truth[1], len(mouth))
+    by_chance = chance(mouth, truth[1], len(mouth))
+    assert score(mouth, np.roll(wanted, round(2.1 * FPS)), reach=1)[0] < by_chance
+    assert score(np.random.default_rng(1).normal(size=len(mouth)), wanted, reach=1)[0] < by_chance
     late = np.concatenate([np.full(5, mouth[0]), mouth[:-5]])
-    assert score(late, target)[1] == -5
+    assert score(late, wanted)[1] == -5
 
 
 def test_a_frozen_mouth_scores_nothing(portrait_png: bytes, films, truth, decode: Callable[[bytes], object]) -> None:  # type: ignore[no-untyped-def]
     """A mouth that rests through a whole speech scores below chance."""
     mouth = seen(film(portrait_png, Speech(np.zeros_like(truth[0])), decode), BOX)
     assert len(mouth) == len(films["phonemes"])
-    chance = null(films["phonemes"], truth[1], len(mouth))
-    assert score(mouth, heard(truth[1], len(mouth)), reach=1)[0] < chance
+    by_chance = chance(films["phonemes"], truth[1], len(mouth))
+    assert score(mouth, target(truth[1], len(mouth)), reach=1)[0] < by_chance
 
 
-def test_in_silence_the_mouth_rests_while_the_face_lives(
-    portrait_png: bytes, films, decode: Callable[[bytes], object]
-) -> None:  # type: ignore[no-untyped-def]
-    """Nobody speaks: the mouth stays closed, the eyes blink, the head moves a little."""
+def test_in_silence_the_face_lives(portrait_png: bytes, decode: Callable[[bytes], object]) -> None:
+    """Nobody speaks: the eyes blink, the head moves a little, the picture's rim does not."""
     frames = film(portrait_png, Speech(np.zeros(8 * RATE, np.int16)), decode)
-    assert seen(frames, BOX).max() < 0.3 * films["phonemes"].max()
     eyes = frames[:, 215:240, 190:236].astype(np.float32)
     white = (eyes.min(axis=-1) > 170).mean(axis=(1, 2))
     assert white.min() < 0.6 * np.median(white), "no blink in eight seconds"
@@ -169,7 +132,7 @@ def test_in_silence_the_mouth_rests_while_the_face_lives(
 def test_lips_close_on_p_b_and_m() -> None:
     """Every closed consonant has at least one frame with pressed lips, however short it is."""
     spoken = Espeak.shared().speak("Maybe the happy baby amuses papa.", "en-us")
-    rows = curves(from_phonemes(spoken.phonemes), 0, 80)
+    rows, _ = curves(from_phonemes(spoken.phonemes), 0, 80)
     closed = [t for t in spoken.phonemes if t.symbol in "pbm"]
     assert len(closed) >= 6
     for timing in closed:
@@ -206,8 +169,8 @@ def test_written_words_become_the_right_mouths(word: str, has: set[str]) -> None
     letters = [Timing(c, i * 0.1, (i + 1) * 0.1) for i, c in enumerate(word)]
     mouths = [cue.mouth for cue in from_characters(letters)]
     kinds = {name for m in mouths for name in ("press", "tuck", "tongue") if getattr(m, name) >= 0.7}
-    kinds |= {"round"} if any(m.wide < -0.5 for m in mouths) else set()
-    kinds |= {"spread"} if any(m.wide > 0.5 for m in mouths) else set()
+    kinds |= {"round"} if any(m.width < 0.8 for m in mouths) else set()
+    kinds |= {"spread"} if any(m.width > 1.03 for m in mouths) else set()
     assert has <= kinds
 
 
@@ -223,7 +186,7 @@ def test_any_script_moves_the_mouth_or_rests(text: str) -> None:
 def test_silence_has_no_cues_and_a_session_without_speech_no_frames(portrait_png: bytes) -> None:
     """Nothing said, nothing shown."""
     assert from_sound(np.zeros(RATE, np.int16), RATE) == []
-    assert curves([], 0, 3).tolist() == [list(Mouth()) for _ in range(3)]
+    assert curves([], 0, 3)[0].tolist() == [list(Mouth()) for _ in range(3)]
     assert Mouth() == REST
     session = CpuEngine().prepare(read_picture(portrait_png), 128).session()
     assert list(session.finish()) == []

@@ -101,7 +101,8 @@ def find_faces(bgr: Pixels, most: int = 3) -> list[Found]:
     with nets.lock:
         for detections in _attempts(nets, bgr):
             if found := _located(nets, bgr, detections, most, []):
-                if most > 1 and detections[0].size < _LARGE * max(bgr.shape[:2]):
+                sure = most > 1 and found[0].score >= DOUBTFUL
+                if sure and detections[0].size < _LARGE * max(bgr.shape[:2]):
                     # Another one as small may have been missed in a look at the whole.
                     found = _located(nets, bgr, _in_tiles(nets, bgr, _TILES[:1]), most, found)
                 return found

@@ -56,7 +56,7 @@ class HeadField:
         # Each says where a pixel comes from: against the way it moves.
         fields = [
             (head * depth, none),
-            (none, -head * depth),
+            (none, head * depth),
             (head * (y - pivot[1]), -head * (x - pivot[0])),
             (-head * span, none),
             (none, -head * span),

@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.lipsync.arrays import Floats, Pixels, floats
 from shared.lipsync.cpu.interior import Interior, Opening
-from shared.lipsync.cpu.mesh_warp import MeshWarp
+from shared.lipsync.cpu.mesh_warp import Box, MeshWarp
 from shared.lipsync.nv12 import Patch
 from shared.lipsync.topology import JAW, LOWER_LIP, STILL, UPPER_LIP
 from shared.lipsync.visemes import Mouth
@@ -56,6 +56,11 @@ class MouthRig:
         self._interior = Interior(bgr, points, self.unit, self.parted)
         self._patches: OrderedDict[tuple[int, ...], Patch] = OrderedDict()
         self.kept_bytes = 0
+
+    @property
+    def box(self) -> Box:
+        """The part of the picture that moves with the mouth."""
+        return self._warp.box
 
     def _axes(self, points: Floats) -> Floats:
         """Points as (along, below) the mouth, in mouth widths from the middle of the upper lip's edge."""
