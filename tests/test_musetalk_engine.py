@@ -16,14 +16,13 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 
-from shared.lipsync.landmarks import outline  # noqa: E402
-
 from shared.errors import PictureUnusable  # noqa: E402
 from shared.lipsync.batching import Batcher  # noqa: E402
 from shared.lipsync.engine import PER_FRAME, RATE, Speech  # noqa: E402
 from shared.lipsync.face import Face  # noqa: E402
 from shared.lipsync.musetalk import MuseTalk  # noqa: E402
 from shared.lipsync.musetalk_engine import MusePortrait, MuseTalkEngine, to_hearing  # noqa: E402
+from shared.lipsync.outline import outline  # noqa: E402
 from shared.lipsync.picture import Picture, read_picture  # noqa: E402
 from tests.musetalk_small import speech  # noqa: E402
 
@@ -153,6 +152,63 @@ def test_what_is_asked_for_while_the_device_is_busy_is_drawn_in_one_batch() -> N
     device.close()
 
 
+def test_the_first_frames_of_a_talk_go_ahead_and_alone() -> None:
+    """What is urgent is drawn before what waits, in the smallest batch that holds it; sizes between are used."""
+    busy, drawn = threading.Event(), []
+
+    def draw(given: Any) -> Any:
+        busy.wait(10)
+        drawn.append(given.tolist())
+        return given
+
+    device = Batcher(draw, (4, 8, 16, 32))
+    first = device.submit(torch.tensor([1]))
+    time.sleep(0.2)
+    waiting = [device.submit(torch.full((count,), count)) for count in (5, 3)]
+    urgent = [device.submit(torch.tensor([9, 9]), urgent=True), device.submit(torch.tensor([8]), urgent=True)]
+    late = device.submit(torch.full((6,), 6))
+    busy.set()
+    for answer in (first, *waiting, *urgent, late):
+        list(answer.result(10)())
+    assert drawn[:3] == [[1, 0, 0, 0], [9, 9, 0, 0], [8, 0, 0, 0]]
+    assert drawn[3] == [5] * 5 + [3] * 3 + [6] * 6 + [0, 0]
+    device.close()
+
+
+def test_a_talk_asks_for_its_first_frames_urgently(engine: MuseTalkEngine, picture: Picture) -> None:
+    """Only for them, and only a smallest batch of them."""
+    asked: list[tuple[int, bool]] = []
+    submit = engine.device.submit
+
+    class Listening:
+        def submit(self, *tensors: Any, urgent: bool = False) -> Any:
+            asked.append((len(tensors[0]), urgent))
+            return submit(*tensors, urgent=urgent)
+
+    portrait, device = engine.prepare(picture, 512), engine.device
+    engine.device = Listening()
+    try:
+        frames_of(portrait.session(), speech(0.4), speech(0.4))
+    finally:
+        engine.device = device
+    assert asked[0] == (2, True)
+    assert not any(urgent for _, urgent in asked[1:])
+
+
+def test_speakers_are_as_many_as_the_device_can_draw_for(model: MuseTalk) -> None:
+    """By its own frames a second: a slow one has one, a fast one many."""
+    slow, fast = MuseTalkEngine(model, batches=(2,)), MuseTalkEngine(model, batches=(2,))
+
+    def sleepy(latents: Any, tokens: Any, luma: Any, *_: Any) -> Any:
+        time.sleep(0.05)
+        return torch.zeros(len(luma), 768, 512, dtype=torch.uint8)
+
+    slow.device = Batcher(sleepy, (2,))
+    fast.device = Batcher(lambda latents, tokens, luma, *_: torch.zeros(len(luma), 768, 512, dtype=torch.uint8), (2,))
+    assert slow.speakers(512) == 1
+    assert fast.speakers(512) > 4
+
+
 def test_a_device_that_fails_fails_the_talks_that_asked(engine: MuseTalkEngine) -> None:
     """The error reaches whoever waits, and the device goes on."""
     with pytest.raises(TypeError):
@@ -196,34 +252,20 @@ def test_the_drawing_is_one_graph(model: MuseTalk, picture: Picture) -> None:
     assert (seen.graph_count, seen.graph_break_count) == (1, 0)
 
 
-def face_at(x: float, y: float, span: float, width: int, height: int, turn: float = 0.0) -> Face:
-    """A face whose eyes are `span` pixels apart around (x, y); turn moves the mouth sideways, in spans."""
-    points = [(-0.5, 0), (0.5, 0), (-0.35 + turn, 1.1), (0.35 + turn, 1.1), (turn, 1.0), (turn, 1.25)]
-    return Face(*((float((x + dx * span) / width), float((y + dy * span) / height)) for dx, dy in points))
+def moved(face: Face, x: float, y: float, scale: float = 1.0) -> Face:
+    """The face at another place and size; x and y in shares of the picture."""
+    mesh = face.mesh.copy()
+    mesh[:, :2] = (mesh[:, :2] - 0.5) * scale + 0.5 + np.array([x, y])
+    return Face(mesh)
 
 
 @pytest.mark.parametrize(
-    ("face", "says"),
-    [
-        (face_at(256, 200, 30, 512, 512), "Send a larger one"),
-        (face_at(256, 200, 100, 512, 512, turn=0.5), "turned by about"),
-        (face_at(70, 200, 100, 512, 512), "cut off"),
-        (face_at(256, 360, 100, 512, 512), "cut off"),
-    ],
+    ("place", "says"),
+    [((0, 0, 0.4), "Send a larger one"), ((-0.4, 0, 1), "cut off"), ((0, 0.45, 1), "cut off")],
 )
-def test_a_face_that_cannot_be_used_says_what_to_send(face: Face, says: str) -> None:
-    """Too small, turned away, cut off at the side or below."""
+def test_a_face_that_cannot_be_used_says_what_to_send(
+    picture: Picture, place: tuple[float, float, float], says: str
+) -> None:
+    """Too small, cut off at the side or below."""
     with pytest.raises(PictureUnusable, match=says):
-        outline(np.zeros((512, 512, 3), np.uint8), face)
-
-
-def test_the_outline_holds_mouth_and_chin_and_fades_at_its_rim(picture: Picture) -> None:
-    """The box is centred on the nose's bridge, the mask covers the mouth and nothing above it."""
-    found = outline(picture.bgr, picture.face)
-    x1, y1, x2, y2 = found.box
-    points = picture.face.pixels(*picture.bgr.shape[1::-1])
-    mouth = points[2:6].mean(axis=0) - (x1, y1)
-    assert found.mask[int(mouth[1]), int(mouth[0])] > 0.95
-    assert found.mask.shape == (y2 - y1, x2 - x1)
-    assert found.mask[: len(found.mask) // 2 - 20].max() == 0
-    assert max(found.mask[0].max(), found.mask[-1].max(), found.mask[:, 0].max(), found.mask[:, -1].max()) < 0.05
+        outline(np.zeros((512, 512, 3), np.uint8), moved(picture.face, *place))

@@ -21,7 +21,7 @@ from shared.lipsync.face_models import FaceModels
 from shared.lipsync.topology import LEFT_EYE_ORDER, LEFT_IRIS, LIPS_ORDER, RIGHT_EYE_ORDER, RIGHT_IRIS
 
 DETECTED = 0.5  # least score of a detection; a cat reaches 0.49, noise 0.42
-CERTAIN = 0.93  # upright faces score 0.79 to 0.97, turned ones up to 0.91: below this, the other turns are tried
+CERTAIN = 0.915  # upright faces score 0.79 to 0.97, turned ones up to 0.91: below this, the other turns are tried
 UPRIGHT = 0.06  # by how much a turn must score better than the picture as it is; a covered mouth costs 0.1
 DOUBTFUL = 0.85  # below this score a face is looked at again, closer; drawings of circles reach 0.77
 PRESENT = 0.9  # least presence in both passes; a cat reaches 0.84 in one of them, faces 1.000
@@ -29,6 +29,7 @@ AGREE = 0.08  # most that the two passes may differ on average, in eye distances
 _DETECTOR_SIDE, _MESH_SIDE = 128, 192
 _CROP = 1.5  # side of the crop over the longer side of the box
 _TILES = (0.5, 0.3)  # sides of the squares in which small faces are looked for, of the picture's longer side
+_RIVALS = 0.62  # the same for another face beside one that was found
 _LARGE = 0.25  # of the picture's longer side: a box from which a look at the whole finds every rival
 _BOX = 2.2  # side of a detection's box, in eye distances
 _LOOKS = (4.5, 6.5, 9.0)  # sides of the crops of a closer look, in eye distances
@@ -104,7 +105,7 @@ def find_faces(bgr: Pixels, most: int = 3) -> list[Found]:
                 sure = most > 1 and found[0].score >= DOUBTFUL
                 if sure and detections[0].size < _LARGE * max(bgr.shape[:2]):
                     # Another one as small may have been missed in a look at the whole.
-                    found = _located(nets, bgr, _in_tiles(nets, bgr, _TILES[:1]), most, found)
+                    found = _located(nets, bgr, _in_tiles(nets, bgr, (_RIVALS,), 0.3), most, found)
                 return found
     return []
 
@@ -134,22 +135,22 @@ def _attempts(nets: FaceModels, bgr: Pixels) -> Iterator[list[Detection]]:
     yield _in_tiles(nets, bgr, _TILES)
 
 
-def _in_tiles(nets: FaceModels, bgr: Pixels, shares: tuple[float, ...]) -> list[Detection]:
+def _in_tiles(nets: FaceModels, bgr: Pixels, shares: tuple[float, ...], overlap: float = 0.5) -> list[Detection]:
     height, width = bgr.shape[:2]
     found: list[Detection] = []
     for share in shares:
         side = min(round(share * max(height, width)), height, width)
-        for y in _starts(height, side):
-            for x in _starts(width, side):
+        for y in _starts(height, side, overlap):
+            for x in _starts(width, side, overlap):
                 for one in detect(nets, bgr[y : y + side, x : x + side]):
                     crop = Crop(one.crop.centre + floats([x, y]), one.crop.side, one.crop.angle)
                     found.append(Detection(one.score, (one.box[0] + x, one.box[1] + y, *one.box[2:]), crop))
     return found
 
 
-def _starts(length: int, side: int) -> list[int]:
-    """Where tiles begin that overlap by half and cover everything."""
-    count = 1 + -(-(length - side) // max(1, side // 2))
+def _starts(length: int, side: int, overlap: float) -> list[int]:
+    """Where tiles begin that overlap by at least this share and cover everything."""
+    count = 1 + -(-(length - side) // max(1, int(side * (1 - overlap))))
     return [round(place) for place in np.linspace(0, length - side, count)]
 
 
