@@ -104,6 +104,7 @@ async def _batch(stack: Stack, png: bytes) -> dict[str, Any]:
     from shared.lipsync.cpu.engine import CpuEngine
     from shared.lipsync.engine import Speech
     from shared.lipsync.picture import read_picture
+    from shared.persona import VOICES
     from shared.providers.elevenlabs import Voice
     from shared.settings import Settings
     from shared.store import Store
@@ -125,7 +126,7 @@ async def _batch(stack: Stack, png: bytes) -> dict[str, Any]:
             messages=[{"role": "user", "content": _question(30)}],
         )
         text = message.content[0].text  # type: ignore[union-attr]
-        speeches = [speech async for speech in voice.speak(text, "", "", [])]
+        speeches = [speech async for speech in voice.speak(text, VOICES["neutral"], "", [])]
         data = bytearray()
         film = Film(prepared, data.extend)
         for speech in speeches:

@@ -1,4 +1,4 @@
-"""Stand-in for Anthropic: POST /v1/messages, streaming or not. It composes an answer that suits the persona."""
+"""Stand-in for Anthropic: POST /v1/messages, streaming or not. It answers by topic and persona."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import os
 import random
 import re
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from local.faults import Faults
+from local.replies import ENDINGS, GENERAL, GREETINGS, OPENINGS, TOPICS
 
 TOKENS_PER_SECOND = 80.0  # about what a small model writes
 _TYPES = {
@@ -132,57 +134,91 @@ def _system(system: Any) -> str:
     return _text(system) if system else ""
 
 
-_OPENINGS = ("Good question.", "Ah, lovely.", "Well, now.", "I like that.", "Let me think.", "Oh, gladly.")
-_BODIES = (
-    "When I think about {topic}, I always begin with what I can see for myself.",
-    "Most people hurry past {topic}, and that is a pity, because the quiet details tell you the most.",
-    "I once spent a whole winter with {topic}, and I am still not done.",
-    "If you ask me, {topic} is simpler than it looks, once somebody shows you where to start.",
-    "There is a small secret about {topic}: you learn it best by explaining it to a friend.",
-    "Start slowly, look twice, and let {topic} surprise you.",
-    "My own teacher used to say that {topic} rewards the patient.",
-    "And between us, half of what is written about {topic} was copied from the other half.",
-)
-_SHORT = ("It is worth it.", "Try it once.", "Believe me.", "Take your time.", "I mean it.", "You will see.")
-_SELF = ("As for me, {fact}.", "You should know that {fact}.", "It helps that {fact}.")
-_ENDINGS = ("What made you curious about it?", "Shall I tell you more?", "And how do you see it?")
-_COMMON = frozenset(
-    """about after again also answer because before could describe does every from have hear hello here know like long
-    look make many more most much please remember said seconds sentence sentences should some speak talk tell than that
-    their them then there these they think this those very want what when where which while will with words would your
-    """.split()  # noqa: SIM905  # a list of words reads best as words
-)
+_asked: Counter[tuple[str, str]] = Counter()  # how often each persona has been asked each question
 
 
 def compose(system: str, turns: list[dict[str, Any]]) -> str:
-    """An answer in the persona's manner to the last turn; of about the length it asks for ("in 60 seconds")."""
-    asked = _text(turns[-1]["content"])
+    """An answer in the persona's manner to the last turn; of about the length it asks for ("in 60 seconds").
+
+    The same question to the same persona gets other replies each time it is asked.
+    """
+    question = _text(turns[-1]["content"])
     name = (re.search(r"You are ([^.\n]+)\.", system) or ["", "a friend"])[1]
     about = re.search(r"You are [^.\n]+\. (.+?)(?:\n|$)", system)
-    facts = [mine for fact in re.split(r"[.;]", about[1]) if (mine := _first_person(fact.strip()))] if about else []
-    lot = random.Random(asked + name)  # noqa: S311  # variety, not secrets
-    topics = [word for word in re.findall(r"[^\W\d_]{4,}", asked.lower()) if word not in _COMMON] or ["that"]
-    words = re.search(r"(\d+)[ -](?:second|word)", asked)
-    wanted = int(words[1]) * (2.7 if "second" in asked else 1.0) if words else 34
-    said = [lot.choice(_OPENINGS)]
-    if re.search(r"\b(your name|who are you|introduce)\b", asked, re.I):
+    description = about[1] if about else ""
+    facts = [mine for fact in re.split(r"[.;]", description) if (mine := _first_person(fact.strip()))]
+    _asked[name, question] += 1
+    lot = random.Random(f"{name} {question} {_asked[name, question]}")  # noqa: S311  # variety, not secrets
+    words = re.search(r"(\d+)[ -](?:second|word)", question)
+    wanted = round(int(words[1]) * (2.7 if "second" in question else 1.0)) if words else 38
+    said = [
+        lot.choice(
+            GREETINGS if re.match(r"\W*(hello|hi|hey|good (morning|evening|day))\b", question, re.I) else OPENINGS
+        )
+    ]
+    if re.search(r"\b(your name|who are you|introduce|about yourself)\b", question, re.I):
         said.append(f"My name is {name}, and {facts[0]}." if facts else f"My name is {name}.")
+        said += [f"{fact[0].upper()}{fact[1:]}." for fact in facts[1:2]]
     earlier = [_text(turn["content"]) for turn in turns[:-1] if turn["role"] == "user"]
-    if earlier and re.search(r"\b(remember|before|earlier|last|first)\b", asked, re.I):
+    if earlier and re.search(r"\b(remember|before|earlier|last|first)\b", question, re.I):
         said.append(f"Before, you asked me this: {earlier[-1].rstrip('?!. ')}.")
-    bodies, short = lot.sample(_BODIES, len(_BODIES)), lot.sample(_SHORT, len(_SHORT))
-    index = 0
-    while (missing := wanted - len(" ".join(said).split()) - 6 * (wanted > 20)) > 2:
-        if missing < 9 and short:
-            said.append(short.pop())
-        elif index % 3 == 1 and facts:
-            said.append(lot.choice(_SELF).format(fact=facts[(index // 3) % len(facts)]))
-        else:
-            said.append(bodies[index % len(bodies)].format(topic=topics[index % len(topics)]))
-        index += 1
-    if wanted > 20:
-        said.append(lot.choice(_ENDINGS))
+    for reply in _replies(question, description, lot):
+        missing = wanted - len(" ".join(said).split())
+        if missing < 10 or (len(said) > 1 and len(reply.split()) > 1.6 * missing):
+            break
+        said.append(reply)
+    if wanted > 20 and not said[-1].endswith("?"):
+        said.append(lot.choice(ENDINGS))
     return " ".join(said)
+
+
+def _replies(question: str, description: str, lot: random.Random) -> Iterator[str]:
+    """Replies without end: first those that share words with the question, then its topics', the persona's, and any."""
+    given: set[str] = set()
+    for replies in (_of(question, question), _of(description, question), GENERAL):
+        mixed = lot.sample(replies, len(replies))
+        for reply in sorted(mixed, key=lambda one: -len(_stems(one) & _stems(question))):
+            if reply not in given:
+                given.add(reply)
+                yield reply
+    while True:
+        yield from lot.sample(GENERAL, len(GENERAL))
+
+
+def _of(text: str, question: str) -> tuple[str, ...]:
+    """The replies of the topics that a text names, best match with the question first."""
+    topics = [(stems, replies) for stems, replies in TOPICS.values() if _named(text) & set(stems)]
+    topics.sort(key=lambda one: -len(_named(question) & set(one[0])))
+    return tuple(reply for _, replies in topics[:2] for reply in replies)
+
+
+def _stems(text: str) -> set[str]:
+    """The beginnings of a text's longer words, by which an inflected word is known again."""
+    return {word[:5] for word in re.findall(r"[^\W\d_]{4,}", text.lower())} - _COMMON
+
+
+def _named(text: str) -> set[str]:
+    """The words of TOPICS with which a word of the text begins."""
+    words = set(re.findall(r"[^\W\d_]+", text.lower())) - {"friendly"}
+    return {stem for stems, _ in TOPICS.values() for stem in stems if any(word.startswith(stem) for word in words)}
+
+
+_COMMON = {
+    "about",
+    "what",
+    "when",
+    "with",
+    "that",
+    "this",
+    "your",
+    "have",
+    "tell",
+    "look",
+    "like",
+    "would",
+    "they",
+    "from",
+}
 
 
 def _first_person(fact: str) -> str:

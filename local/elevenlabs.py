@@ -37,6 +37,7 @@ VOICES = {
     "pNInz6obpgDQGcFmaJgB": ("Adam", "en-us+m3", 158, 40),
     "EXAVITQu4vr4xnSDxMaL": ("Sarah", "en-us+f2", 168, 58),
     "JBFqnCBsd6RMkjVDRZzb": ("George", "en-gb-x-rp+m1", 152, 36),
+    "SAz9YHcvj6GT2YYXdXww": ("River", "en-us+m7", 158, 58),
 }
 _CODES = {400: "bad_request", 401: "invalid_api_key", 404: "voice_not_found", 429: "too_many_concurrent_requests"}
 _PIECE_S = 0.35  # seconds of sound in a streamed chunk, about

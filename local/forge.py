@@ -25,17 +25,19 @@ from local import diagnostics
 from local.stack import PROVIDERS, ROOT, Stack, StackError
 from shared.errors import FaceModelsMissing, ForgeError
 from shared.lipsync import face_models
+from shared.persona import VOICES
 from shared.settings import Settings
 
 cli = typer.Typer(help="PersonaForge on this machine.", no_args_is_help=True, add_completion=False)
 console = Console(stderr=True, highlight=False)
 DATA = Path(os.environ.get("FORGE_DATA") or ROOT / ".forge").absolute()
 QUESTION = "Hello! Who are you, and what do you see when you look at the night sky?"
+EXAMPLE = {"name": "Ada", "appearance": "a friendly woman with auburn hair and round glasses"}
+STRANGER = {"name": "Robin", "description": "Friendly, curious and clear."}  # in a photo that comes without a name
 ADA = {
     "name": "Ada",
     "description": "A warm-hearted astronomer. She runs a small observatory; she loves the moons of Jupiter.",
     "appearance": "A friendly young woman astronomer with auburn wavy hair, a teal sweater, slate background",
-    "voice_id": "",
 }
 
 
@@ -47,6 +49,8 @@ def demo(
         Path | None,
         typer.Option(help="A photo instead of the drawn portrait; you say that its person agrees.", exists=True),
     ] = None,
+    name: Annotated[str | None, typer.Option(help="What the persona is called; asked for with a photo.")] = None,
+    voice: Annotated[str | None, typer.Option(help="woman, man, neutral, or an id of ElevenLabs.")] = None,
     out: Annotated[Path, typer.Option(help="Where the video goes.")] = Path("talk.mp4"),
     size: Annotated[int, typer.Option(help="512 or 1024 pixels.")] = 512,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")] = False,
@@ -61,10 +65,16 @@ def demo(
     if not (say or ask or QUESTION).strip() or "" in (say, ask):
         _stop("The text is blank. Write what is to be said or asked.", 2)
     given = {"say": say} if say is not None else {"message": ask if ask is not None else QUESTION}
+    persona = dict(STRANGER if photo else ADA)
     if photo:
         _look_at(photo)
+        if name is None and not as_json and sys.stdin.isatty():
+            name = typer.prompt("What is the persona called?", default=persona["name"], err=True)
+            voice = voice or typer.prompt("Which voice (woman, man, neutral)?", default="neutral", err=True)
+    persona |= {"name": name} if name else {}
+    persona |= {"voice_id": VOICES.get(voice, voice)} if voice else {}
     with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, _api(stack) as http:
-        made = _Demo(http, status).run(photo, {**given, "size": size}, out)
+        made = _Demo(http, status).run(persona, photo, {**given, "size": size}, out)
     if as_json:
         print(json.dumps(made))
     else:
@@ -88,7 +98,7 @@ def up(
         console.print(f"\nA user's token, good for a week:\n{token}\n\nTry:", soft_wrap=True)
         console.print(
             f"curl -s {stack.url}/v1/personas -H 'Authorization: Bearer {token}' \\\n"
-            """  -H 'Content-Type: application/json' -d '{"name": "Ada", "appearance": "a friendly astronomer"}'""",
+            f"  -H 'Content-Type: application/json' -d '{json.dumps(EXAMPLE)}'",
             soft_wrap=True,
         )
         console.print(f"\nData and logs: {data}. Ctrl-C stops everything.")
@@ -239,9 +249,9 @@ class _Demo:
     http: httpx.Client
     status: Status
 
-    def run(self, photo: Path | None, given: dict[str, Any], out: Path) -> dict[str, Any]:
+    def run(self, wanted: dict[str, str], photo: Path | None, given: dict[str, Any], out: Path) -> dict[str, Any]:
         self.status.update("making a persona")
-        persona = self._ask("POST", "/v1/personas", json=ADA)
+        persona = self._ask("POST", "/v1/personas", json=wanted)
         if photo:
             self.status.update(f"looking at {escape(photo.name)}")
             where = f"/v1/personas/{persona['id']}/portrait"

@@ -17,7 +17,9 @@ import resvg_py
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from local import accessories
 from local.drawn_face import EYE_DX, EYE_Y, MOUTH_DX, MOUTH_Y, drawn_face
+from local.svg import mirror, tone
 from shared.lipsync.face import PNG_KEY, Face
 
 SKINS = {
@@ -59,9 +61,30 @@ COLOURS = {
     "cream": "#dccfb4",
 }
 GROUNDS = {**COLOURS, "sky": "#8fb3cf", "sand": "#cfb795", "mint": "#9fc4ad", "rose": "#d3a5a4", "slate": "#6f7f8f"}
-STYLES = ("short", "side", "crop", "curly", "long", "bob", "bun", "wavy", "bald")
+STYLES = ("short", "side", "crop", "curly", "long", "bob", "bun", "wavy", "bald", "mohawk", "pigtails")
 CLOTHES = ("shirt", "sweater", "hoodie", "blazer", "tee")
-HATS = ("beanie", "fedora", "cap")
+HATS = ("beanie", "fedora", "cap", "crown", "hijab")
+COMMON_HATS = HATS[:3]
+PEOPLE = ["woman", "man", "girl", "boy", "person", "lady", "gentleman", "engineer", "scientist", "doctor", "artist"]
+# Who is no person, and cannot be drawn.
+CREATURES = [
+    "robot",
+    "android",
+    "cyborg",
+    "cat",
+    "dog",
+    "animal",
+    "alien",
+    "monster",
+    "dragon",
+    "bird",
+    "horse",
+    "fox",
+    "bear",
+    "lion",
+    "skeleton",
+    "snowman",
+]
 EYES = ("#5b4030", "#3e2c22", "#6f8a57", "#5c86a8", "#7a6a3f")
 
 
@@ -80,6 +103,7 @@ class Look:
     ground: str
     glasses: str
     hat: str
+    patch: bool  # over an eye
     eyes: str
     face: float  # width of the jaw, 0.92 .. 1.08
 
@@ -90,7 +114,8 @@ class Look:
 
     def drawn_face(self) -> Face:
         """Where the drawing's face is, exactly."""
-        return drawn_face(self.face, self.brow, ("glasses",) if self.glasses else ())
+        hidden = ("sunglasses",) if self.patch else ()  # an eye that cannot be seen does not blink
+        return drawn_face(self.face, self.brow, hidden or (("glasses",) if self.glasses else ()))
 
     @classmethod
     def read(cls, description: str) -> Look:
@@ -122,7 +147,7 @@ class Look:
         natural = ["grey", "white"] if old else ["black", "brown", "chestnut", "auburn", "red", "blond"]
         dark_skin = skin in (SKINS["brown"], SKINS["dark"], SKINS["deep"])
         natural = ["black", "brown"] if dark_skin and not old else natural
-        hair = before(HAIRS, "hair", "haired", "curls", "bun", "bob", "beard")
+        hair = before(HAIRS, "hair", "haired", "curls", "bun", "bob", "beard", "mohawk", "pigtails")
         hair = hair or (HAIRS["blond"] if "blond" in words else None) or HAIRS[lot.choice(natural)]
         styles = ("long", "bob", "bun", "wavy", "curly", "side") if woman else ("short", "side", "crop", "curly")
         style = any_of(*STYLES) or lot.choice(styles)
@@ -130,26 +155,43 @@ class Look:
         clothes = {"jacket": "blazer", "suit": "blazer", "jumper": "sweater", "pullover": "sweater"}
         worn = any_of(*CLOTHES, *clothes)
         worn = clothes.get(worn, worn) or lot.choice(CLOTHES)
-        cloth = before(COLOURS, *CLOTHES, *clothes, "clothes") or COLOURS[lot.choice(list(COLOURS))]
+        cloth = (
+            before(COLOURS, *CLOTHES, *clothes, "clothes", "hijab", "headscarf") or COLOURS[lot.choice(list(COLOURS))]
+        )
         ground = before(GROUNDS, "background", "wall") or lot.choice(
             [GROUNDS[name] for name in ("sky", "sand", "mint", "rose", "slate", "teal", "cream", "navy")]
         )
         round_or_square = lot.choice(("round", "square"))
         glasses = round_or_square if any_of("glasses", "spectacles") or lot.random() < 0.22 else ""
-        hat = any_of(*HATS) or (lot.choice(HATS) if any_of("hat") or lot.random() < 0.1 else "")
+        hat = any_of(*HATS) or (lot.choice(COMMON_HATS) if any_of("hat") or lot.random() < 0.1 else "")
+        hat = "hijab" if any_of("headscarf") else hat
+        patch = bool(re.search(r"\beye ?patch\b", text))
+        glasses = "" if patch and not any_of("glasses", "spectacles") else glasses
         bare = "without" in words or "no" in words
         if bare and re.search(r"\b(no|without) (glasses|spectacles)", text):
             glasses = ""
         if bare and re.search(r"\b(no|without) (a )?hat", text):
             hat = ""
         return cls(
-            skin, hair, style, old, woman, beard, worn, cloth, ground, glasses, hat,
+            skin, hair, style, old, woman, beard, worn, cloth, ground, glasses, hat, patch,
             lot.choice(EYES), round(lot.uniform(0.93, 1.07), 3),
         )  # fmt: skip
 
 
+class NotDrawn(ValueError):
+    """What is asked for cannot be drawn; the text says what, and what can."""
+
+
 def draw(description: str, side: int = 1024) -> bytes:
-    """A square portrait as PNG, `side` pixels wide, with its face in the text chunk `personaforge:face`."""
+    """A square portrait as PNG, `side` pixels wide, with its face in the text chunk `personaforge:face`.
+
+    Raises NotDrawn for what is no person.
+    """
+    who = re.split(r"\b(?:with|in|at|on|who|that|wearing|holding|and|from|of|for)\b|[,.;:]", description.lower())[0]
+    words = re.findall(r"[a-z]+", who)
+    creature = next((word for word in words if word in CREATURES), None)
+    if creature and not any(word in PEOPLE for word in words):
+        raise NotDrawn(f"This drawing model draws people, and no {creature}. Describe a person, or upload a picture.")
     look = Look.read(description)
     png = resvg_py.svg_to_bytes(svg_string=_svg(look), width=side, height=side, skip_system_fonts=True)
     note = PngInfo()
@@ -159,23 +201,10 @@ def draw(description: str, side: int = 1024) -> bytes:
     return out.getvalue()
 
 
-def _tone(colour: str, light: float, colourful: float = 1.0) -> str:
-    """The colour darker (light < 1) or nearer to white (light > 1), and more or less colourful."""
-    rgb = [float(int(colour[i : i + 2], 16)) for i in (1, 3, 5)]
-    grey = sum(rgb) / 3
-    rgb = [grey + (value - grey) * colourful for value in rgb]
-    rgb = [value * light if light <= 1 else value + (255 - value) * (light - 1) for value in rgb]
-    return "#" + "".join(f"{round(min(255, max(0, value))):02x}" for value in rgb)
-
-
-def _mirror(shape: str) -> str:
-    return f'{shape}<g transform="translate(512 0) scale(-1 1)">{shape}</g>'
-
-
 def _svg(look: Look) -> str:
     jaw = 92 * look.face
-    skin, shade, deep = look.skin, _tone(look.skin, 0.86, 1.3), _tone(look.skin, 0.66, 1.3)
-    light = _tone(look.skin, 1.09)
+    skin, shade, deep = look.skin, tone(look.skin, 0.86, 1.3), tone(look.skin, 0.66, 1.3)
+    light = tone(look.skin, 1.09)
     head = (
         f"M{256 - jaw} 205 C{256 - jaw} 128 206 104 256 104 S{256 + jaw} 128 {256 + jaw} 205 "
         f"C{256 + jaw} 262 {256 + jaw * 0.86} 300 {256 + jaw * 0.56} 338 "
@@ -184,7 +213,7 @@ def _svg(look: Look) -> str:
     )
     parts = [
         _ground(look.ground),
-        _hair_behind(look),
+        _hair_behind(look) if look.hat != "hijab" else "",
         _ears(jaw, skin, shade, deep),
         _body(look, shade, deep),
         f'<path d="{head}" fill="url(#skin)"/>',
@@ -193,19 +222,20 @@ def _svg(look: Look) -> str:
         _nose(shade, deep, light),
         f'<g clip-path="url(#head)">{_beard(look)}</g>',
         _mouth(look, deep),
-        _hair_front(look, jaw),
-        _glasses(look),
-        _hat(look, jaw),
+        _hair_front(look, jaw) if look.hat != "hijab" else "",
+        accessories.glasses(look),
+        accessories.eye_patch(look),
+        accessories.hat(look, jaw),
     ]
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 512 512">
 <defs>
 <clipPath id="head"><path d="{head}"/></clipPath>
 <radialGradient id="skin" cx=".42" cy=".36" r=".75"><stop offset="0" stop-color="{light}"/>
 <stop offset=".55" stop-color="{skin}"/><stop offset="1" stop-color="{shade}"/></radialGradient>
-<linearGradient id="hair" x1="0" y1="0" x2="0.3" y2="1"><stop offset="0" stop-color="{_tone(look.hair, 1.28)}"/>
-<stop offset="1" stop-color="{_tone(look.hair, 0.82)}"/></linearGradient>
-<linearGradient id="cloth" x1="0" y1="0" x2="0" y2="1"><stop offset="0" stop-color="{_tone(look.cloth, 1.12)}"/>
-<stop offset="1" stop-color="{_tone(look.cloth, 0.78)}"/></linearGradient>
+<linearGradient id="hair" x1="0" y1="0" x2="0.3" y2="1"><stop offset="0" stop-color="{tone(look.hair, 1.28)}"/>
+<stop offset="1" stop-color="{tone(look.hair, 0.82)}"/></linearGradient>
+<linearGradient id="cloth" x1="0" y1="0" x2="0" y2="1"><stop offset="0" stop-color="{tone(look.cloth, 1.12)}"/>
+<stop offset="1" stop-color="{tone(look.cloth, 0.78)}"/></linearGradient>
 <filter id="soft" x="-60%" y="-60%" width="220%" height="220%"><feGaussianBlur stdDeviation="9"/></filter>
 <filter id="blur" x="-60%" y="-60%" width="220%" height="220%"><feGaussianBlur stdDeviation="3"/></filter>
 <filter id="haze" x="-60%" y="-60%" width="220%" height="220%"><feGaussianBlur stdDeviation="26"/></filter>
@@ -215,15 +245,15 @@ def _svg(look: Look) -> str:
 def _ground(colour: str) -> str:
     return (
         f'<rect width="512" height="512" fill="{colour}"/>'
-        f'<circle cx="150" cy="120" r="170" fill="{_tone(colour, 1.3)}" opacity=".75" filter="url(#haze)"/>'
-        f'<circle cx="430" cy="430" r="190" fill="{_tone(colour, 0.66)}" opacity=".7" filter="url(#haze)"/>'
-        f'<circle cx="420" cy="90" r="60" fill="{_tone(colour, 1.15)}" opacity=".5" filter="url(#haze)"/>'
+        f'<circle cx="150" cy="120" r="170" fill="{tone(colour, 1.3)}" opacity=".75" filter="url(#haze)"/>'
+        f'<circle cx="430" cy="430" r="190" fill="{tone(colour, 0.66)}" opacity=".7" filter="url(#haze)"/>'
+        f'<circle cx="420" cy="90" r="60" fill="{tone(colour, 1.15)}" opacity=".5" filter="url(#haze)"/>'
     )
 
 
 def _ears(jaw: float, skin: str, shade: str, deep: str) -> str:
     x = 256 - jaw + 2
-    return _mirror(
+    return mirror(
         f'<ellipse cx="{x}" cy="236" rx="15" ry="25" fill="{shade}"/>'
         f'<ellipse cx="{x + 2}" cy="236" rx="11" ry="20" fill="{skin}"/>'
         f'<path d="M{x - 4} 226 q10 8 2 24" stroke="{deep}" stroke-width="2.5" fill="none" opacity=".5"/>'
@@ -231,7 +261,7 @@ def _ears(jaw: float, skin: str, shade: str, deep: str) -> str:
 
 
 def _body(look: Look, shade: str, deep: str) -> str:
-    dark, lit, cloth = _tone(look.cloth, 0.62), _tone(look.cloth, 1.3), "url(#cloth)"
+    dark, lit, cloth = tone(look.cloth, 0.62), tone(look.cloth, 1.3), "url(#cloth)"
     torso = "M36 512 C44 446 96 424 168 408 L214 396 L298 396 L344 408 C416 424 468 446 476 512Z"
     neck = (
         '<clipPath id="neck"><path d="M206 318 L206 392 C214 428 298 428 306 392 L306 318Z"/></clipPath>'
@@ -264,7 +294,7 @@ def _body(look: Look, shade: str, deep: str) -> str:
             f'C330 446 292 456 256 456 S182 446 160 410Z" fill="{dark}"/>'
             + neck
             + f'<path d="M206 392 C218 432 294 432 306 392 L330 402 C312 452 200 452 182 402Z" fill="{cloth}"/>'
-            + _mirror(f'<path d="M226 440 q-3 30 1 62" stroke="{lit}" stroke-width="4.5" fill="none"/>')
+            + mirror(f'<path d="M226 440 q-3 30 1 62" stroke="{lit}" stroke-width="4.5" fill="none"/>')
         )
     if look.clothes == "blazer":
         white = "#eceae4"
@@ -274,16 +304,16 @@ def _body(look: Look, shade: str, deep: str) -> str:
             + neck
             + f'<path d="M204 392 L256 446 L308 392 L330 512 L182 512Z" fill="{white}"/>'
             + v_neck
-            + _mirror('<path d="M206 386 L196 402 L236 446 L256 440Z" fill="#f7f5f0"/>')
-            + _mirror(f'<path d="{lapel}" fill="{_tone(look.cloth, 0.92)}" stroke="{dark}" stroke-width="2"/>')
+            + mirror('<path d="M206 386 L196 402 L236 446 L256 440Z" fill="#f7f5f0"/>')
+            + mirror(f'<path d="{lapel}" fill="{tone(look.cloth, 0.92)}" stroke="{dark}" stroke-width="2"/>')
         )
     buttons = "".join(f'<circle cx="256" cy="{y}" r="3.4" fill="{lit}"/>' for y in (466, 494))
     return (
         base
         + neck
         + v_neck
-        + _mirror(
-            f'<path d="M206 384 L186 404 L230 452 L256 442Z" fill="{_tone(look.cloth, 1.16)}" '
+        + mirror(
+            f'<path d="M206 384 L186 404 L230 452 L256 442Z" fill="{tone(look.cloth, 1.16)}" '
             f'stroke="{dark}" stroke-width="1.5"/>'
         )
         + f'<path d="M256 446 V512" stroke="{dark}" stroke-width="2.5"/>'
@@ -292,19 +322,19 @@ def _body(look: Look, shade: str, deep: str) -> str:
 
 
 def _shading(look: Look, shade: str, deep: str, light: str) -> str:
-    blush = _tone(_rosy(look.skin), 1.0, 1.1)
+    blush = tone(_rosy(look.skin), 1.0, 1.1)
     lines = ""
     if look.old:
         ink = f'stroke="{deep}" fill="none" stroke-linecap="round"'
         lines = (
             f'<path d="M214 150 q42 -9 84 0 M220 164 q36 -7 72 0" {ink} stroke-width="2" opacity=".4"/>'
-            + _mirror(f'<path d="M193 244 q18 12 38 4" {ink} stroke-width="2.2" opacity=".45"/>'
+            + mirror(f'<path d="M193 244 q18 12 38 4" {ink} stroke-width="2.2" opacity=".45"/>'
                       f'<path d="M226 284 q-14 12 -16 32" {ink} stroke-width="2.6" opacity=".5"/>'
                       f'<path d="M178 222 q-8 -3 -12 -9 M178 230 q-9 2 -13 0" {ink} stroke-width="1.8" opacity=".45"/>')
         )  # fmt: skip
     return (
         f'<ellipse cx="256" cy="104" rx="110" ry="34" fill="{deep}" opacity=".45" filter="url(#soft)"/>'
-        + _mirror(
+        + mirror(
             f'<ellipse cx="213" cy="222" rx="31" ry="17" fill="{shade}" opacity=".8" filter="url(#blur)"/>'
             f'<ellipse cx="190" cy="275" rx="24" ry="18" fill="{blush}" opacity=".5" filter="url(#soft)"/>'
             f'<ellipse cx="194" cy="262" rx="18" ry="10" fill="{light}" opacity=".5" filter="url(#soft)"/>'
@@ -317,7 +347,7 @@ def _shading(look: Look, shade: str, deep: str, light: str) -> str:
 
 def _eyes(look: Look, deep: str) -> str:
     x, y = 256 - EYE_DX, EYE_Y
-    brow = _tone(look.hair, 0.8) if look.hair not in (HAIRS["white"], HAIRS["grey"]) else "#8a857d"
+    brow = tone(look.hair, 0.8) if look.hair not in (HAIRS["white"], HAIRS["grey"]) else "#8a857d"
     lash = "#231a17"
     almond = f"M{x - 24} {y + 2} C{x - 14} {y - 13} {x + 10} {y - 15} {x + 23} {y + 4} C{x + 10} {y + 13} {x - 12} {y + 13} {x - 24} {y + 2}Z"
     flick = f"M{x - 21} {y - 1} q-6 -3 -9 -8" if look.woman else ""
@@ -339,7 +369,7 @@ def _eyes(look: Look, deep: str) -> str:
         f'stroke-width="{look.brow}" fill="none" stroke-linecap="round" opacity=".92"/>'
     )
     glints = "".join(f'<circle cx="{256 + s * EYE_DX - 4}" cy="{y - 5}" r="2.8" fill="#fff"/>' for s in (-1, 1))
-    return _mirror(eye) + glints
+    return mirror(eye) + glints
 
 
 def _nose(shade: str, deep: str, light: str) -> str:
@@ -348,7 +378,7 @@ def _nose(shade: str, deep: str, light: str) -> str:
         f'fill="{shade}" opacity=".55" filter="url(#blur)"/>'
         f'<ellipse cx="255" cy="248" rx="5" ry="24" fill="{light}" opacity=".75" filter="url(#blur)"/>'
         f'<ellipse cx="255" cy="266" rx="9" ry="7" fill="{light}" opacity=".7" filter="url(#blur)"/>'
-        + _mirror(
+        + mirror(
             f'<path d="M236 264 C230 270 232 278 240 278" stroke="{deep}" stroke-width="2.6" fill="none" '
             f'stroke-linecap="round" opacity=".75"/>'
             f'<ellipse cx="246" cy="279" rx="6" ry="2.8" fill="{deep}" opacity=".85"/>'
@@ -359,14 +389,14 @@ def _nose(shade: str, deep: str, light: str) -> str:
 def _mouth(look: Look, deep: str) -> str:
     x0, x1, y = 256 - MOUTH_DX, 256 + MOUTH_DX, MOUTH_Y
     tint = 1.25 if look.woman else 1.0
-    upper, lower = _tone(_rosy(look.skin), 0.78, tint), _tone(_rosy(look.skin), 0.93, tint)
+    upper, lower = tone(_rosy(look.skin), 0.78, tint), tone(_rosy(look.skin), 0.93, tint)
     return (
         f'<path d="M{x0} {y} C{x0 + 12} {y - 5} 246 {y - 12} 256 {y - 8} C266 {y - 12} {x1 - 12} {y - 5} {x1} {y} '
         f'C{x1 - 14} {y + 3} 268 {y + 3} 256 {y + 3} S{x0 + 14} {y + 3} {x0} {y}Z" fill="{upper}"/>'
         f'<path d="M{x0} {y} C{x0 + 16} {y + 3} 244 {y + 2} 256 {y + 3} S{x1 - 16} {y + 3} {x1} {y} '
         f'C{x1 - 12} {y + 12} 272 {y + 15} 256 {y + 15} S{x0 + 12} {y + 12} {x0} {y}Z" fill="{lower}"/>'
         f'<path d="M{x0 - 1} {y} C{x0 + 16} {y + 4} 244 {y + 2} 256 {y + 3} S{x1 - 16} {y + 4} {x1 + 1} {y}" '
-        f'stroke="{_tone(deep, 0.55)}" stroke-width="2.4" fill="none" stroke-linecap="round"/>'
+        f'stroke="{tone(deep, 0.55)}" stroke-width="2.4" fill="none" stroke-linecap="round"/>'
         f'<ellipse cx="256" cy="{y + 9}" rx="14" ry="2.6" fill="#fff" opacity=".25" filter="url(#blur)"/>'
     )
 
@@ -377,9 +407,9 @@ def _rosy(skin: str) -> str:
 
 
 def _beard(look: Look) -> str:
-    colour = _tone(look.hair, 0.95)
+    colour = tone(look.hair, 0.95)
     if look.beard == "stubble":
-        return f'<path d="M160 262 C170 306 180 300 206 296 C226 284 286 284 306 296 C332 300 342 306 352 262 L352 380 H160Z" fill="{_tone(look.hair, 0.7)}" opacity=".22" filter="url(#blur)"/>'
+        return f'<path d="M160 262 C170 306 180 300 206 296 C226 284 286 284 306 296 C332 300 342 306 352 262 L352 380 H160Z" fill="{tone(look.hair, 0.7)}" opacity=".22" filter="url(#blur)"/>'
     moustache = (
         "M212 304 C222 288 246 286 256 291 C266 286 290 288 300 304 C286 300 270 300 256 302 C242 300 226 300 212 304Z"
     )
@@ -396,7 +426,7 @@ def _beard(look: Look) -> str:
 
 
 def _hair_behind(look: Look) -> str:
-    fill = _tone(look.hair, 0.7)
+    fill = tone(look.hair, 0.7)
     shapes = {
         "long": "M146 210 C130 96 210 66 256 66 S382 96 366 210 C370 300 384 380 398 436 C350 448 330 420 322 380 L190 380 C182 420 162 448 114 436 C128 380 142 300 146 210Z",
         "wavy": "M140 216 C122 100 206 64 256 64 S390 100 372 216 C392 262 368 288 390 330 C404 366 372 386 378 412 C346 424 326 400 318 372 L194 372 C186 400 166 424 134 412 C140 386 108 366 122 330 C144 288 120 262 140 216Z",
@@ -407,12 +437,19 @@ def _hair_behind(look: Look) -> str:
         return "".join(f'<circle cx="{x}" cy="{y}" r="34" fill="{fill}"/>' for x, y in ring)
     if look.style == "bun":
         return f'<circle cx="256" cy="72" r="40" fill="{fill}"/>'
+    if look.style == "mohawk":
+        spikes = "M214 116 L200 40 L226 74 L236 14 L254 62 L270 10 L284 70 L312 34 L298 116Z"
+        return f'<path d="{spikes}" fill="{fill}"/>'
+    if look.style == "pigtails":
+        tail = "M156 196 C96 190 76 262 96 330 C104 352 128 348 128 326 C122 276 132 232 160 222Z"
+        band = f'<circle cx="150" cy="206" r="13" fill="{tone(look.cloth, 0.9)}"/>'
+        return mirror(f'<path d="{tail}" fill="{fill}"/>{band}')
     return f'<path d="{shapes[look.style]}" fill="{fill}"/>' if look.style in shapes else ""
 
 
 def _hair_front(look: Look, jaw: float) -> str:
     left, right = 256 - jaw - 5, 256 + jaw + 5
-    strand = f'stroke="{_tone(look.hair, 1.45)}" stroke-width="2.5" fill="none" opacity=".5" stroke-linecap="round"'
+    strand = f'stroke="{tone(look.hair, 1.45)}" stroke-width="2.5" fill="none" opacity=".5" stroke-linecap="round"'
     cap = f"M{left} 222 C{left - 12} 130 200 84 256 84 S{right + 12} 130 {right} 222 "
     fringe = {
         "short": f"C{right - 6} 190 {right - 14} 172 {right - 26} 160 C310 148 284 158 256 152 C228 158 196 150 {left + 26} 164 C{left + 14} 176 {left + 6} 196 {left} 222Z",
@@ -420,6 +457,7 @@ def _hair_front(look: Look, jaw: float) -> str:
         "side": f"C{right - 4} 184 {right - 10} 168 {right - 22} 152 C316 150 270 142 226 124 C208 150 190 158 {left + 18} 172 C{left + 8} 188 {left + 3} 204 {left} 222Z",
         "bun": f"C{right - 4} 176 {right - 22} 138 256 128 C{left + 22} 138 {left + 4} 176 {left} 222Z",
         "long": f"C{right - 2} 190 {right - 14} 150 262 122 C{left + 22} 150 {left + 4} 186 {left} 222Z",
+        "pigtails": f"C{right - 4} 184 {right - 12} 150 262 126 L256 160 L250 126 C{left + 12} 150 {left + 4} 184 {left} 222Z",
         "bob": f"C{right - 4} 200 {right - 10} 176 {right - 18} 168 C320 160 200 160 {left + 18} 168 C{left + 10} 176 {left + 4} 200 {left} 222Z",
         "wavy": f"C{right - 4} 190 {right - 8} 168 316 150 C296 136 276 140 240 124 C222 146 196 152 {left + 20} 168 C{left + 8} 184 {left + 3} 204 {left} 222Z",
     }  # fmt: skip
@@ -430,55 +468,10 @@ def _hair_front(look: Look, jaw: float) -> str:
             f'<path d="M{x - r * 0.5:.0f} {y} a{r * 0.5:.0f} {r * 0.5:.0f} 0 0 1 {r * 0.9:.0f} -{r * 0.3:.0f}" {strand}/>'
             for x, y, r in curls
         )
+    if look.style == "mohawk":
+        ridge = "M232 148 C228 110 236 62 256 40 C276 62 284 110 280 148 C272 132 240 132 232 148Z"
+        return f'<path d="{ridge}" fill="url(#hair)"/><path d="M246 132 C244 104 248 80 254 60" {strand}/>'
     if look.style == "bald":
         return '<ellipse cx="228" cy="136" rx="34" ry="14" fill="#fff" opacity=".28" filter="url(#soft)"/>'
     shine = f'<path d="M196 122 C222 104 250 100 282 104 M206 136 C226 122 246 118 266 118" {strand}/>'
     return f'<path d="{cap}{fringe[look.style]}" fill="url(#hair)"/>{shine}'
-
-
-def _glasses(look: Look) -> str:
-    if not look.glasses:
-        return ""
-    x, y = 256 - EYE_DX, EYE_Y + 3
-    lens = (
-        f'<circle cx="{x}" cy="{y}" r="34" '
-        if look.glasses == "round"
-        else f'<rect x="{x - 36}" y="{y - 25}" width="70" height="52" rx="13" '
-    )
-    frame = "#2a2523"
-    return (
-        _mirror(
-            f'{lens} fill="#fff" fill-opacity=".1" stroke="{frame}" stroke-width="4.5"/>'
-            f'<path d="M{x - 18} {y + 16} L{x + 4} {y - 20}" stroke="#fff" stroke-width="5" opacity=".16"/>'
-            f'<path d="M{x - 35} {y - 6} L{x - 58} {y - 12}" stroke="{frame}" stroke-width="4.5"/>'
-        )
-        + f'<path d="M{x + 33} {y - 5} q10 -9 20 0" stroke="{frame}" stroke-width="4.5" fill="none"/>'
-    )
-
-
-def _hat(look: Look, jaw: float) -> str:
-    if not look.hat:
-        return ""
-    colour = _tone(look.cloth, 0.8) if look.hat != "fedora" else "#5b4a3c"
-    dark, lit = _tone(colour, 0.7), _tone(colour, 1.3)
-    left, right = 256 - jaw - 14, 256 + jaw + 14
-    if look.hat == "beanie":
-        ribs = "".join(f"M{left + 12 + 17 * i} 140 v32 " for i in range(int((right - left) / 17)))
-        return (
-            f'<path d="M{left + 4} 150 C{left + 4} 70 206 42 256 42 S{right - 4} 70 {right - 4} 150Z" fill="{colour}"/>'
-            f'<rect x="{left}" y="136" width="{right - left}" height="40" rx="16" fill="{dark}"/>'
-            f'<path d="{ribs}" stroke="{colour}" stroke-width="4" opacity=".6"/><circle cx="256" cy="40" r="20" fill="{lit}"/>'
-        )
-    if look.hat == "fedora":
-        return (
-            f'<ellipse cx="256" cy="148" rx="168" ry="27" fill="{dark}"/>'
-            f'<path d="M162 146 C166 92 186 48 216 54 C238 58 244 68 256 68 S274 58 296 54 C326 48 346 92 350 146 '
-            f'C320 160 192 160 162 146Z" fill="{colour}"/>'
-            f'<path d="M163 134 C200 150 312 150 349 134 L351 148 C320 162 192 162 161 148Z" fill="{_tone(colour, 0.45)}"/>'
-        )
-    return (
-        f'<path d="M{left + 4} 160 C{left} 72 206 52 256 52 S{right} 72 {right - 4} 160Z" fill="{colour}"/>'
-        f'<path d="M256 54 V150" stroke="{dark}" stroke-width="2.5" opacity=".6"/><circle cx="256" cy="53" r="6" fill="{lit}"/>'
-        f'<path d="M{left + 2} 158 C206 128 306 128 {right - 2} 158 C{right + 6} 174 316 168 256 168 '
-        f'S{left - 6} 174 {left + 2} 158Z" fill="{dark}"/>'
-    )

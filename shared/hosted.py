@@ -101,7 +101,9 @@ async def _voice(settings: Settings, persona: Row, given: LipsyncInput) -> Sampl
     assert given.say
     voice = Voice(settings)
     try:
-        samples = np.concatenate([part.samples async for part in voice.speak(given.say, persona["voice_id"], "", [])])
+        samples = np.concatenate(
+            [part.samples async for part in voice.speak(given.say, personas.voice_of(persona, voice.usual), "", [])]
+        )
     finally:
         await voice.close()
     if len(samples) > LONGEST * RATE:

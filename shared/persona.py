@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Annotated, Any, Literal
@@ -17,6 +18,10 @@ from shared.prediction import iso
 from shared.store import Row, Store
 from shared.text import Text
 
+# Of ElevenLabs, for personas that have none of their own.
+VOICES = {"woman": "21m00Tcm4TlvDq8ikWAM", "man": "JBFqnCBsd6RMkjVDRZzb", "neutral": "SAz9YHcvj6GT2YYXdXww"}
+_WOMEN = {"woman", "female", "girl", "lady", "she", "her", "mother", "grandmother", "sister", "queen", "actress"}
+_MEN = {"man", "male", "boy", "gentleman", "he", "his", "him", "father", "grandfather", "brother", "king", "actor"}
 STYLE_FIELDS = ("liveliness", "gaze")
 
 
@@ -100,6 +105,15 @@ def shown(row: Row, store: Store) -> dict[str, Any]:
 def style(row: Row) -> Style:
     """How the persona holds itself."""
     return Style(**{name: row[name] for name in STYLE_FIELDS})
+
+
+def voice_of(row: Row, usual: str = "") -> str:
+    """The persona's own voice, else the one that is usual in this deployment, else one that fits its description."""
+    if row["voice_id"] or usual:
+        return str(row["voice_id"] or usual)
+    words = set(re.findall(r"[a-z]+", f"{row['appearance']} {row['description']}".lower()))
+    woman, man = bool(words & _WOMEN), bool(words & _MEN)
+    return VOICES["neutral" if woman == man else "woman" if woman else "man"]
 
 
 async def read_portrait(data: bytes, *, generated: bool = False) -> Portrait:

@@ -46,7 +46,7 @@ class Settings:
     elevenlabs_api_key = _Setting()
     elevenlabs_base_url = _Setting("https://api.elevenlabs.io")
     elevenlabs_model = _Setting("eleven_flash_v2_5")
-    elevenlabs_voice = _Setting("21m00Tcm4TlvDq8ikWAM")  # for personas without a voice of their own
+    elevenlabs_voice = _Setting("")  # for personas without a voice of their own; else one that fits their description
 
     replicate_api_token = _Setting()
     replicate_base_url = _Setting("https://api.replicate.com")

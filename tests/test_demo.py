@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from local.stack import ROOT
 
@@ -59,7 +60,20 @@ def test_the_demo_makes_a_real_photo_speak(
 ) -> None:
     """`forge demo --photo --json`: one object on stdout, a video that decodes, a mouth that moves, nothing left."""
     (tmp_path / "astronaut.png").write_bytes(astronaut)
-    done = forge("demo", "--photo", "astronaut.png", "--ask", "How is life in orbit?", "--out", "a.mp4", "--json")
+    done = forge(
+        "demo",
+        "--photo",
+        "astronaut.png",
+        "--ask",
+        "Who are you, and how is life in orbit?",
+        "--name",
+        "Eileen",
+        "--voice",
+        "woman",
+        "--out",
+        "a.mp4",
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)
     assert made.keys() >= {"output", "duration_s", "first_frame_ms", "total_ms", "receipt"}
@@ -73,12 +87,14 @@ def test_the_demo_makes_a_real_photo_speak(
     mouth = video.frames[:, 268:330, 190:300].astype(float)
     assert mouth.std(axis=0).mean() > 4, "the mouth does not move"
     assert (tmp_path / "a.vtt").read_text().startswith("WEBVTT")
+    assert "Eileen" in made["text"]
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["--photo", "page.png"], "not a PNG, JPEG or WebP"),
+        (["--photo", "wall.png"], "No face was found"),
         (["--photo", "missing.png"], "missing.png"),
         (["--say", " "], "blank"),
         (["--say", ""], "blank"),
@@ -92,6 +108,7 @@ def test_bad_input_is_one_clear_line_and_a_non_zero_exit(
 ) -> None:
     """Nothing on stdout, no traceback, no file."""
     (tmp_path / "page.png").write_text("<html></html>")
+    Image.new("RGB", (300, 300), (120, 90, 60)).save(tmp_path / "wall.png")
     done = forge("demo", *words)
     assert done.returncode != 0
     assert says in done.stderr

@@ -199,12 +199,12 @@ def test_speakers_are_as_many_as_the_device_can_draw_for(model: MuseTalk) -> Non
     """By its own frames a second: a slow one has one, a fast one many."""
     slow, fast = MuseTalkEngine(model, batches=(2,)), MuseTalkEngine(model, batches=(2,))
 
-    def sleepy(latents: Any, tokens: Any, luma: Any, *_: Any) -> Any:
+    def sleepy(*given: Any) -> Any:
         time.sleep(0.05)
-        return torch.zeros(len(luma), 768, 512, dtype=torch.uint8)
+        return torch.zeros(len(given[2]), 768, 512, dtype=torch.uint8)
 
     slow.device = Batcher(sleepy, (2,))
-    fast.device = Batcher(lambda latents, tokens, luma, *_: torch.zeros(len(luma), 768, 512, dtype=torch.uint8), (2,))
+    fast.device = Batcher(lambda *given: torch.zeros(len(given[2]), 768, 512, dtype=torch.uint8), (2,))
     assert slow.speakers(512) == 1
     assert fast.speakers(512) > 4
 

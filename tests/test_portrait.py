@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from itertools import combinations
 
 import numpy as np
 import pytest
+import resvg_py
 from PIL import Image
 
-from local.portrait import COLOURS, HAIRS, SKINS, Look, draw
+from local.portrait import COLOURS, HAIRS, SKINS, Look, NotDrawn, _svg, draw
 
 
 def pixels(description: str) -> np.ndarray:
@@ -52,11 +54,54 @@ def test_the_lot_draws_all_kinds_of_people() -> None:
         ("a man with a fedora", "hat", "fedora"),
         ("a man with a beard", "beard", "beard"),
         ("a pink background", "ground", COLOURS["pink"]),
+        ("a woman in a green hijab", "hat", "hijab"),
+        ("a woman in a green hijab", "cloth", COLOURS["green"]),
+        ("a punk with a red mohawk", "style", "mohawk"),
+        ("a punk with a red mohawk", "hair", HAIRS["red"]),
+        ("a queen with a crown", "hat", "crown"),
+        ("a pirate with an eye patch", "patch", True),
+        ("a girl with pigtails", "style", "pigtails"),
     ],
 )
 def test_words_that_are_understood_decide(description: str, field: str, value: object) -> None:
     """What a description says plainly is drawn so."""
     assert getattr(Look.read(description), field) == value
+
+
+@pytest.mark.parametrize(
+    ("plain", "more"),
+    [
+        ("a woman", "a hijab"),
+        ("a man", "a mohawk"),
+        ("a queen", "a crown"),
+        ("a sailor", "an eye patch"),
+        ("a girl", "pigtails"),
+    ],
+)
+def test_what_is_asked_for_can_be_seen(plain: str, more: str) -> None:
+    """The picture with it differs from the same person without it."""
+    look = Look.read(f"{plain} with {more}")
+    bare = {"hijab": {"hat": ""}, "crown": {"hat": ""}, "mohawk": {"style": "bald"}, "eye patch": {"patch": False}}
+    without = replace(look, **bare.get(more.removeprefix("an ").removeprefix("a "), {"style": "short"}))
+    assert np.abs(rendered(look) - rendered(without)).mean() > 0.5
+
+
+def rendered(look: Look) -> np.ndarray:
+    png = resvg_py.svg_to_bytes(svg_string=_svg(look), width=128, height=128, skip_system_fonts=True)
+    return np.asarray(Image.open(BytesIO(png)).convert("RGB"), np.float32)
+
+
+@pytest.mark.parametrize("description", ["a robot", "a fluffy cat with a hat", "Dragon, green"])
+def test_what_cannot_be_drawn_is_said(description: str) -> None:
+    """Who is no person is refused by name, with what can be done instead."""
+    with pytest.raises(NotDrawn, match=r"no (robot|cat|dragon)\. Describe a person"):
+        draw(description, 64)
+
+
+@pytest.mark.parametrize("description", ["a woman with a cat", "an engineer who builds robots"])
+def test_people_with_creatures_are_people(description: str) -> None:
+    """A cat beside her does not make her one."""
+    assert draw(description, 64)
 
 
 @pytest.mark.parametrize("description", ["", "😀", "x" * 5000, "<script>&\"'"])

@@ -185,7 +185,7 @@ def test_claude_dying_in_mid_stream_breaks_the_stream_and_settles_the_job(
     """Half an answer is never taken for a whole one: the connection breaks, the job says why, no file is left."""
     before = files(stack, person, {"persona": persona["id"]})
     job = person.talk(persona["id"], message="Tell me about comets in 80 words.")
-    fault("anthropic", path="/v1", cut_after=20)
+    fault("anthropic", path="/v1", cut_after=40)
     with pytest.raises(httpx.RemoteProtocolError):
         person.follow(job)
     done = wait_until_settled(person, job)

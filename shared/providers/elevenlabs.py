@@ -29,7 +29,7 @@ class Voice:
         from elevenlabs.client import AsyncElevenLabs
 
         self.model = settings.elevenlabs_model
-        self._default = settings.elevenlabs_voice
+        self.usual = settings.elevenlabs_voice
         self._http = httpx.AsyncClient()
         self._client = AsyncElevenLabs(
             api_key=settings.elevenlabs_api_key,
@@ -60,7 +60,7 @@ class Voice:
         options = {"previous_text": before[-500:]} if before else {}
         try:
             async with self._client.text_to_speech.with_raw_response.stream_with_timestamps(
-                voice_id or self._default,
+                voice_id,
                 text=text,
                 model_id=self.model,
                 output_format=f"pcm_{RATE}",

@@ -83,10 +83,11 @@ class TalkJob:
         personas.need_portrait(persona)
         if not await lifecycle.claim(store, row):
             raise Conflict("This talk was just opened elsewhere; a stream can be opened once.")
-        script = Script(persona["voice_id"], say=given.say)
+        voice_id = personas.voice_of(persona, kit.voice.usual)
+        script = Script(voice_id, say=given.say)
         if given.message is not None:
             turns = prompt.conversation(list(reversed(recent)), given.message)
-            script = Script(persona["voice_id"], system=prompt.system(persona), messages=turns)
+            script = Script(voice_id, system=prompt.system(persona), messages=turns)
         return cls(store, kit, row, persona, Talk(script, kit.claude, kit.voice, clock), cold=cold)
 
     async def run(self) -> None:

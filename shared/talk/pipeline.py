@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from shared import prices
 from shared.errors import ForgeError, InvalidInput, ProviderFailed
@@ -27,6 +30,8 @@ from shared.talk.utterance import Utterance
 from shared.video import LEAD_IN, sound_file
 
 log = logging.getLogger("personaforge.talk")
+PAUSE = 0.3  # seconds between sentences, as people speak
+SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*\s*$")
 
 
 @dataclass
@@ -120,6 +125,7 @@ class Talk:
     async def _speak(self, pieces: asyncio.Queue[str | None], ends: float) -> None:
         """Say piece after piece. When the voice fails the text goes on without it, if it is an answer."""
         said = ""
+        ended = False  # a sentence, with the piece before
         while (piece := await pieces.get()) is not None:
             if not any(map(str.isalnum, piece)) or self._utterance.lost:
                 continue  # dots and smileys have no sound
@@ -127,6 +133,8 @@ class Talk:
             try:
                 async for speech in retried(partial(self._say, piece, said), ends):
                     self._clock.mark("first_audio")
+                    if ended and not voiced:
+                        self._pause()
                     self._characters += 0 if voiced else len(piece)
                     voiced = True
                     self._timings += [
@@ -139,11 +147,20 @@ class Talk:
                     raise  # the caller has the text already
                 self._utterance.end(lost=error)
             self._timings.append(Timing(" ", self._seconds, self._seconds))
+            ended = SENTENCE_END.search(piece) is not None
             said += f"{piece} "
         if not said:
             raise InvalidInput("There is nothing in this text that can be spoken.")
         if not self._utterance.lost:
+            self._pause()
             self._utterance.end()
+
+    def _pause(self) -> None:
+        """Let a pause follow what was said last: a voice that is given sentences one by one makes none."""
+        missing = round(PAUSE * RATE) - self._utterance.silence()
+        if missing > 0:
+            self._seconds += missing / RATE
+            self._utterance.add(Speech(np.zeros(missing, np.int16)))
 
     def _say(self, piece: str, said: str) -> AsyncIterator[Speech]:
         return self._voice.speak(piece, self._script.voice_id, said, self._request_ids)

@@ -11,6 +11,8 @@ from shared.lipsync.arrays import Samples
 from shared.lipsync.engine import PER_FRAME, Speech
 from shared.video import LEAD_IN
 
+QUIET = 300  # of 32768: what is not louder is not heard
+
 
 class Utterance:
     """The speech of one talk. Iterating waits for what is still to come."""
@@ -46,6 +48,16 @@ class Utterance:
             await self._news.wait()
         if self.lost:
             raise self.lost
+
+    def silence(self) -> int:
+        """Samples of silence at the end of what was said so far."""
+        count = 0
+        for part in reversed(self._parts):
+            loud = np.flatnonzero(np.abs(part.samples.astype(np.int32)) > QUIET)
+            if len(loud):
+                return count + len(part.samples) - int(loud[-1]) - 1
+            count += len(part.samples)
+        return count
 
     async def whole(self) -> Samples:
         """All of its samples, silence in front as in every film, once the last is there."""
