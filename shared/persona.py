@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared.auth import User
 from shared.errors import Conflict, NotFound
@@ -25,6 +25,9 @@ _MEN = {"man", "male", "boy", "gentleman", "he", "his", "him", "father", "grandf
 STYLE_FIELDS = ("liveliness", "gaze")
 
 
+Share = Annotated[float, AfterValidator(lambda value: round(value, 3))]
+
+
 class PersonaInput(BaseModel):
     """What a person says about a new persona."""
 
@@ -33,7 +36,7 @@ class PersonaInput(BaseModel):
     description: Text = Field("", max_length=4000, description="Who it is and how it speaks.")
     appearance: Text = Field("", max_length=1000, description="What it looks like; a portrait is made from it.")
     voice_id: str = Field("", pattern="^[A-Za-z0-9]{0,40}$", description="An ElevenLabs voice.")
-    liveliness: float = Field(0.5, ge=0, le=1, description="How much head, brows and shoulders move.")
+    liveliness: Share = Field(0.5, ge=0, le=1, description="How much head, brows and shoulders move.")
     gaze: Literal["viewer", "natural", "wandering"] = Field("natural", description="How often it looks away.")
 
 
@@ -60,7 +63,7 @@ class PersonaChange(BaseModel):
     description: Text | None = Field(None, max_length=4000)
     appearance: Text | None = Field(None, max_length=1000)
     voice_id: str | None = Field(None, pattern="^[A-Za-z0-9]{0,40}$")
-    liveliness: float | None = Field(None, ge=0, le=1)
+    liveliness: Share | None = Field(None, ge=0, le=1)
     gaze: Literal["viewer", "natural", "wandering"] | None = None
     face: FacePoints | None = None
 

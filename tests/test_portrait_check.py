@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from io import BytesIO
 
@@ -13,9 +14,13 @@ from PIL import Image
 from bench.faces import photos
 from local.portrait import draw
 from shared.errors import PictureUnusable
+from shared.lipsync.cpu.engine import CpuEngine
+from shared.lipsync.cpu.head import Pose
+from shared.lipsync.cpu.motion import Look
 from shared.lipsync.face import WARNINGS
 from shared.lipsync.finder import find_faces
-from shared.lipsync.picture import MAX_PIXELS, read_picture
+from shared.lipsync.picture import MAX_PIXELS, head, read_picture
+from shared.lipsync.visemes import Mouth
 from tests.conftest import WOMAN
 
 
@@ -218,3 +223,68 @@ def test_a_face_written_in_an_upload_is_not_believed() -> None:
     note.add_text("personaforge:face", Image.open(BytesIO(draw(WOMAN, 512))).info["personaforge:face"])
     noted = read_picture(png(rgb, pnginfo=note))
     assert noted.face.key_points == read_picture(png(rgb)).face.key_points
+
+
+def test_two_people_in_a_large_photo_are_refused_as_in_a_small_one(rgb: np.ndarray) -> None:
+    """Who else is in the picture is looked at before the part around one face is cut out."""
+    pair = beside(rgb, 0.9)
+    for scale in (1.0, 2.5):
+        larger = cv2.resize(pair, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        with pytest.raises(PictureUnusable, match="several faces"):
+            read_picture(png(larger))
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File Read")  # Pillow's, of the damaged field
+@pytest.mark.parametrize("kind", range(1, 14))
+def test_a_damaged_field_beside_the_orientation_is_ignored(kind: int) -> None:
+    """Whatever stands in other fields of EXIF: the picture is read, and set upright."""
+    rgb = np.ascontiguousarray(np.rot90(PHOTOS["astronaut"], 1))
+    field = struct.pack("<HHII", 0x011A, kind, 1, 40)
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHIHH", 2, 0x0112, 3, 1, 6, 0) + field + bytes(4)
+    out = BytesIO()
+    Image.fromarray(rgb).save(out, "JPEG", quality=95, exif=exif)
+    assert read_picture(out.getvalue()).bgr.shape == (512, 512, 3)
+
+
+def test_a_strip_is_refused_at_once() -> None:
+    """96 x 60,000 pixels would be looked at in thousands of tiles."""
+    began = time.perf_counter()
+    with pytest.raises(PictureUnusable, match="strip"):
+        read_picture(png(np.full((96, 60_000, 3), 128, np.uint8)))
+    assert time.perf_counter() - began < 2
+
+
+def test_a_border_around_a_photo_changes_nothing() -> None:
+    """Nor does what looks like a face when the picture is turned."""
+    rgb = PHOTOS["astronaut"]
+    for pad in (192, 256, 320):
+        bordered = cv2.copyMakeBorder(rgb, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+        face = read_picture(png(bordered)).face.pixels(*bordered.shape[1::-1])
+        assert np.hypot(*(face[468, :2] - pad - (202, 101))) < 6
+
+
+@pytest.mark.parametrize("tint", [(1.2, 1.0, 0.8), (1.0, 0.95, 0.85), (0.8, 0.95, 1.2)])
+def test_warm_and_cold_light_cover_no_mouth(rgb: np.ndarray, tint: tuple[float, float, float]) -> None:
+    """A lamp's colour is no cloth."""
+    read_picture(png(np.clip(rgb * np.array(tint), 0, 255).astype(np.uint8)))
+
+
+@pytest.mark.parametrize("width", [110, 130, 170])
+def test_a_narrow_portrait_speaks_with_its_whole_mouth(rgb: np.ndarray, width: int) -> None:
+    """Where a photo ends beside the face, the square for the video is filled up: the chin stays in it."""
+    points = points_of(rgb)
+    scale = 60 / np.hypot(*(points[473] - points[468]))
+    middle = int(points[[468, 473], 0].mean() * scale)
+    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    narrow = np.ascontiguousarray(small[:400, max(0, middle - width // 2) : middle + width // 2])
+    try:
+        picture = read_picture(png(narrow))
+    except PictureUnusable:
+        assert width < 170
+        return
+    bgr, face = head(picture.bgr, picture.face, 512)
+    assert bgr.shape == (512, 512, 3)
+    assert face.pixels(512, 512)[152, 1] < 500
+    prepared = CpuEngine().prepare(picture, 512)
+    for mouth in (Mouth(0.31, 0.95), Mouth(press=1), Mouth(0.36, 1.08, 1, 1, 1)):
+        assert prepared.frame(mouth, 1, Look(0.5, 1, 1, Pose(yaw=0.1, jaw=0.1))).shape == (768, 512)

@@ -23,6 +23,7 @@ from shared.lipsync.topology import LEFT_EYE_ORDER, LEFT_IRIS, LIPS_ORDER, RIGHT
 DETECTED = 0.5  # least score of a detection; a cat reaches 0.49, noise 0.42
 CERTAIN = 0.915  # upright faces score 0.79 to 0.97, turned ones up to 0.91: below this, the other turns are tried
 UPRIGHT = 0.06  # by how much a turn must score better than the picture as it is; a covered mouth costs 0.1
+LIKELY = 0.8  # score of a face that is one; what only scores less is given when there is no better
 DOUBTFUL = 0.85  # below this score a face is looked at again, closer; drawings of circles reach 0.77
 PRESENT = 0.9  # least presence in both passes; a cat reaches 0.84 in one of them, faces 1.000
 AGREE = 0.08  # most that the two passes may differ on average, in eye distances; faces 0.046, a cat 0.24
@@ -100,14 +101,17 @@ def find_faces(bgr: Pixels, most: int = 3) -> list[Found]:
     """
     nets = FaceModels.load()
     with nets.lock:
+        doubtful: list[Found] = []
         for detections in _attempts(nets, bgr):
-            if found := _located(nets, bgr, detections, most, []):
-                sure = most > 1 and found[0].score >= DOUBTFUL
-                if sure and detections[0].size < _LARGE * max(bgr.shape[:2]):
-                    # Another one as small may have been missed in a look at the whole.
-                    found = _located(nets, bgr, _in_tiles(nets, bgr, (_RIVALS,), 0.3), most, found)
-                return found
-    return []
+            found = _located(nets, bgr, detections, most, [])
+            if not found or found[0].score < LIKELY:
+                doubtful = doubtful or found
+                continue
+            if most > 1 and detections[0].size < _LARGE * max(bgr.shape[:2]):
+                # Another one as small may have been missed in a look at the whole.
+                found = _located(nets, bgr, _in_tiles(nets, bgr, (_RIVALS,), 0.3), most, found)
+            return found
+    return doubtful
 
 
 def _located(nets: FaceModels, bgr: Pixels, detections: list[Detection], most: int, known: list[Found]) -> list[Found]:
@@ -138,8 +142,7 @@ def _attempts(nets: FaceModels, bgr: Pixels) -> Iterator[list[Detection]]:
 def _in_tiles(nets: FaceModels, bgr: Pixels, shares: tuple[float, ...], overlap: float = 0.5) -> list[Detection]:
     height, width = bgr.shape[:2]
     found: list[Detection] = []
-    for share in shares:
-        side = min(round(share * max(height, width)), height, width)
+    for side in dict.fromkeys(min(round(share * max(height, width)), height, width) for share in shares):
         for y in _starts(height, side, overlap):
             for x in _starts(width, side, overlap):
                 for one in detect(nets, bgr[y : y + side, x : x + side]):

@@ -8,7 +8,7 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from shared.errors import PictureUnusable
 from shared.lipsync.arrays import Floats, Pixels, floats
@@ -16,8 +16,15 @@ from shared.lipsync.face import PNG_KEY, Face
 
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 96
+LONGEST = 4  # times as long as wide
 KEPT_SIDE = 1600  # pixels: larger pictures are reduced, around the face where it would become small
 _ROOMY = 9  # eye distances: side of the square that is cut around a small face in a large picture
+_ORIENTATION = 0x0112
+_ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 _FINE = 110  # pixels between the eyes, from which a face fills a video of 512
 
 
@@ -37,7 +44,7 @@ def read_picture(data: bytes, *, generated: bool = False) -> Picture:
     can speak; FaceModelsMissing when it cannot be looked at here.
     """
     from shared.lipsync.finder import find_faces
-    from shared.lipsync.portrait_check import check_portrait, tilt
+    from shared.lipsync.portrait_check import check_portrait, refuse_rivals, tilt
 
     bgr, note = _decode(data)
     if generated and note is not None:
@@ -48,6 +55,7 @@ def read_picture(data: bytes, *, generated: bool = False) -> Picture:
         turns = 1 if tilt(faces[0]) > 0 else 3
         whole, reduced = (np.ascontiguousarray(np.rot90(one, turns)) for one in (whole, reduced))
         faces = find_faces(reduced)
+    refuse_rivals(faces)  # before the others are cut away
     if faces and len(whole) > len(reduced) and faces[0].eye_distance < _FINE:
         reduced = _closer(whole, floats(faces[0].points[:, :2] * len(whole) / len(reduced)))
         faces = find_faces(reduced)
@@ -69,13 +77,24 @@ def _decode(data: bytes) -> tuple[Pixels, object]:
         )
     if min(width, height) < MIN_SIDE:
         raise PictureUnusable(f"The picture is {width}x{height} pixels; each side must have at least {MIN_SIDE}.")
+    if max(width, height) > LONGEST * min(width, height):
+        raise PictureUnusable(f"The picture is {width}x{height} pixels. Send one that is less of a strip.")
     try:
-        rgb = np.asarray(_flatten(ImageOps.exif_transpose(picture)))
+        turned = _ORIENTATIONS.get(_orientation(picture))
+        rgb = np.asarray(_flatten(picture.transpose(turned) if turned is not None else picture))
         note = picture.info.get(PNG_KEY)
         found = json.loads(note) if isinstance(note, str) else None
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
         raise PictureUnusable("The picture is damaged and cannot be decoded. Save it anew and retry.") from error
     return np.ascontiguousarray(rgb[:, :, ::-1]), found
+
+
+def _orientation(picture: Image.Image) -> int:
+    """How the camera was held, by EXIF; 1 where that cannot be read. Other fields are not looked at."""
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # Pillow's parser raises whatever a damaged field leads it to
+        return 1
 
 
 def _flatten(picture: Image.Image) -> Image.Image:
@@ -120,7 +139,12 @@ def head(bgr: Pixels, face: Face, size: int) -> tuple[Pixels, Face]:
     points = face.pixels(width, height)
     eyes = (points[468, :2] + points[473, :2]) / 2
     span = float(np.hypot(*(points[473, :2] - points[468, :2])))
-    side = min(height, width, max(span * 5.9, min(height, width) * 0.25))
+    side = max(min(height, width, max(span * 5.9, min(height, width) * 0.25)), span * 3.9)
+    beyond = max(0, -(-round(side - min(height, width)) // 2))
+    if beyond:  # a narrow picture goes on as its mirror image, so that the whole head has room
+        bgr = cv2.copyMakeBorder(bgr, beyond, beyond, beyond, beyond, cv2.BORDER_REFLECT_101)
+        points, eyes = points + floats([beyond, beyond, 0]), eyes + beyond
+        height, width = bgr.shape[:2]
     x = float(np.clip(eyes[0] - side / 2, 0, width - side))
     y = float(np.clip(eyes[1] - side * 0.43, 0, height - side))
     zoom = size / side

@@ -15,20 +15,21 @@ from numpy.typing import NDArray
 from shared.errors import PictureUnusable
 from shared.lipsync.arrays import Floats, Pixels, floats
 from shared.lipsync.face import WARNINGS
-from shared.lipsync.finder import Found
+from shared.lipsync.finder import LIKELY, Found
 from shared.lipsync.topology import LEFT_EYE, LEFT_IRIS, LOWER_LIP, OVAL, RIGHT_EYE, RIGHT_IRIS, UPPER_LIP
 
-LIKELY, UNLIKELY = 0.8, 0.72  # score of a face that is seen, and of one that is covered or blurred
+UNLIKELY = 0.72  # score below which nothing is a face, not even a covered or blurred one
 SMALLEST, SMALL = 16.0, 30.0  # pixels between the eyes: points are off by 0.04 of it at 16, by 0.02 at 25
 WIDEST_TURN, WIDE_TURN = 50.0, 30.0  # degrees: at 46 the far corner of the mouth smears
 MOST_TILT = 60.0  # degrees, after the picture was set upright
-BLURRED, SOFT = 0.84, 0.72  # share of the steepest edges that a blur of 0.08 eye distances leaves (sharp: 0.2 to 0.45)
+BLURRED, SOFT = 0.84, 0.66  # share of the steepest edges that a blur of 0.08 eye distances leaves (sharp: 0.2 to 0.45)
 RIVAL = 0.6  # a second face of this share of the first one's size leaves open who is meant
 INSIDE = 0.75  # least share of the points that must lie in the picture
 DARK_LENSES = 0.12  # contrast within the eyes over the light of the cheeks; eyes have 0.23 and more
 SHUT = 0.12  # height of an eye over its width; open eyes 0.20 and more
 SPECTACLES = 0.8  # steepest step down the bridge of the nose; bare noses reach 0.6
 _NO_FACE = "No face was found. Send a sharp photo of one person from the front, in good light."
+CHIN = 152
 _EYE_DISTANCE = 64  # pixels in the levelled copy that everything is measured in
 
 
@@ -37,6 +38,7 @@ def check_portrait(bgr: Pixels, faces: Sequence[Found]) -> list[str]:
     if not faces or faces[0].score < UNLIKELY:
         raise PictureUnusable(_NO_FACE)
     face = faces[0]
+    refuse_rivals(faces)
     levelled = _Levelled(bgr, face)
     blur = levelled.blur()
     if face.score >= LIKELY:
@@ -69,12 +71,11 @@ def _refuse_geometry(bgr: Pixels, faces: Sequence[Found]) -> None:
             f"The face is too small: the eyes are {face.eye_distance:.0f} pixels apart, and {SMALLEST:.0f} are needed. "
             "Send a larger photo or one taken from nearer."
         )
-    if any(other.score >= LIKELY and other.eye_distance > RIVAL * face.eye_distance for other in faces[1:]):
-        raise PictureUnusable("There are several faces of about the same size. Send a photo of one person.")
     if abs(yaw := turn(face)) > WIDEST_TURN:
         raise PictureUnusable(f"The face is seen from the side ({abs(yaw):.0f} degrees). Send a photo from the front.")
     inside = np.all((points >= 0) & (points <= size), axis=1)
     needed = [
+        CHIN,
         *UPPER_LIP[3],
         *LOWER_LIP[3],
         *LEFT_EYE["upper"],
@@ -84,6 +85,12 @@ def _refuse_geometry(bgr: Pixels, faces: Sequence[Found]) -> None:
     ]
     if inside.mean() < INSIDE or not inside[needed].all():
         raise PictureUnusable("The face is cut off at the picture's edge. Send a photo that shows the whole head.")
+
+
+def refuse_rivals(faces: Sequence[Found]) -> None:
+    """Raises PictureUnusable when another face leaves open who is meant."""
+    if any(other.score >= LIKELY and other.eye_distance > RIVAL * faces[0].eye_distance for other in faces[1:]):
+        raise PictureUnusable("There are several faces of about the same size. Send a photo of one person.")
 
 
 def tilt(face: Found) -> float:
@@ -143,7 +150,7 @@ class _Levelled:
             return contrast < 0.42
         skin = np.median(lab[self._within([168, 50, 197, 280])], axis=0)
         own, near = (float(np.hypot(*(lab[part].mean(axis=0) - skin)[1:])) for part in (lips, around))
-        return near > 11.5 and abs(own - near) < 3
+        return contrast < 1.35 and near > 11.5 and abs(own - near) < 3
 
     def dark_lenses(self) -> bool:
         cheeks = float(np.median(self.luma[self._within([50, 205, 36])])) + 1

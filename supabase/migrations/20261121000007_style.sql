@@ -1,7 +1,7 @@
 -- How a persona holds itself, what its owner may change of it, and its face put right by hand.
 
 alter table public.personas
-    add column liveliness real not null default 0.5 check (liveliness between 0 and 1),
+    add column liveliness double precision not null default 0.5 check (liveliness between 0 and 1),
     add column gaze text not null default 'natural' check (gaze in ('viewer', 'natural', 'wandering'));
 
 -- Change the caller's own persona; what is left out stays. False when there is no such persona of theirs.
@@ -15,7 +15,7 @@ language sql security definer set search_path = '' as $$
             description = coalesce(it ->> 'description', description),
             appearance = coalesce(it ->> 'appearance', appearance),
             voice_id = coalesce(it ->> 'voice_id', voice_id),
-            liveliness = coalesce((it ->> 'liveliness')::real, liveliness),
+            liveliness = coalesce((it ->> 'liveliness')::double precision, liveliness),
             gaze = coalesce(it ->> 'gaze', gaze)
         from given
         where id = p_persona and owner = auth.uid()

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from shared.lipsync.arrays import Floats, Pixels, floats
+from shared.lipsync.arrays import Floats, Pixels, floats, smoothstep
 from shared.lipsync.cpu.mesh_warp import Box
 from shared.lipsync.nv12 import Patch
 from shared.lipsync.topology import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
@@ -35,6 +35,7 @@ class EyeRig:
             _Eye(bgr, flat, contours, iris, glasses)
             for contours, iris in ((LEFT_EYE, LEFT_IRIS), (RIGHT_EYE, RIGHT_IRIS))
         ]
+        self.blinks = not any(eye.rimmed for eye in self._eyes)  # a rim on the lid would be torn
         self._patches: OrderedDict[tuple[int, int, int], list[Patch]] = OrderedDict()
 
     def patches(self, shut: float, aside: float = 0.0, up: float = 0.0) -> list[Patch]:
@@ -43,7 +44,7 @@ class EyeRig:
         shut: 0..1. aside, up: -1..1, to the viewer's right and up. Rounded to the nearest step.
         """
         key = (
-            round(min(1.0, max(0.0, shut)) * LID_STEPS),
+            round(min(1.0, max(0.0, shut)) * LID_STEPS) if self.blinks else 0,
             round(min(1.0, max(-1.0, aside)) * GAZE_STEPS),
             round(min(1.0, max(-1.0, up)) * GAZE_STEPS / 2),
         )
@@ -101,6 +102,13 @@ class _Eye:
         self._radius = float(np.mean([np.hypot(*(flat[k] - flat[iris[0]])) for k in iris[1:]])) / self._width
         # Skin of the lid: what is stretched is mixed with it, so that the stretch shows no streaks.
         self._skin = cv2.GaussianBlur(self._still, (0, 0), 0.09 * self._width)
+        self._fold = self._sample(columns, self._crease, self._skin)
+        under = self._sample(columns, floats(self._lower + 0.22), self._skin)
+        # Under a low brow the fold lies in its shadow or in its hair: the skin below the eye tells what a lid is like.
+        light, usual = (np.maximum(skin.mean(axis=2), 1) for skin in (self._fold, under))
+        self._shaded = smoothstep((0.8 - light / usual) / 0.3)[..., None]
+        self._fold += (0.72 * under - self._fold) * (0.7 * self._shaded)
+        self.rimmed = glasses and self._rimmed()
 
     def _axes(self, points: Floats) -> Floats:
         away = points - self._origin
@@ -143,14 +151,16 @@ class _Eye:
         drawn = self._sample(x, floats(y))
         if shut:
             lids = self._sample(u, source)
-            stretched = np.clip((v - self._crease) / 0.04, 0, 1) * np.clip((top - v) / 0.03, 0, 1) * shut
-            lids += (self._skin_above() - lids) * (0.35 * stretched)[..., None]
+            stretched = smoothstep((v - self._crease) / 0.16) * np.clip((top - v) / 0.03, 0, 1) * shut
+            lids += (self._fold - lids) * stretched[..., None] * (0.35 + 0.3 * self._shaded)
             drawn += (lids - drawn) * covered[..., None]
         return Patch.of(np.clip(drawn + 0.5, 0, 255).astype(np.uint8), self.box.x, self.box.y)
 
-    def _skin_above(self) -> Floats:
-        """For each pixel the blurred skin of its column, where the lid folds."""
-        return self._sample(self._u, self._crease, self._skin)
+    def _rimmed(self) -> bool:
+        """Whether a rim of glasses lies on the lid: a dark line between the fold and the lashes, across the eye."""
+        between = (self._v > self._crease) & (self._v < self._lid - 0.1) & (self._u > 0.2) & (self._u < 0.8)
+        light = cv2.GaussianBlur(self._still, (0, 0), 1.0).mean(axis=2)
+        return bool(between.any() and np.percentile(light[between], 10) < 0.55 * np.percentile(light[between], 90))
 
     def _sample(self, u: Floats, v: Floats, of: Floats | None = None) -> Floats:
         x = self._origin[0] + self._width * (u * self._along[0] + v * self._below[0])

@@ -47,6 +47,8 @@ class Opening:
         x, y = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 6, 0)
         right, under = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 7, shape[::-1])
         w, h = int(right - x), int(under - y)
+        if w < 1 or h < 1:
+            return None  # beyond the picture's rim
         fine = np.zeros((h * _FINE, w * _FINE), np.uint8)
         corners = np.round(((outline - (x, y) + 0.5) * _FINE - 0.5) * 16).astype(np.int32)
         cv2.fillPoly(fine, [corners], 255, cv2.LINE_8, 4)
@@ -144,11 +146,11 @@ class Interior:
             self._lay_own_teeth(colour, u, v, pixels, above, drop)
         else:
             self._lay_upper_teeth(colour, mouth, u, v, aside, above)
-        self._lay_tongue_tip(colour, mouth, floats(u / half), under, height)
         rim = np.minimum(above / 0.022, 1)[..., None]
         colour += (self._lip * 0.5 - colour) * np.clip(1 - rim, 0, 1) * 0.8
         wet = np.clip(1 - under / 0.045, 0, 1)[..., None]
-        colour += (self._lip * 0.75 - colour) * wet * (0.85 if tallest > 0.03 else 0.4)
+        colour += (self._lip * 0.68 - colour) * wet * (0.75 if tallest > 0.03 else 0.4)
+        self._lay_tongue_tip(colour, mouth, floats(u / half), under, height)
         colour *= 1 + 2 * self._side * np.clip(u, -0.5, 0.5)[..., None]
         colour = cv2.GaussianBlur(colour, (0, 0), self._sharpness)
         noise = _GRAIN[: len(u), : u.shape[1]]
@@ -177,10 +179,11 @@ class Interior:
         """Between the teeth, for th: over all but the upper edge of them."""
         if mouth.tongue < 0.75:
             return
-        shape = np.sqrt(np.clip(1 - (across / 0.62) ** 2, 0, 1))
-        tip = smoothstep((0.62 * height * shape - under + 0.01) / 0.025) * (shape > 0)
-        light = 0.8 + 0.2 * np.clip(under / np.maximum(0.5 * height, 1e-3), 0, 1)
-        colour += (self._lip * floats([0.95, 0.9, 1.03]) * light[..., None] - colour) * (tip * 0.95)[..., None]
+        shape = np.sqrt(np.clip(1 - (across / 0.66) ** 2, 0, 1))
+        tip = smoothstep((0.68 * height * shape - under) / 0.018 + 0.5) * (shape > 0)
+        light = 0.82 + 0.26 * smoothstep(under / np.maximum(0.6 * height, 1e-3))  # lit from above, as tongues are
+        flesh = self._lip * floats([1.0, 0.92, 1.08])
+        colour += (np.minimum(flesh, 235) * light[..., None] - colour) * tip[..., None]
 
     def _lay_lower_teeth(self, colour: Floats, aside: Floats, under: Floats, tallest: float) -> None:
         edge = 0.052 * min(1.0, (tallest - 0.2) / 0.06)
@@ -243,6 +246,9 @@ def _texture(bgr: Pixels, flat: Floats, unit: float) -> tuple[float, float]:
         )
 
     left = min(0.97, steepest(cv2.GaussianBlur(luma, (0, 0), 2.0)) / max(steepest(luma), 1e-3))
-    fine = luma - cv2.GaussianBlur(luma, (0, 0), 1.2)
-    grain = float(np.median(np.abs(fine))) * 1.4
-    return float(np.clip(2.0 * left / np.sqrt(1 - left**2), 0.45, 0.05 * unit)), min(grain, 6.0)
+    fine = np.abs(luma - cv2.GaussianBlur(luma, (0, 0), 1.2))
+    reach = max(2, round(0.06 * unit))
+    places = np.round(flat[list(SKIN)] - low).astype(int)
+    smooth = [fine[max(0, py - reach) : py + reach, max(0, px - reach) : px + reach] for px, py in places]
+    grain = min((float(np.median(part)) * 1.4 for part in smooth if part.size), default=0.0)  # of skin, not of a beard
+    return float(np.clip(2.0 * left / np.sqrt(1 - left**2), 0.45, 0.05 * unit)), min(grain, 4.0)

@@ -23,6 +23,8 @@ GAPS, WIDTHS, SPEAKING = 24, 6, 3  # steps from closed to the widest gap, from p
 WIDEST, NARROWEST, BROADEST = 0.36, 0.69, 1.08
 FINE = 2  # steps of press, tuck and tongue
 KEPT_BYTES = 8 << 20  # of patches: some 130 shapes at 512 pixels
+_INTO_LIP = 0.018
+_SEAM = 0.03  # width of the line where closed lips meet, which is drawn soft
 _CREASE = 0.05  # blur of the displacement outside the lips: no creases along the edges of triangles
 
 
@@ -38,6 +40,9 @@ class MouthRig:
         self._below = floats([-self._along[1], self._along[0]])
         turned = points[291] - points[61]
         self.unit = float(np.hypot(np.hypot(turned[0], turned[1]), turned[2]))
+        if self._own(flat) > PARTED:  # the edges of open lips, a little into the flesh: no rim of teeth goes along
+            for lip, way in ((UPPER_LIP, -1), (LOWER_LIP, 1)):
+                flat[list(lip[0][1:-1])] += way * _INTO_LIP * self.unit * self._below
         self._uppers, self._lowers = ([flat[list(ring)] for ring in lip] for lip in (UPPER_LIP, LOWER_LIP))
         self._origin = self._uppers[0][5]
         inner_up, inner_low = (self._axes(rings[0]) for rings in (self._uppers, self._lowers))
@@ -56,6 +61,10 @@ class MouthRig:
         self._interior = Interior(bgr, points, self.unit, self.parted)
         self._patches: OrderedDict[tuple[int, ...], Patch] = OrderedDict()
         self.kept_bytes = 0
+
+    def _own(self, flat: Floats) -> float:
+        """The photo's own gap between the lips, in mouth widths."""
+        return float((flat[14] - flat[13]) @ self._below) / self.unit
 
     @property
     def box(self) -> Box:
@@ -106,7 +115,18 @@ class MouthRig:
             part = face[y : y + h, x : x + w].astype(np.float32)
             part += (inside - part) * opening.alpha[:, :, None]
             face[y : y + h, x : x + w] = np.clip(part + 0.5, 0, 255).astype(np.uint8)
+        else:
+            self._soften_seam(face, floats((placed[list(UPPER_LIP[0])] + placed[list(LOWER_LIP[0])]) / 2))
         return Patch.of(face, box.x, box.y)
+
+    def _soften_seam(self, face: Pixels, seam: Floats) -> None:
+        """Where triangles of both lips meet pixels jump: they are blurred along this line only."""
+        line = np.zeros(face.shape[:2], np.uint8)
+        width = max(1, round(_SEAM * self.unit))
+        cv2.polylines(line, [np.round(seam * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
+        share = cv2.GaussianBlur(line, (0, 0), 0.4 * width).astype(np.float32)[:, :, None] / 255
+        blurred = cv2.GaussianBlur(face, (0, 0), max(0.5, 0.35 * width))
+        face[:] = np.clip(face + (blurred - face.astype(np.float32)) * share + 0.5, 0, 255).astype(np.uint8)
 
     def _smoothed(self, displacement: Floats, outer: Floats) -> Floats:
         """Without creases outside the lips; exact within them."""
