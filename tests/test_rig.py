@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from shared.lipsync.cpu.motion import BLINK, Hearing, Look, Motion
 from shared.lipsync.engine import FPS, PER_FRAME, RATE, Speech, Style
 from shared.lipsync.face import Face
 from shared.lipsync.picture import Picture, read_picture
-from shared.lipsync.visemes import Mouth, curves, from_phonemes
+from shared.lipsync.visemes import Mouth, Timing, curves, from_phonemes
 from tests.conftest import WOMAN
 
 STILL = Look(0, 0, 0, Pose())
@@ -269,3 +271,18 @@ def test_a_kept_shape_is_drawn_once(prepared: CpuPortrait) -> None:
         for width in np.linspace(0.7, 1.06, 6):
             prepared.mouth.patch(Mouth(float(gap), float(width)), 1)
     assert prepared.mouth.kept_bytes <= 8 << 20
+
+
+def test_talks_of_one_picture_at_once_draw_what_each_draws_alone(prepared: CpuPortrait) -> None:
+    """Two threads that share what is drawn, and throw out what is old, get the same frames as one."""
+    take = speak("One two three, four five six.", VOICE, RATE)
+    letters = [Timing(*each) for each in zip(take.text, take.starts, take.ends, strict=True)]
+
+    def frames(_: int) -> list[np.ndarray]:
+        session = prepared.session()
+        return [*session.render(Speech(take.samples, letters)), *session.finish()]
+
+    alone = frames(0)
+    with ThreadPoolExecutor(3) as pool:
+        for made in pool.map(frames, range(3)):
+            assert all(np.array_equal(one, other) for one, other in zip(made, alone, strict=True))

@@ -7,6 +7,7 @@ the brow stays.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
@@ -37,6 +38,7 @@ class EyeRig:
         ]
         self.blinks = not any(eye.rimmed for eye in self._eyes)  # a rim on the lid would be torn
         self._patches: OrderedDict[tuple[int, int, int], list[Patch]] = OrderedDict()
+        self._keeping = threading.Lock()
 
     def patches(self, shut: float, aside: float = 0.0, up: float = 0.0) -> list[Patch]:
         """Both eyes; none where the photo's own pixels stay.
@@ -50,14 +52,15 @@ class EyeRig:
         )
         if key == (0, 0, 0):
             return []
-        found = self._patches.get(key)
-        if found is None:
-            lid, x, y = key[0] / LID_STEPS, key[1] / GAZE_STEPS, 2 * key[2] / GAZE_STEPS
-            found = self._patches[key] = [eye.draw(lid, x, y) for eye in self._eyes]
-            if len(self._patches) > KEPT:
-                self._patches.popitem(last=False)
-        self._patches.move_to_end(key)
-        return found
+        with self._keeping:
+            found = self._patches.get(key)
+            if found is None:
+                lid, x, y = key[0] / LID_STEPS, key[1] / GAZE_STEPS, 2 * key[2] / GAZE_STEPS
+                found = self._patches[key] = [eye.draw(lid, x, y) for eye in self._eyes]
+                if len(self._patches) > KEPT:
+                    self._patches.popitem(last=False)
+            self._patches.move_to_end(key)
+            return found
 
     @property
     def kept_bytes(self) -> int:

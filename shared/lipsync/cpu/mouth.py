@@ -6,6 +6,7 @@ by looking at photos with closed, smiling and shouting mouths in every shape of 
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 
 import cv2
@@ -23,7 +24,7 @@ GAPS, WIDTHS, SPEAKING = 24, 6, 3  # steps from closed to the widest gap, from p
 WIDEST, NARROWEST, BROADEST = 0.36, 0.69, 1.08
 FINE = 2  # steps of press, tuck and tongue
 KEPT_BYTES = 8 << 20  # of patches: some 130 shapes at 512 pixels
-_INTO_LIP = 0.018
+_INTO_LIP = 0.018  # by which the edges of open lips are moved into the flesh, in mouth widths
 _SEAM = 0.03  # width of the line where closed lips meet, which is drawn soft
 _CREASE = 0.05  # blur of the displacement outside the lips: no creases along the edges of triangles
 
@@ -40,7 +41,7 @@ class MouthRig:
         self._below = floats([-self._along[1], self._along[0]])
         turned = points[291] - points[61]
         self.unit = float(np.hypot(np.hypot(turned[0], turned[1]), turned[2]))
-        if self._own(flat) > PARTED:  # the edges of open lips, a little into the flesh: no rim of teeth goes along
+        if self._own(flat) > PARTED:  # else a rim of teeth would go along when they close
             for lip, way in ((UPPER_LIP, -1), (LOWER_LIP, 1)):
                 flat[list(lip[0][1:-1])] += way * _INTO_LIP * self.unit * self._below
         self._uppers, self._lowers = ([flat[list(ring)] for ring in lip] for lip in (UPPER_LIP, LOWER_LIP))
@@ -61,6 +62,7 @@ class MouthRig:
         self._interior = Interior(bgr, points, self.unit, self.parted)
         self._patches: OrderedDict[tuple[int, ...], Patch] = OrderedDict()
         self.kept_bytes = 0
+        self._keeping = threading.Lock()  # talks of one picture may be rendered at once
 
     def _own(self, flat: Floats) -> float:
         """The photo's own gap between the lips, in mouth widths."""
@@ -84,14 +86,15 @@ class MouthRig:
         key = _key(mouth, speaking)
         if key[0] == 0 or (not self.parted and key[1:] == _REST):
             return None
-        found = self._patches.get(key)
-        if found is None:
-            found = self._patches[key] = self._draw(*_shape(key))
-            self.kept_bytes += found.nbytes
-            while self.kept_bytes > KEPT_BYTES and len(self._patches) > 1:
-                self.kept_bytes -= self._patches.popitem(last=False)[1].nbytes
-        self._patches.move_to_end(key)
-        return found
+        with self._keeping:
+            found = self._patches.get(key)
+            if found is None:
+                found = self._patches[key] = self._draw(*_shape(key))
+                self.kept_bytes += found.nbytes
+                while self.kept_bytes > KEPT_BYTES and len(self._patches) > 1:
+                    self.kept_bytes -= self._patches.popitem(last=False)[1].nbytes
+            self._patches.move_to_end(key)
+            return found
 
     def _draw(self, mouth: Mouth, speaking: float) -> Patch:
         warp = self._warp
