@@ -39,8 +39,7 @@ def _only_loopback() -> Iterator[None]:
     patch.undo()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _face_models() -> None:
+def pytest_sessionstart() -> None:
     """What photos are looked at with is there, as after an installation."""
     face_models.fetch(face_models.models_folder())
 
