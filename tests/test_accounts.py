@@ -8,10 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from local.stack import Stack
 from tests.conftest import Person
 from tests.operator import account, row_of
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_same_key_makes_one_prediction_however_many_ask(person: Person, persona: dict[str, Any]) -> None:

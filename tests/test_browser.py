@@ -13,6 +13,8 @@ from playwright.sync_api import Page, sync_playwright
 from local.stack import Stack
 from tests.conftest import Person
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
     "--no-sandbox",

@@ -17,6 +17,8 @@ import replicate.exceptions
 from local.stack import ROOT, Stack, install_node_packages, node
 from tests.conftest import Person
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = ROOT / "tests" / "clients"
 
 

@@ -17,6 +17,8 @@ from tests.container import Container, start_unheard
 from tests.operator import account, let_the_deadline_pass, reconcile, row_of
 from tests.test_talk import files
 
+pytestmark = pytest.mark.slow
+
 STEPS = {
     "before the claim": ("supabase", "rpc/claim_prediction"),
     "while Claude writes": ("anthropic", 14),

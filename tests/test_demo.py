@@ -21,6 +21,8 @@ from PIL import Image
 
 from local.stack import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

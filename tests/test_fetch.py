@@ -27,6 +27,8 @@ from tests.operator import row_of
 from tests.receiver import Receiver
 from tests.test_talk import wait_until_settled
 
+pytestmark = pytest.mark.slow
+
 REFUSED = {
     "plain http": "http://example.com/a.png",
     "no scheme": "example.com/a.png",

@@ -14,6 +14,8 @@ from functions import create_prediction, gallery, models, personas, prediction_s
 from local.stack import Stack
 from tests.conftest import Person
 
+pytestmark = pytest.mark.slow
+
 MODULES = (create_prediction, gallery, models, personas, prediction_status, talk)
 OPERATIONS = [
     pytest.param(operation.ok(), id=f"{operation.ok().method.upper()} {operation.ok().path}")

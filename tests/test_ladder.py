@@ -17,6 +17,8 @@ from tests.conftest import Person
 from tests.operator import rest
 from tests.test_talk import files, wait_until_settled
 
+pytestmark = pytest.mark.slow
+
 Decode = Callable[[bytes], Any]
 Fault = Callable[..., None]
 

@@ -23,6 +23,7 @@ from shared.lipsync.voice_activity import VoiceActivity  # noqa: E402
 from tests.musetalk_echo import Echo, counting  # noqa: E402
 
 FRAMES = 24
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,8 @@ from shared.lipsync.outline import outline  # noqa: E402
 from shared.lipsync.picture import Picture, read_picture  # noqa: E402
 from tests.musetalk_small import speech  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def model(muse: MuseTalk) -> MuseTalk:

@@ -19,6 +19,8 @@ from tests.operator import account, let_the_deadline_pass, reconcile
 from tests.test_talk import files
 from tests.test_webhooks import signed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

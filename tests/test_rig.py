@@ -51,6 +51,7 @@ def bgr(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_NV12)
 
 
+@pytest.mark.slow
 def test_the_lips_open_as_the_sounds_ask_at_the_right_time(prepared: CpuPortrait) -> None:
     """Over a spoken text: r of at least 0.85 at lag 0, closed where lips close, never wider than an open a."""
     spoken = Espeak.shared().speak(TEXT, "en-us+f3", 162, 52)

@@ -17,6 +17,8 @@ from tests.container import Container
 from tests.operator import row_of
 from tests.receiver import Receiver
 
+pytestmark = pytest.mark.slow
+
 SAID = "Tell me about the zygodactyl woodpecker."
 
 

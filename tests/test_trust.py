@@ -19,6 +19,8 @@ from tests.container import Container
 from tests.proxy import Proxy
 from tests.test_talk import files, wait_until_settled
 
+pytestmark = pytest.mark.slow
+
 
 def test_polling_a_running_job_asks_no_database_and_a_finished_one_once(
     container: Container, person: Person, persona: dict[str, Any], fault: Callable[..., None]

@@ -29,6 +29,8 @@ from tests.operator import account, reconcile, rest, row_of
 from tests.receiver import Receiver
 from tests.test_talk import files, wait_until_settled
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
