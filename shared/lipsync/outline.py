@@ -17,9 +17,8 @@ from shared.lipsync.face import Face
 from shared.lipsync.topology import LOWER_LIP, OVAL, UPPER_LIP
 
 SMALLEST = 96  # pixels: a narrower face has too little to redraw from
-MARGIN = (
-    10 / 256
-)  # below the chin, of the box's height: upstream's 10 pixels where the box is as large as the network's
+# Below the chin, of the box's height: upstream's 10 pixels where the box is as large as the network's.
+MARGIN = 10 / 256
 _GRID = 512  # pixels a side in which the parser's classes are worked on
 _EXPAND = 1.5  # side of the parsed square over the longer side of the box
 _CHEEK = 90  # pixels of that grid on either side of its middle that are kept from erosion: the chin
