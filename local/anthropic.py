@@ -7,8 +7,9 @@ import json
 import os
 import random
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -135,6 +136,7 @@ def _system(system: Any) -> str:
 
 
 _asked: Counter[tuple[str, str]] = Counter()  # how often each persona has been asked each question
+_given: defaultdict[tuple[str, str], set[str]] = defaultdict(set)  # and what it has replied
 
 
 def compose(system: str, turns: list[dict[str, Any]]) -> str:
@@ -150,7 +152,7 @@ def compose(system: str, turns: list[dict[str, Any]]) -> str:
     _asked[name, question] += 1
     lot = random.Random(f"{name} {question} {_asked[name, question]}")  # noqa: S311  # variety, not secrets
     words = re.search(r"(\d+)[ -](?:second|word)", question)
-    wanted = round(int(words[1]) * (2.7 if "second" in question else 1.0)) if words else 38
+    wanted = round(int(words[1]) * (2.7 if "second" in question else 1.0)) if words else 45
     said = [
         lot.choice(
             GREETINGS if re.match(r"\W*(hello|hi|hey|good (morning|evening|day))\b", question, re.I) else OPENINGS
@@ -162,22 +164,26 @@ def compose(system: str, turns: list[dict[str, Any]]) -> str:
     earlier = [_text(turn["content"]) for turn in turns[:-1] if turn["role"] == "user"]
     if earlier and re.search(r"\b(remember|before|earlier|last|first)\b", question, re.I):
         said.append(f"Before, you asked me this: {earlier[-1].rstrip('?!. ')}.")
-    for reply in _replies(question, description, lot):
+    given = _given[name, question]
+    for reply in islice(_replies(question, description, given, lot), 200):
         missing = wanted - len(" ".join(said).split())
-        if missing < 10 or (len(said) > 1 and len(reply.split()) > 1.6 * missing):
+        if missing < 10:
             break
-        said.append(reply)
+        if len(reply.split()) < 1.6 * missing or len(said) == 1:
+            said.append(reply)
+            given.add(reply)
     if wanted > 20 and not said[-1].endswith("?"):
         said.append(lot.choice(ENDINGS))
     return " ".join(said)
 
 
-def _replies(question: str, description: str, lot: random.Random) -> Iterator[str]:
-    """Replies without end: first those that share words with the question, then its topics', the persona's, and any."""
+def _replies(question: str, description: str, before: set[str], lot: random.Random) -> Iterator[str]:
+    """Replies without end: of the question's topics, of the persona's, and any; of each those first that were not
+    given before, and that share words with the question."""
     given: set[str] = set()
     for replies in (_of(question, question), _of(description, question), GENERAL):
         mixed = lot.sample(replies, len(replies))
-        for reply in sorted(mixed, key=lambda one: -len(_stems(one) & _stems(question))):
+        for reply in sorted(mixed, key=lambda one: (one in before, -len(_stems(one) & _stems(question)))):
             if reply not in given:
                 given.add(reply)
                 yield reply
