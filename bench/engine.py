@@ -64,11 +64,10 @@ def _measure() -> dict[str, Any]:
     from local.elevenlabs import speak
     from local.portrait import draw
     from shared.lipsync.cpu.engine import CpuEngine
-    from shared.lipsync.engine import PER_FRAME, RATE, Speech
     from shared.lipsync.picture import read_picture
-    from shared.lipsync.visemes import Timing
-    from shared.talk.film import Film
-    from shared.video import FragmentedMp4
+    from shared.media.types import PER_FRAME, RATE, Speech, Timing
+    from shared.media.video import FragmentedMp4
+    from shared.talk.video_renderer import VideoRenderer
 
     imported = time.perf_counter()
     picture = read_picture(draw("a friendly woman with auburn hair", 1024))
@@ -85,8 +84,8 @@ def _measure() -> dict[str, Any]:
             if not first and b"moof" in data:
                 first.append(time.perf_counter())
 
-        async def run() -> Film:
-            made = Film(prepared, write)
+        async def run() -> VideoRenderer:
+            made = VideoRenderer(prepared, write)
             said = speak(text, "21m00Tcm4TlvDq8ikWAM", RATE) if text else take
             letters = [Timing(*each) for each in zip(said.text, said.starts, said.ends, strict=True)]
             made.say(Speech(said.samples, letters))

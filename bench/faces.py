@@ -30,16 +30,16 @@ from bench.score import closed_frames, opening, score, target
 from local.elevenlabs import speak
 from local.espeak import Espeak
 from local.portrait import draw
-from shared.lipsync.arrays import Floats, Pixels, floats
+from shared.lipsync.arrays import floats
 from shared.lipsync.cpu.engine import CpuEngine, CpuPortrait
 from shared.lipsync.cpu.head import Pose
 from shared.lipsync.cpu.motion import Look
-from shared.lipsync.engine import RATE, Speech
 from shared.lipsync.finder import Found, find_faces
 from shared.lipsync.picture import Picture, head, read_picture
 from shared.lipsync.topology import LIPS_ORDER
-from shared.lipsync.visemes import Mouth, Timing
-from shared.video import FragmentedMp4
+from shared.lipsync.visemes import Mouth
+from shared.media.types import RATE, Floats, Pixels, Speech, Timing
+from shared.media.video import FragmentedMp4
 
 TEXT = (
     "Good evening, my name is Ada. Above the papers on my table you may find a map of the moons of Jupiter. "

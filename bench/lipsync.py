@@ -24,10 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.machine import parser, report
 from local.portrait import draw
-from shared.lipsync.engine import RATE, Speech
-from shared.lipsync.musetalk import Config, MuseTalk
-from shared.lipsync.musetalk_engine import MuseTalkEngine, placed
+from shared.lipsync.musetalk.engine import MuseTalkEngine, placed
+from shared.lipsync.musetalk.model import Config, MuseTalk
 from shared.lipsync.picture import Picture, read_picture
+from shared.media.types import RATE, Speech
 
 SIZES = (1, 4, 8, 16, 32, 64)
 _FULL = Config()

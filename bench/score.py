@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.lipsync.arrays import Floats, Pixels, floats
-from shared.lipsync.engine import FPS
+from shared.lipsync.arrays import floats
 from shared.lipsync.finder import find_faces
-from shared.lipsync.visemes import Timing
+from shared.media.types import FPS, Floats, Pixels, Timing
 
 # How open a mouth is for each sound, of its widest: as seen on faces, and coarser, by the height of vowels.
 SEEN = {

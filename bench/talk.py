@@ -101,19 +101,19 @@ async def _batch(stack: Stack, png: bytes) -> dict[str, Any]:
     import numpy as np
     from anthropic import AsyncAnthropic
 
+    from shared.core.settings import Settings
+    from shared.core.store import Store
     from shared.lipsync.cpu.engine import CpuEngine
-    from shared.lipsync.engine import Speech
     from shared.lipsync.picture import read_picture
-    from shared.persona import VOICES
-    from shared.providers.elevenlabs import Voice
-    from shared.settings import Settings
-    from shared.store import Store
-    from shared.talk.film import Film
-    from shared.video import seekable
+    from shared.media.types import Speech
+    from shared.media.video import seekable
+    from shared.personas.persona import VOICES
+    from shared.providers.elevenlabs import TextToSpeech
+    from shared.talk.video_renderer import VideoRenderer
 
     settings = Settings(stack.settings)
     claude = AsyncAnthropic(api_key=settings.anthropic_api_key, base_url=settings.anthropic_base_url)
-    voice = Voice(settings)
+    voice = TextToSpeech(settings)
     prepared = CpuEngine().prepare(read_picture(png), 512)
     for shape in range(2):  # as warm as the streaming way: SDKs loaded, mouths drawn
         list(prepared.session().render(Speech(np.zeros(24_000 * (shape + 1), np.int16))))
@@ -128,7 +128,7 @@ async def _batch(stack: Stack, png: bytes) -> dict[str, Any]:
         text = message.content[0].text  # type: ignore[union-attr]
         speeches = [speech async for speech in voice.speak(text, VOICES["neutral"], "", [])]
         data = bytearray()
-        film = Film(prepared, data.extend)
+        film = VideoRenderer(prepared, data.extend)
         for speech in speeches:
             film.say(speech)
         film.end()

@@ -8,12 +8,13 @@ from uuid import UUID
 import modal
 from fastapi import FastAPI, Query
 
-from shared.image import image, secrets
-from shared.paging import newest
-from shared.prediction import PredictionId, iso
-from shared.settings import Settings
-from shared.store import Row
-from shared.web import Caller, Context, Here, function_app
+from shared.core.containers import image, secrets
+from shared.core.paging import newest
+from shared.core.settings import Settings
+from shared.core.store import Row
+from shared.core.time import format_time
+from shared.core.web import Context, ContextDep, CurrentUser, function_app
+from shared.predictions.prediction import PredictionId
 
 app = modal.App("personaforge-gallery")
 PAGE = 24
@@ -25,13 +26,13 @@ def build(settings: Settings | None = None) -> FastAPI:
 
     @web.get("/v1/gallery")
     async def gallery(
-        here: Here,
-        user: Caller,
+        context: ContextDep,
+        user: CurrentUser,
         persona: UUID | None = None,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> dict[str, Any]:
         query = (
-            here.store.as_user(user)
+            context.store.as_user(user)
             .from_("predictions")
             .select(
                 "id,owner,model,deadline,provider_id,output,captions,text,receipt,created_at,persona_id,personas(name,portrait)"
@@ -43,26 +44,26 @@ def build(settings: Settings | None = None) -> FastAPI:
         if persona:
             query = query.eq("persona_id", str(persona))
         page = await newest(
-            here.store, query, PAGE, f"{here.settings.forge_url}/v1/gallery", cursor, persona=str(persona or "")
+            context.store, query, PAGE, f"{context.settings.forge_url}/v1/gallery", cursor, persona=str(persona or "")
         )
-        return {"next": page.next, "results": [_video(row, here) for row in page.rows]}
+        return {"next": page.next, "results": [_video(row, context) for row in page.rows]}
 
     return web
 
 
-def _video(row: Row, here: Context) -> dict[str, Any]:
+def _video(row: Row, context: Context) -> dict[str, Any]:
     return {
-        "prediction": PredictionId.of(row).sign(here.settings.forge_signing_key),
+        "prediction": PredictionId.of(row).sign(context.settings.forge_signing_key),
         "model": row["model"],
-        "video": here.store.address(row["output"]),
-        "captions": here.store.address(row["captions"]),
+        "video": context.store.address(row["output"]),
+        "captions": context.store.address(row["captions"]),
         "text": row["text"],
         "duration_s": (row["receipt"] or {}).get("duration_s"),
-        "created_at": iso(row["created_at"]),
+        "created_at": format_time(row["created_at"]),
         "persona": {
             "id": row["persona_id"],
             "name": row["personas"]["name"],
-            "portrait": here.store.address(row["personas"]["portrait"]),
+            "portrait": context.store.address(row["personas"]["portrait"]),
         },
     }
 

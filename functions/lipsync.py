@@ -11,11 +11,11 @@ from pathlib import Path
 
 import modal
 
-from shared.errors import ProviderBusy
-from shared.image import WEIGHTS, gpu_image, secrets
-from shared.lipsync.engine import FPS, Speech
-from shared.settings import Settings
-from shared.store import Store
+from shared.core.containers import WEIGHTS, gpu_image, secrets
+from shared.core.errors import ProviderBusy
+from shared.core.settings import Settings
+from shared.core.store import Store
+from shared.media.types import FPS, Speech
 from shared.talk.remote import Speaker, Stage, received
 
 app = modal.App("personaforge-lipsync")
@@ -48,7 +48,7 @@ class Lipsync:
         """The imports and the weights, in the processor's memory: this is what a snapshot keeps."""
         import torch
 
-        from shared.lipsync.musetalk import MuseTalk
+        from shared.lipsync.musetalk.model import MuseTalk
 
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = "/compiled/inductor"  # no compilation where one was done before
         tiny = Settings.from_environment().forge_decoder == "taesd"
@@ -57,7 +57,7 @@ class Lipsync:
     @modal.enter(snap=False)
     async def warm(self) -> None:
         """To the GPU; every graph is there before the first talk."""
-        from shared.lipsync.musetalk_engine import MuseTalkEngine
+        from shared.lipsync.musetalk.engine import MuseTalkEngine
 
         self._open = AsyncExitStack()
         store = await self._open.enter_async_context(Store.open(Settings.from_environment()))

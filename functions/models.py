@@ -7,11 +7,11 @@ from typing import Any
 import modal
 from fastapi import FastAPI
 
-from shared.errors import NotFound
-from shared.image import image
-from shared.inputs import MODELS, OWNER
-from shared.settings import Settings
-from shared.web import function_app
+from shared.core.containers import image
+from shared.core.errors import NotFound
+from shared.core.settings import Settings
+from shared.core.web import function_app
+from shared.models.inputs import MODELS, OWNER
 
 app = modal.App("personaforge-models")
 

@@ -9,15 +9,16 @@ from uuid import UUID
 import modal
 from fastapi import FastAPI, Query
 
-from shared import hosted, lifecycle, prediction
-from shared.auth import User
-from shared.image import image, secrets
-from shared.paging import newest
-from shared.prediction import FINISHED, PredictionId
-from shared.running import running
-from shared.settings import Settings
-from shared.store import Row
-from shared.web import Caller, Context, Here, function_app
+from shared.core.auth import User
+from shared.core.containers import image, secrets
+from shared.core.paging import newest
+from shared.core.settings import Settings
+from shared.core.store import Row
+from shared.core.web import Context, ContextDep, CurrentUser, function_app
+from shared.predictions import lifecycle, prediction
+from shared.predictions.heartbeat import running
+from shared.predictions.prediction import FINISHED, PredictionId
+from shared.runners import hosted
 
 app = modal.App("personaforge-prediction-status")
 PAGE = 50
@@ -34,20 +35,20 @@ class Looks:
         self._under_way: dict[UUID, asyncio.Task[Row | str]] = {}
         self._next: dict[UUID, asyncio.Task[Row | str]] = {}
 
-    async def look(self, here: Context, identity: PredictionId, user: User) -> Row | str:
+    async def look(self, context: Context, identity: PredictionId, user: User) -> Row | str:
         """As hosted.look, which goes on when the caller leaves."""
         look = self._next.get(identity.row)
         if look is None:
-            look = asyncio.create_task(self._in_turn(here, identity, user))
+            look = asyncio.create_task(self._in_turn(context, identity, user))
             self._next[identity.row] = look
         return await asyncio.shield(look)
 
-    async def _in_turn(self, here: Context, identity: PredictionId, user: User) -> Row | str:
+    async def _in_turn(self, context: Context, identity: PredictionId, user: User) -> Row | str:
         if before := self._under_way.get(identity.row):
             await asyncio.wait([before])
         look = self._under_way[identity.row] = self._next.pop(identity.row)
         look.add_done_callback(lambda done: self._over(identity.row, done))
-        return await hosted.look(here.store, here.replicate, user, identity)
+        return await hosted.look(context.store, context.replicate, user, identity)
 
     def _over(self, row: UUID, look: asyncio.Task[Row | str]) -> None:
         if self._under_way.get(row) is look:
@@ -63,36 +64,38 @@ def build(settings: Settings | None = None) -> FastAPI:
 
     @web.get("/v1/predictions")
     async def list_predictions(
-        here: Here, user: Caller, cursor: Annotated[str | None, Query(max_length=200)] = None
+        context: ContextDep, user: CurrentUser, cursor: Annotated[str | None, Query(max_length=200)] = None
     ) -> dict[str, Any]:
-        query = here.store.as_user(user).from_("predictions").select("*")
-        page = await newest(here.store, query, PAGE, f"{here.settings.forge_url}/v1/predictions", cursor)
-        rows = [await lifecycle.read(here.store, user, UUID(row["id"])) if _overdue(row) else row for row in page.rows]
-        return {"next": page.next, "previous": None, "results": [_shown(row, here) for row in rows]}
+        query = context.store.as_user(user).from_("predictions").select("*")
+        page = await newest(context.store, query, PAGE, f"{context.settings.forge_url}/v1/predictions", cursor)
+        rows = [
+            await lifecycle.read(context.store, user, UUID(row["id"])) if _overdue(row) else row for row in page.rows
+        ]
+        return {"next": page.next, "previous": None, "results": [_shown(row, context) for row in rows]}
 
     @web.get("/v1/predictions/{public}")
-    async def get(public: str, here: Here, user: Caller) -> dict[str, Any]:
-        identity = PredictionId.read(public, here.settings.forge_signing_key, user)
+    async def get(public: str, context: ContextDep, user: CurrentUser) -> dict[str, Any]:
+        identity = PredictionId.read(public, context.settings.forge_signing_key, user)
         if identity.provider_id:
-            found = await looks.look(here, identity, user)
-            return _shown(identity.row_while_it_runs(found) if isinstance(found, str) else found, here)
+            found = await looks.look(context, identity, user)
+            return _shown(identity.row_while_it_runs(found) if isinstance(found, str) else found, context)
         if not identity.overdue and (known := await running().seen(str(identity.row))):
-            return _shown(identity.row_while_it_runs(**known), here)
-        return _shown(await lifecycle.read(here.store, user, identity.row), here)
+            return _shown(identity.row_while_it_runs(**known), context)
+        return _shown(await lifecycle.read(context.store, user, identity.row), context)
 
     @web.post("/v1/predictions/{public}/cancel")
-    async def cancel(public: str, here: Here, user: Caller) -> dict[str, Any]:
-        identity = PredictionId.read(public, here.settings.forge_signing_key, user)
-        row = await lifecycle.read(here.store, user, identity.row)
+    async def cancel(public: str, context: ContextDep, user: CurrentUser) -> dict[str, Any]:
+        identity = PredictionId.read(public, context.settings.forge_signing_key, user)
+        row = await lifecycle.read(context.store, user, identity.row)
         if row["status"] not in FINISHED:
             if identity.provider_id:
-                await hosted.cancel(here.replicate, identity.provider_id)
+                await hosted.cancel(context.replicate, identity.provider_id)
             if row["model"] == "talk" and row["status"] == "processing":
-                await lifecycle.request_cancel(here.store, row)
+                await lifecycle.request_cancel(context.store, row)
             else:
-                await lifecycle.cancel(here.store, row)
-            row = await lifecycle.read(here.store, user, identity.row)
-        return _shown(row, here)
+                await lifecycle.cancel(context.store, row)
+            row = await lifecycle.read(context.store, user, identity.row)
+        return _shown(row, context)
 
     return web
 
@@ -102,8 +105,8 @@ def _overdue(row: Row) -> bool:
     return row["status"] not in FINISHED and not row["provider_id"] and PredictionId.of(row).overdue
 
 
-def _shown(row: Row, here: Context) -> dict[str, Any]:
-    return prediction.shown(row, here.store)
+def _shown(row: Row, context: Context) -> dict[str, Any]:
+    return prediction.shown(row, context.store)
 
 
 @app.function(image=image, secrets=secrets, timeout=60)

@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 import modal
 
-from shared import telemetry
-from shared.image import image, secrets
+from shared.core import telemetry
+from shared.core.containers import image, secrets
+from shared.core.settings import Settings
+from shared.core.store import Store
+from shared.predictions.reconcile import sweep
 from shared.providers.replicate import Replicate
-from shared.reconcile import sweep
-from shared.settings import Settings
-from shared.store import Store
 
 app = modal.App("personaforge-reconcile")
 log = logging.getLogger("personaforge.reconcile")

@@ -12,24 +12,25 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from shared.errors import Conflict
-from shared.image import image, secrets
-from shared.lipsync.engine import Engine, Speech
-from shared.prediction import PredictionId
-from shared.providers.anthropic import Claude
-from shared.providers.elevenlabs import Voice
-from shared.settings import Settings
-from shared.talk.job import STOPPED, Kit, TalkJob
-from shared.talk.remote import Open, Speaker, carried
-from shared.web import Caller, Context, Here, function_app
+from shared.core.containers import image, secrets
+from shared.core.errors import Conflict
+from shared.core.settings import Settings
+from shared.core.web import Context, ContextDep, CurrentUser, function_app
+from shared.lipsync.engine import Engine
+from shared.media.types import Speech
+from shared.predictions.prediction import PredictionId
+from shared.providers.anthropic import LanguageModel
+from shared.providers.elevenlabs import TextToSpeech
+from shared.talk.job import STOPPED, TalkJob, TalkServices
+from shared.talk.remote import RenderRemotely, Speaker, carried
 
 app = modal.App("personaforge-talk")
 
 
-class Studio:
+class TalkRuntime:
     """What a container keeps between talks. Warm parts cost only time when lost; running talks are ended first."""
 
-    def __init__(self, gpu: Open | None = None) -> None:
+    def __init__(self, gpu: RenderRemotely | None = None) -> None:
         self.talks = 0
         self.gpu = gpu
         self.running: set[asyncio.Task[None]] = set()
@@ -54,8 +55,8 @@ class Studio:
             await self.voice.close()
 
     @staticmethod
-    def _clients(settings: Settings) -> tuple[Claude, Voice]:
-        return Claude(settings), Voice(settings)
+    def _clients(settings: Settings) -> tuple[LanguageModel, TextToSpeech]:
+        return LanguageModel(settings), TextToSpeech(settings)
 
     def start(self, job: TalkJob) -> asyncio.Task[None]:
         run = asyncio.create_task(job.run())
@@ -72,17 +73,17 @@ async def _on_modal(speaker: Speaker, pieces: AsyncIterator[Speech]) -> AsyncIte
             yield data
 
 
-def build(settings: Settings | None = None, gpu: Open | None = None) -> FastAPI:
+def build(settings: Settings | None = None, gpu: RenderRemotely | None = None) -> FastAPI:
     """The ASGI app. gpu: how films are made on a GPU, if not on Modal."""
-    studio = Studio(gpu)
+    studio = TalkRuntime(gpu)
     web = function_app("talk", settings=settings, around=studio.open)
 
     @web.get("/v1/talk/{public}", response_class=Response)
-    async def talk(public: str, here: Here, user: Caller, request: Request) -> Response:
-        identity = PredictionId.read(public, here.settings.forge_signing_key, user)
+    async def talk(public: str, context: ContextDep, user: CurrentUser, request: Request) -> Response:
+        identity = PredictionId.read(public, context.settings.forge_signing_key, user)
         cold, studio.talks = studio.talks == 0, studio.talks + 1
-        kit = Kit(studio.engine, studio.gpu, here.replicate, studio.claude, studio.voice)
-        job = await TalkJob.claim(here.store, kit, user, identity, cold=cold)
+        kit = TalkServices(studio.engine, studio.gpu, context.replicate, studio.claude, studio.voice)
+        job = await TalkJob.claim(context.store, kit, user, identity, cold=cold)
         return await LiveVideo.begin(studio.start(job), job, request)
 
     return web

@@ -18,11 +18,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared import webhook
-from shared.errors import SettingMissing
-from shared.prediction import PredictionId, moment
-from shared.settings import Settings
-from shared.store import Row, Store
+from shared.core.errors import SettingMissing
+from shared.core.settings import Settings
+from shared.core.store import Row, Store
+from shared.core.time import parse_time
+from shared.predictions import webhook
+from shared.predictions.prediction import PredictionId
 
 STUCK = 120  # seconds
 
@@ -58,7 +59,9 @@ def jobs(settings: Settings) -> dict[str, list[Row]]:
             open_ = table.select(columns).in_("status", ["starting", "processing"]).order("created_at").limit(100)
             failed = table.select(columns).eq("status", "failed").order("created_at", desc=True).limit(20)
             old = [
-                row for row in await store.rows(open_) if time.time() - moment(row["created_at"]).timestamp() > STUCK
+                row
+                for row in await store.rows(open_)
+                if time.time() - parse_time(row["created_at"]).timestamp() > STUCK
             ]
             return {"recent": newest, "stuck": old, "failed": await store.rows(failed)}
 
@@ -178,7 +181,7 @@ def _gpu_here() -> str:
 
     if not torch.cuda.is_available():
         return "no GPU here"
-    from shared.image import WEIGHTS
+    from shared.core.containers import WEIGHTS
 
     weights = Path(WEIGHTS)
     missing = [name for name in ("unet", "vae", "whisper") if not (weights / f"{name}.safetensors").exists()]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.lipsync.arrays import Floats, floats, smoothstep
+from shared.lipsync.arrays import floats, smoothstep
 from shared.lipsync.face import Face
 from shared.lipsync.topology import LEFT_EYE, LOWER_LIP, RIGHT_EYE, UPPER_LIP
+from shared.media.types import Floats
 
 GRID = 512  # units of a drawing's side
 EYE_Y, EYE_DX, MOUTH_Y, MOUTH_DX, IRIS = 226, 43, 311, 35, 12

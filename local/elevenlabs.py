@@ -29,7 +29,7 @@ from starlette.routing import Route
 
 from local.espeak import Espeak, Spoken
 from local.faults import Faults
-from shared.lipsync.visemes import Timing
+from shared.media.types import Timing
 
 # Voice id to (espeak voice with variant, words a minute, pitch)
 VOICES = {

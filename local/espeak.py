@@ -13,7 +13,7 @@ import espeakng_loader
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.lipsync.visemes import Timing
+from shared.media.types import Timing
 
 _PHONEME, _WORD, _END = 7, 1, 0
 _SYNCHRONOUS, _UTF8 = 2, 1

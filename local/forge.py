@@ -23,10 +23,10 @@ from rich.table import Table
 
 from local import diagnostics
 from local.stack import PROVIDERS, ROOT, Stack, StackError
-from shared.errors import FaceModelsMissing, ForgeError
+from shared.core.errors import FaceModelsMissing, ForgeError
+from shared.core.settings import Settings
 from shared.lipsync import face_models
-from shared.persona import VOICES
-from shared.settings import Settings
+from shared.personas.persona import VOICES
 
 cli = typer.Typer(help="PersonaForge on this machine.", no_args_is_help=True, add_completion=False)
 console = Console(stderr=True, highlight=False)

@@ -15,8 +15,8 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from functions import create_prediction, gallery, models, personas, prediction_status, talk, webhooks
-from shared.errors import NotFound
-from shared.web import problem_response
+from shared.core.errors import NotFound
+from shared.core.web import problem_response
 
 # Requests and films share this process. A film's thread, back from encoding, waits this long (s) for the interpreter
 # while requests keep it busy: at the usual 5 ms, a page that polls in earnest stops all films.

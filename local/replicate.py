@@ -30,9 +30,9 @@ from starlette.routing import Route
 from local.faults import Faults
 from local.portrait import draw
 from shared.lipsync.cpu.engine import CpuEngine
-from shared.lipsync.engine import RATE, Speech
 from shared.lipsync.picture import read_picture
-from shared.video import FragmentedMp4, seekable
+from shared.media.types import RATE, Speech
+from shared.media.video import FragmentedMp4, seekable
 
 _SECRET = base64.b64encode(hashlib.sha256(b"webhooks" + os.environ.get("STANDIN_KEY", "").encode()).digest()).decode()
 FINISHED = ("succeeded", "failed", "canceled", "aborted")

@@ -263,10 +263,10 @@ class Stack:
         log = self.data / "logs" / f"{name}.log"
         if log.exists():  # of the run before: it may tell why that one ended
             log.replace(log.with_suffix(".log.1"))
-        leash = [sys.executable, str(ROOT / "local" / "leash.py"), *command]
+        supervised = [sys.executable, str(ROOT / "local" / "supervisor.py"), *command]
         with log.open("wb") as out:
             popen = subprocess.Popen(  # noqa: S603
-                leash, cwd=cwd, env=_environment(env), stdin=subprocess.PIPE, stdout=out, stderr=out,
+                supervised, cwd=cwd, env=_environment(env), stdin=subprocess.PIPE, stdout=out, stderr=out,
                 pass_fds=(self._lock.fileno(),) if name == "supabase" else (), start_new_session=True,
             )  # fmt: skip
         self._processes.append(_Process(name, popen, ready_url, log))

@@ -187,7 +187,7 @@ def decode() -> Callable[[bytes | Path], Decoded]:
 @pytest.fixture(scope="session")
 def muse(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """MuseTalk with quick random networks, for what is around them; only where torch is."""
-    from shared.lipsync.musetalk import MuseTalk
+    from shared.lipsync.musetalk.model import MuseTalk
     from tests.musetalk_small import QUICK, converted
 
     return MuseTalk.load(converted(tmp_path_factory.mktemp("weights"), QUICK), QUICK)

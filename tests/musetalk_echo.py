@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shared.lipsync.engine import PER_FRAME
-from shared.lipsync.musetalk import BEFORE, SCALE, MuseTalk
+from shared.lipsync.musetalk.model import BEFORE, SCALE, MuseTalk
+from shared.media.types import PER_FRAME
 
 LAYERS, WIDTH = 2, 4
 

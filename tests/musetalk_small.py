@@ -10,9 +10,9 @@ import torch
 from transformers import WhisperConfig, WhisperModel
 
 from bench.lipsync import SMALL
-from shared.lipsync import weights
-from shared.lipsync.engine import RATE
-from shared.lipsync.musetalk import Config, MuseTalk
+from shared.lipsync.musetalk import weights
+from shared.lipsync.musetalk.model import Config, MuseTalk
+from shared.media.types import RATE
 
 # Fewer and narrower layers than SMALL: for tests of what is around the networks, five times as fast.
 QUICK = Config(

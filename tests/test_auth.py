@@ -16,9 +16,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from local.stack import Stack
-from shared.auth import Authenticator
-from shared.errors import StoreUnavailable, Unauthenticated
-from shared.settings import Settings
+from shared.core.auth import Authenticator
+from shared.core.errors import StoreUnavailable, Unauthenticated
+from shared.core.settings import Settings
 
 
 def claims(**change: Any) -> dict[str, Any]:

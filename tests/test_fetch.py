@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 
 from local.stack import Stack
-from shared.errors import AddressRefused, FetchFailed, ForgeError
-from shared.fetch import Fetcher
-from shared.lipsync.engine import RATE
-from shared.sound import read_sound, wav
+from shared.core.errors import AddressRefused, FetchFailed, ForgeError
+from shared.core.fetch import Fetcher
+from shared.media.audio import decode_audio, encode_wav
+from shared.media.types import RATE
 from tests.conftest import Person
 from tests.container import Container
 from tests.operator import row_of
@@ -212,7 +212,7 @@ def test_a_sound_at_an_address_moves_the_face(
     """`audio` of the lip-sync model: a WAV is fetched, decoded, and its length is the video's."""
     tone = (8000 * np.sin(np.arange(2 * RATE) * 0.05)).astype(np.int16)
     body = {"model": "lipsync", "input": {"persona": persona["id"]}}
-    with serving(lambda handler: reply(handler, wav(tone))) as server:
+    with serving(lambda handler: reply(handler, encode_wav(tone))) as server:
         body["input"]["audio"] = f"{server.url}/tone.wav"
         done = wait_until_settled(person, person.http.post("/v1/predictions", json=body).raise_for_status().json(), 20)
     assert done["status"] == "succeeded"
@@ -229,7 +229,7 @@ def test_every_sample_of_a_sound_is_kept() -> None:
         file.setsampwidth(2)
         file.setframerate(16_000)
         file.writeframes(np.zeros((16_000, 2), np.int16).tobytes())
-    assert abs(len(read_sound(out.getvalue())) - RATE) <= 2
+    assert abs(len(decode_audio(out.getvalue())) - RATE) <= 2
 
 
 @pytest.mark.parametrize("data", [b"#EXTM3U\nhttp://169.254.169.254/\n", b"RIFF0000WAVE", b"ID3", b"\x00" * 100, b""])

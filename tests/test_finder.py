@@ -14,7 +14,7 @@ import pytest
 
 from bench.faces import photos
 from local.portrait import draw
-from shared.errors import FaceModelsMissing, InvalidInput, PictureUnusable
+from shared.core.errors import FaceModelsMissing, InvalidInput, PictureUnusable
 from shared.lipsync import face_models
 from shared.lipsync.face import KEY_POINTS, Face
 from shared.lipsync.face_models import DETECTOR, LANDMARKS, FaceModels, models_folder

@@ -19,11 +19,11 @@ import uvicorn  # noqa: E402
 
 from functions import talk  # noqa: E402
 from local.stack import Stack, free_port  # noqa: E402
-from shared.lipsync.engine import Speech  # noqa: E402
-from shared.lipsync.musetalk_engine import MuseTalkEngine  # noqa: E402
-from shared.persona import prepared_path  # noqa: E402
-from shared.settings import Settings  # noqa: E402
-from shared.store import Store  # noqa: E402
+from shared.core.settings import Settings  # noqa: E402
+from shared.core.store import Store  # noqa: E402
+from shared.lipsync.musetalk.engine import MuseTalkEngine  # noqa: E402
+from shared.media.types import Speech  # noqa: E402
+from shared.personas.persona import prepared_path  # noqa: E402
 from shared.talk.remote import Speaker, Stage  # noqa: E402
 from tests.conftest import Person  # noqa: E402
 from tests.operator import row_of  # noqa: E402
@@ -32,7 +32,7 @@ from tests.test_talk import files  # noqa: E402
 Decode = Callable[[bytes], Any]
 
 
-class Theatre:
+class TalkServer:
     """The talk function with a stage of its own, served on a thread. `broken` makes the stage fail."""
 
     def __init__(self, stack: Stack, model: Any) -> None:
@@ -79,14 +79,14 @@ class Theatre:
 
 
 @pytest.fixture(scope="module")
-def theatre(stack: Stack, muse: Any) -> Iterator[Theatre]:
-    found = Theatre(stack, muse)
+def theatre(stack: Stack, muse: Any) -> Iterator[TalkServer]:
+    found = TalkServer(stack, muse)
     yield found
     found.close()
 
 
 def test_a_talk_is_drawn_by_the_gpus_engine_and_its_portrait_is_made_ready_once(
-    stack: Stack, theatre: Theatre, person: Person, portrait_png: bytes, decode: Decode
+    stack: Stack, theatre: TalkServer, person: Person, portrait_png: bytes, decode: Decode
 ) -> None:
     """Bytes come back as one video with our sound; what was made ready lies beside the portrait and goes with it."""
     persona = person.persona(portrait_png)
@@ -114,7 +114,7 @@ def test_a_talk_is_drawn_by_the_gpus_engine_and_its_portrait_is_made_ready_once(
 
 
 def test_without_a_gpu_the_processor_draws_and_it_is_said(
-    theatre: Theatre, person: Person, persona: dict[str, Any], decode: Decode
+    theatre: TalkServer, person: Person, persona: dict[str, Any], decode: Decode
 ) -> None:
     """A GPU that cannot be had: the cpu engine is the next step, in the same stream."""
     theatre.broken = "at once"
@@ -130,7 +130,7 @@ def test_without_a_gpu_the_processor_draws_and_it_is_said(
 
 
 def test_a_gpu_that_is_lost_in_mid_stream_breaks_the_stream_and_the_video_is_made_anew(
-    stack: Stack, theatre: Theatre, person: Person, persona: dict[str, Any], decode: Decode
+    stack: Stack, theatre: TalkServer, person: Person, persona: dict[str, Any], decode: Decode
 ) -> None:
     """What the listener has is no whole; what is kept is, made by the next step from the same voice."""
     theatre.broken = "in the middle"

@@ -11,10 +11,10 @@ from bench.score import COARSE, chance, score, target
 from local.elevenlabs import speak
 from local.espeak import Espeak
 from shared.lipsync.cpu.engine import CpuEngine
-from shared.lipsync.engine import FPS, PER_FRAME, RATE, Speech
 from shared.lipsync.picture import read_picture
-from shared.lipsync.visemes import REST, Mouth, Timing, curves, from_characters, from_phonemes, from_sound
-from shared.video import FragmentedMp4
+from shared.lipsync.visemes import REST, Mouth, curves, from_characters, from_phonemes, from_sound
+from shared.media.types import FPS, PER_FRAME, RATE, Speech, Timing
+from shared.media.video import FragmentedMp4
 
 TEXT = (
     "Good evening, my name is Ada. Above the papers on my table you may find a map of the moons of Jupiter. "

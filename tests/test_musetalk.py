@@ -17,10 +17,10 @@ pytest.importorskip("transformers")
 from diffusers import AutoencoderTiny  # noqa: E402
 
 from bench.lipsync import SMALL  # noqa: E402
-from shared.errors import WeightsUnusable  # noqa: E402
-from shared.lipsync import weights  # noqa: E402
-from shared.lipsync.musetalk import Config, MuseTalk, fill  # noqa: E402
-from shared.lipsync.musetalk_engine import to_hearing  # noqa: E402
+from shared.core.errors import WeightsUnusable  # noqa: E402
+from shared.lipsync.musetalk import weights  # noqa: E402
+from shared.lipsync.musetalk.engine import to_hearing  # noqa: E402
+from shared.lipsync.musetalk.model import Config, MuseTalk, fill  # noqa: E402
 from shared.lipsync.picture import Picture, read_picture  # noqa: E402
 from tests.musetalk_small import converted, published, speech  # noqa: E402
 

@@ -15,11 +15,11 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from bench.faces import photos  # noqa: E402
-from shared.lipsync import musetalk, musetalk_engine, outline  # noqa: E402
-from shared.lipsync.engine import Speech  # noqa: E402
-from shared.lipsync.musetalk_engine import MuseTalkEngine  # noqa: E402
+from shared.lipsync.musetalk import engine, model, outline  # noqa: E402
+from shared.lipsync.musetalk.engine import MuseTalkEngine  # noqa: E402
+from shared.lipsync.musetalk.voice_activity import VoiceActivity  # noqa: E402
 from shared.lipsync.picture import Picture, head, read_picture  # noqa: E402
-from shared.lipsync.voice_activity import VoiceActivity  # noqa: E402
+from shared.media.types import Speech  # noqa: E402
 from tests.musetalk_echo import Echo, counting  # noqa: E402
 
 FRAMES = 24
@@ -84,16 +84,16 @@ def test_every_frame_is_the_right_face_in_its_place_with_its_own_sound(picture: 
 
 
 def _window(shift: int) -> Callable[[pytest.MonkeyPatch], None]:
-    return lambda patch: patch.setattr(musetalk, "BEFORE", musetalk.BEFORE + 2 * shift)
+    return lambda patch: patch.setattr(model, "BEFORE", model.BEFORE + 2 * shift)
 
 
 def _swapped_colours(patch: pytest.MonkeyPatch) -> None:
-    speak = musetalk.MuseTalk.speak
+    speak = model.MuseTalk.speak
     patch.setattr(Echo, "speak", lambda self, *given: speak(self, *given).flip(1), raising=False)
 
 
 def _swapped_planes(patch: pytest.MonkeyPatch) -> None:
-    forward = musetalk_engine._Draw.forward
+    forward = engine._Draw.forward
 
     def swapped(self: Any, *given: Any) -> Any:
         frames = forward(self, *given)
@@ -101,13 +101,13 @@ def _swapped_planes(patch: pytest.MonkeyPatch) -> None:
         planes = frames[:, size:].reshape(len(frames), size // 2, size // 2, 2).flip(3)
         return torch.cat([frames[:, :size], planes.reshape(len(frames), size // 2, size)], dim=1)
 
-    patch.setattr(musetalk_engine._Draw, "forward", swapped)
+    patch.setattr(engine._Draw, "forward", swapped)
 
 
 def _grid(dx: float, dy: float) -> Callable[[pytest.MonkeyPatch], None]:
-    placed = musetalk_engine.placed
+    placed = engine.placed
     return lambda patch: patch.setattr(
-        musetalk_engine, "placed", lambda box, size: placed(box + torch.tensor([dx, dy, dx, dy]), size)
+        engine, "placed", lambda box, size: placed(box + torch.tensor([dx, dy, dx, dy]), size)
     )
 
 
@@ -117,18 +117,18 @@ def _corners(patch: pytest.MonkeyPatch) -> None:
     def aligned(face: Any, grid: Any, **options: Any) -> Any:
         return sample(face, grid, **{**options, "align_corners": True})
 
-    patch.setattr(musetalk_engine.F, "grid_sample", aligned)
+    patch.setattr(engine.F, "grid_sample", aligned)
 
 
 def _margin(patch: pytest.MonkeyPatch) -> None:
     """A box that ends elsewhere than the face that was cut out."""
-    original = musetalk_engine.MusePortrait.__post_init__
+    original = engine.MusePortrait.__post_init__
 
     def lower(self: Any) -> None:
         self.boxes = self.boxes + torch.tensor([0.0, 0, 0, 10])
         original(self)
 
-    patch.setattr(musetalk_engine.MusePortrait, "__post_init__", lower)
+    patch.setattr(engine.MusePortrait, "__post_init__", lower)
 
 
 MISTAKES = {

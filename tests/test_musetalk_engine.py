@@ -16,14 +16,14 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 
-from shared.errors import PictureUnusable  # noqa: E402
-from shared.lipsync.batching import Batcher  # noqa: E402
-from shared.lipsync.engine import PER_FRAME, RATE, Speech  # noqa: E402
+from shared.core.errors import PictureUnusable  # noqa: E402
 from shared.lipsync.face import Face  # noqa: E402
-from shared.lipsync.musetalk import MuseTalk  # noqa: E402
-from shared.lipsync.musetalk_engine import MusePortrait, MuseTalkEngine, to_hearing  # noqa: E402
-from shared.lipsync.outline import outline  # noqa: E402
+from shared.lipsync.musetalk.batching import Batcher  # noqa: E402
+from shared.lipsync.musetalk.engine import MusePortrait, MuseTalkEngine, to_hearing  # noqa: E402
+from shared.lipsync.musetalk.model import MuseTalk  # noqa: E402
+from shared.lipsync.musetalk.outline import outline  # noqa: E402
 from shared.lipsync.picture import Picture, read_picture  # noqa: E402
+from shared.media.types import PER_FRAME, RATE, Speech  # noqa: E402
 from tests.musetalk_small import speech  # noqa: E402
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from PIL import Image
 from bench.faces import photos
 from local.portrait import draw
 from shared.lipsync.face import Face
-from shared.lipsync.outline import outline
+from shared.lipsync.musetalk.outline import outline
 from shared.lipsync.picture import Picture, head, read_picture
 from shared.lipsync.topology import LOWER_LIP, OVAL, UPPER_LIP
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bench.faces import photos
 from local.portrait import draw
-from shared.errors import PictureUnusable
+from shared.core.errors import PictureUnusable
 from shared.lipsync.cpu.engine import CpuEngine
 from shared.lipsync.cpu.head import Pose
 from shared.lipsync.cpu.motion import Look

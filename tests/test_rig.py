@@ -16,10 +16,11 @@ from local.portrait import draw
 from shared.lipsync.cpu.engine import CpuEngine, CpuPortrait
 from shared.lipsync.cpu.head import Pose
 from shared.lipsync.cpu.motion import BLINK, Hearing, Look, Motion
-from shared.lipsync.engine import FPS, PER_FRAME, RATE, Speech, Style
+from shared.lipsync.engine import Style
 from shared.lipsync.face import Face
 from shared.lipsync.picture import Picture, read_picture
-from shared.lipsync.visemes import Mouth, Timing, curves, from_phonemes
+from shared.lipsync.visemes import Mouth, curves, from_phonemes
+from shared.media.types import FPS, PER_FRAME, RATE, Speech, Timing
 from tests.conftest import WOMAN
 
 STILL = Look(0, 0, 0, Pose())

@@ -212,18 +212,18 @@ def test_replicate_renders_lip_sync_from_uploaded_files(
     """A picture and a sound become a video of the sound's length whose mouth moves."""
     import wave
 
-    wav = BytesIO()
-    with wave.open(wav, "wb") as file:
+    encode_wav = BytesIO()
+    with wave.open(encode_wav, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(24000)
         said = voice.text_to_speech.convert(VOICE, text="Hello, can you see me?", output_format="pcm_24000")
         file.writeframes(b"".join(said))
-    wav.seek(0)
-    wav.name = "voice.wav"
+    encode_wav.seek(0)
+    encode_wav.name = "voice.wav"
     image = BytesIO(portrait_png)
     image.name = "portrait.png"
-    made = models.models.predictions.create("bytedance/omni-human-1.5", input={"image": image, "audio": wav})
+    made = models.models.predictions.create("bytedance/omni-human-1.5", input={"image": image, "audio": encode_wav})
     made.wait()
     assert made.status == "succeeded", made.error
     video = decode(httpx.get(made.output, trust_env=False).content)

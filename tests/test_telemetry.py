@@ -97,7 +97,7 @@ def test_nothing_of_a_person_and_no_secret_is_in_them(stack: Stack, person: Pers
 
 def test_an_unexpected_error_is_logged_by_its_place_not_its_words() -> None:
     """Messages of exceptions may quote what a person wrote: the line has the types and the places instead."""
-    from shared.telemetry import _Lines
+    from shared.core.telemetry import _Lines
 
     try:
         try:

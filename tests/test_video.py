@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from shared.lipsync.engine import FPS, PER_FRAME, RATE
-from shared.video import FragmentedMp4, seekable
+from shared.media.types import FPS, PER_FRAME, RATE
+from shared.media.video import FragmentedMp4, seekable
 
 
 def clip(seconds: float = 3.0, flash_at: float = 1.0) -> tuple[bytes, list[bytes]]:

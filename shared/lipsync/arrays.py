@@ -1,15 +1,12 @@
-"""The arrays that everything about pictures and sound is made of."""
+"""Two conversions that everything about faces uses."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Samples = NDArray[np.int16]
+from shared.media.types import Floats
 
 
 def floats(values: Any) -> Floats:

@@ -9,10 +9,9 @@ import av
 import cv2
 import numpy as np
 
-from shared.errors import ProviderFailed
-from shared.lipsync.arrays import Pixels
-from shared.lipsync.engine import FPS
+from shared.core.errors import ProviderFailed
 from shared.lipsync.still import Paced
+from shared.media.types import FPS, Pixels
 
 
 class Clip:

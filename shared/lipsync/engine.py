@@ -9,18 +9,13 @@ session.finish()        -> the remaining frames, until the last sample is covere
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from shared.lipsync.arrays import Pixels, Samples
-from shared.lipsync.visemes import Timing
+from shared.media.types import Pixels, Speech
 
 if TYPE_CHECKING:
     from shared.lipsync.picture import Picture
-
-FPS = 25
-RATE = 24_000  # samples/s, mono, everywhere in a talk
-PER_FRAME = RATE // FPS
 
 
 @dataclass(frozen=True)
@@ -29,18 +24,6 @@ class Style:
 
     liveliness: float = 0.5  # 0 holds still but for mouth and lids, 1 moves much
     gaze: Literal["viewer", "natural", "wandering"] = "natural"  # how often it looks away
-
-
-@dataclass(frozen=True)
-class Speech:
-    """A stretch of speech that follows the one before without a gap.
-
-    Timings count from the start of this stretch and may be empty: an engine then works from the sound.
-    """
-
-    samples: Samples
-    timings: list[Timing] = field(default_factory=list)
-    written: Literal["characters", "phonemes"] = "characters"
 
 
 class Session(Protocol):

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import InvalidInput, PictureUnusable
-from shared.lipsync.arrays import Floats, floats
+from shared.core.errors import InvalidInput, PictureUnusable
+from shared.lipsync.arrays import floats
 from shared.lipsync.topology import POINTS
+from shared.media.types import Floats
 
 PNG_KEY = "personaforge:face"  # generated portraits carry their exact face in this PNG text chunk
 _STEP = 1 / 8192  # of a coordinate as it is kept: 16 bits reach from -4 to 4, a quarter of a pixel at 2048

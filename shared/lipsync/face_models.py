@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from platformdirs import user_cache_path
 
-from shared.errors import FaceModelsMissing
+from shared.core.errors import FaceModelsMissing
 
 WHEEL = "mediapipe==0.10.21"  # the last release whose wheel holds these files
 WHEEL_SHA256 = "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3"

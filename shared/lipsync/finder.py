@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 
 from shared.lipsync import face_models as models
-from shared.lipsync.arrays import Floats, Pixels, floats
+from shared.lipsync.arrays import floats
 from shared.lipsync.face_models import FaceModels
 from shared.lipsync.topology import LEFT_EYE_ORDER, LEFT_IRIS, LIPS_ORDER, RIGHT_EYE_ORDER, RIGHT_IRIS
+from shared.media.types import Floats, Pixels
 
 DETECTED = 0.5  # least score of a detection; a cat reaches 0.49, noise 0.42
 CERTAIN = 0.915  # upright faces score 0.79 to 0.97, turned ones up to 0.91: below this, the other turns are tried

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from shared.errors import PictureUnusable
-from shared.lipsync.arrays import Floats, Pixels, floats
+from shared.core.errors import PictureUnusable
+from shared.lipsync.arrays import floats
 from shared.lipsync.face import PNG_KEY, Face
+from shared.media.types import Floats, Pixels
 
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 96
@@ -125,12 +126,6 @@ def _closer(bgr: Pixels, points: Floats) -> Pixels:
     left = int(np.clip(x, 0, bgr.shape[1] - side))
     top = int(np.clip(y, 0, bgr.shape[0] - side))
     return _reduced(np.ascontiguousarray(bgr[top : top + side, left : left + side]))
-
-
-def decode(data: bytes) -> Pixels:
-    """Decode a picture that we kept ourselves; BGR, shape (height, width, 3)."""
-    bgr: Pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return bgr
 
 
 def head(bgr: Pixels, face: Face, size: int) -> tuple[Pixels, Face]:

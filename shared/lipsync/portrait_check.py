@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import PictureUnusable
-from shared.lipsync.arrays import Floats, Pixels, floats
+from shared.core.errors import PictureUnusable
+from shared.lipsync.arrays import floats
 from shared.lipsync.face import WARNINGS
 from shared.lipsync.finder import LIKELY, Found
 from shared.lipsync.topology import LEFT_EYE, LEFT_IRIS, LOWER_LIP, OVAL, RIGHT_EYE, RIGHT_IRIS, UPPER_LIP
+from shared.media.types import Floats, Pixels
 
 UNLIKELY = 0.72  # score below which nothing is a face, not even a covered or blurred one
 SMALLEST, SMALL = 16.0, 30.0  # pixels between the eyes: points are off by 0.04 of it at 16, by 0.02 at 25

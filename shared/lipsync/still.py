@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from shared.lipsync.arrays import Pixels
-from shared.lipsync.engine import FPS, PER_FRAME, Speech
-from shared.lipsync.nv12 import nv12
+from shared.media.nv12 import nv12
+from shared.media.types import FPS, PER_FRAME, Pixels, Speech
 
 
 class Still:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.lipsync.arrays import floats
+from shared.media.types import Timing
 
 Curves = NDArray[np.float32]
 
@@ -42,15 +43,6 @@ class Cue:
     end: float
     mouth: Mouth
     insists: float = 1.0  # on its width, where sounds blend
-
-
-@dataclass(frozen=True)
-class Timing:
-    """A phoneme (IPA) or a written character, spoken from `start` to `end` seconds."""
-
-    symbol: str
-    start: float
-    end: float
 
 
 # Shape, and how much the sound insists on its width: consonants made behind the teeth leave the corners of the mouth to

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from shared import telemetry
-from shared.errors import ProviderBusy, ProviderFailed, ProviderTimeout, of_status
-from shared.settings import Settings
+from shared.core import telemetry
+from shared.core.errors import ProviderBusy, ProviderFailed, ProviderTimeout, of_status
+from shared.core.settings import Settings
 
 NAME = "anthropic"
 
@@ -24,7 +24,7 @@ class Usage:
     tokens_out: int = 0
 
 
-class Claude:
+class LanguageModel:
     """Messages API. One attempt only: a talk has one budget of time, and repeats are decided elsewhere."""
 
     def __init__(self, settings: Settings) -> None:

@@ -9,12 +9,10 @@ from typing import Any
 import httpx
 import numpy as np
 
-from shared import telemetry
-from shared.errors import ProviderFailed, ProviderTimeout, of_status
-from shared.lipsync.arrays import Samples
-from shared.lipsync.engine import RATE, Speech
-from shared.lipsync.visemes import Timing
-from shared.settings import Settings
+from shared.core import telemetry
+from shared.core.errors import ProviderFailed, ProviderTimeout, of_status
+from shared.core.settings import Settings
+from shared.media.types import RATE, Samples, Speech, Timing
 
 NAME = "elevenlabs"
 
@@ -22,7 +20,7 @@ NAME = "elevenlabs"
 PATIENCE = 10.0  # seconds without a word from the voice, which speaks several times faster than people listen
 
 
-class Voice:
+class TextToSpeech:
     """Text-to-speech with timestamps. One attempt only, as streaming calls of the SDK never retry."""
 
     def __init__(self, settings: Settings) -> None:

@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 
-from shared import telemetry
-from shared.errors import ProviderFailed, ProviderTimeout, of_status
-from shared.settings import Settings
+from shared.core import telemetry
+from shared.core.errors import ProviderFailed, ProviderTimeout, of_status
+from shared.core.settings import Settings
 
 NAME = "replicate"
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-from shared.errors import ProviderFailed
+from shared.core.errors import ProviderFailed
 
 PAUSES = (0.3, 1.2)  # seconds before the second and the third attempt
 LONGEST = 5.0  # seconds: a provider that wants a longer pause is not waited for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.lipsync.visemes import Timing
+from shared.media.types import Timing
 
 LINE = 42  # characters a caption, as broadcasters do
 LONGEST = 6.0  # seconds a caption stays

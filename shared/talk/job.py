@@ -11,23 +11,24 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from shared import lifecycle
-from shared import persona as personas
-from shared.auth import User
-from shared.errors import Conflict, DeadlineOver, ForgeError, NoVideo
-from shared.inputs import TalkInput, read_input
+from shared.core.auth import User
+from shared.core.errors import Conflict, DeadlineOver, ForgeError, NoVideo
+from shared.core.store import Row, Store
+from shared.core.time import parse_time
 from shared.lipsync.engine import Engine
-from shared.prediction import FINISHED, PredictionId, moment
-from shared.providers.anthropic import Claude
-from shared.providers.elevenlabs import Voice
+from shared.media.video import seekable
+from shared.models.inputs import TalkInput, read_input
+from shared.personas import persona as personas
+from shared.predictions import lifecycle
+from shared.predictions.heartbeat import running
+from shared.predictions.prediction import FINISHED, PredictionId
+from shared.providers.anthropic import LanguageModel
+from shared.providers.elevenlabs import TextToSpeech
 from shared.providers.replicate import Replicate
-from shared.running import running
-from shared.store import Row, Store
 from shared.talk import prompt
-from shared.talk.ladder import Gpu, Hosted, Idle, Own, Portrait, Step
+from shared.talk.fallback import HostedSource, LocalSource, Portrait, RemoteSource, StillSource, VideoSource
 from shared.talk.pipeline import Clock, Script, Talk
-from shared.talk.remote import Open
-from shared.video import seekable
+from shared.talk.remote import RenderRemotely
 
 log = logging.getLogger("personaforge.talk")
 WATCH = 2.0  # seconds between looks at whether the talk is still wanted
@@ -46,26 +47,26 @@ STOPPED = Ending("failed", "The server was stopped in the middle of this talk.",
 
 
 @dataclass(frozen=True)
-class Kit:
+class TalkServices:
     """What talks are made with; gpu is None where there is none."""
 
     engine: Engine
-    gpu: Open | None
+    gpu: RenderRemotely | None
     replicate: Replicate
-    claude: Claude
-    voice: Voice
+    claude: LanguageModel
+    voice: TextToSpeech
 
 
 class TalkJob:
     """One claimed talk. `chunks` gives the video's bytes while `run` makes it; None ends them."""
 
-    def __init__(self, store: Store, kit: Kit, row: Row, persona: Row, talk: Talk, *, cold: bool) -> None:
+    def __init__(self, store: Store, kit: TalkServices, row: Row, persona: Row, talk: Talk, *, cold: bool) -> None:
         self._store, self._kit, self._row, self._persona, self._talk = store, kit, row, persona, talk
         self._cold = cold
         self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     @classmethod
-    async def claim(cls, store: Store, kit: Kit, user: User, identity: PredictionId, *, cold: bool) -> TalkJob:
+    async def claim(cls, store: Store, kit: TalkServices, user: User, identity: PredictionId, *, cold: bool) -> TalkJob:
         """Take the prediction to work on it. Raises Conflict when it is taken, finished or has no portrait."""
         clock = Clock()
         row = await lifecycle.read(store, user, identity.row)
@@ -96,7 +97,7 @@ class TalkJob:
         Cancelling with an Ending as the message means that not the listener ended it, but what that says.
         """
         loop = asyncio.get_running_loop()
-        ends = loop.time() + (moment(self._row["deadline"]) - datetime.now(UTC)).total_seconds()
+        ends = loop.time() + (parse_time(self._row["deadline"]) - datetime.now(UTC)).total_seconds()
         watch = asyncio.create_task(self._watch(asyncio.current_task()))
         try:
             async with asyncio.timeout_at(ends):
@@ -134,11 +135,16 @@ class TalkJob:
         there = f"The {degraded.get('delivered', 'text')} of it is where the prediction is"
         return NoVideo(f"No video can be shown of this talk: {why} {there}.", degraded=degraded)
 
-    def _steps(self, ends: float) -> tuple[Step, ...]:
+    def _steps(self, ends: float) -> tuple[VideoSource, ...]:
         portrait = Portrait(self._store, self._persona, int(self._row["input"].get("size", 512)))
         kit = self._kit
-        gpu = (Gpu(kit.gpu, portrait),) if kit.gpu else ()
-        return (*gpu, Own(kit.engine, portrait), Hosted(self._store, kit.replicate, portrait, ends), Idle(portrait))
+        gpu = (RemoteSource(kit.gpu, portrait),) if kit.gpu else ()
+        return (
+            *gpu,
+            LocalSource(kit.engine, portrait),
+            HostedSource(self._store, kit.replicate, portrait, ends),
+            StillSource(portrait),
+        )
 
     async def _watch(self, run: asyncio.Task[Any] | None) -> None:
         """Say that this talk is being made, until its owner asks to stop or somebody else has ended the prediction."""

@@ -16,18 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from shared import prices
-from shared.errors import ForgeError, InvalidInput, ProviderFailed
-from shared.lipsync.engine import FPS, RATE, Speech
-from shared.lipsync.visemes import Timing
-from shared.providers.anthropic import Claude, Usage
-from shared.providers.elevenlabs import Voice
+from shared.billing import prices
+from shared.core.errors import ForgeError, InvalidInput, ProviderFailed
+from shared.media.audio import encode_m4a
+from shared.media.types import FPS, RATE, Speech, Timing
+from shared.media.video import LEAD_IN
+from shared.providers.anthropic import LanguageModel, Usage
+from shared.providers.elevenlabs import TextToSpeech
 from shared.providers.retry import retried
 from shared.talk.captions import webvtt
-from shared.talk.ladder import Reel, Step, reason
-from shared.talk.pieces import Cutter
+from shared.talk.fallback import Renderer, VideoSource, reason
+from shared.talk.segmenter import Segmenter
 from shared.talk.utterance import Utterance
-from shared.video import LEAD_IN, sound_file
 
 log = logging.getLogger("personaforge.talk")
 PAUSE = 0.3  # seconds between sentences, as people speak
@@ -56,7 +56,7 @@ class Script:
 
 
 @dataclass(frozen=True)
-class Fall:
+class FallbackReason:
     """A step of the ladder that could not be had."""
 
     step: str
@@ -67,7 +67,7 @@ class Fall:
 class Talk:
     """One answer. After `run`: what was delivered and why not more, the text, its captions, the file, a receipt."""
 
-    def __init__(self, script: Script, claude: Claude, voice: Voice, clock: Clock) -> None:
+    def __init__(self, script: Script, claude: LanguageModel, voice: TextToSpeech, clock: Clock) -> None:
         self._script, self._claude, self._voice, self._clock = script, claude, voice, clock
         self._usage = Usage()
         self._request_ids: list[str] = []
@@ -75,16 +75,16 @@ class Talk:
         self._seconds = LEAD_IN / FPS
         self._timings: list[Timing] = []
         self._utterance = Utterance()
-        self._steps: Sequence[Step] = ()
-        self._step: Step | None = None
-        self._reel: Reel | None = None
-        self._falls: list[Fall] = []
+        self._steps: Sequence[VideoSource] = ()
+        self._step: VideoSource | None = None
+        self._reel: Renderer | None = None
+        self._falls: list[FallbackReason] = []
         self.delivered = ""  # a step's name, or voice, or text
         self.broken = False  # the listener got a part that does not belong to what was delivered
         self.text = ""
         self.data = bytearray()
 
-    async def run(self, steps: Sequence[Step], write: Callable[[bytes], None], ends: float) -> None:
+    async def run(self, steps: Sequence[VideoSource], write: Callable[[bytes], None], ends: float) -> None:
         """Make it by the best step that can be had. `write` gets the video's bytes on the event loop.
 
         ends: on the loop's clock, until when it may take. Raises ProviderFailed and its kinds when there is nothing
@@ -105,7 +105,7 @@ class Talk:
         self._clock.mark("total")
 
     async def _write(self, pieces: asyncio.Queue[str | None], ends: float) -> None:
-        cutter = Cutter()
+        cutter = Segmenter()
         async for text in self._words(ends):
             self._clock.mark("first_token")
             self.text += text
@@ -165,7 +165,7 @@ class Talk:
     def _say(self, piece: str, said: str) -> AsyncIterator[Speech]:
         return self._voice.speak(piece, self._script.voice_id, said, self._request_ids)
 
-    async def _deliver(self, steps: Sequence[Step], write: Callable[[bytes], None]) -> None:
+    async def _deliver(self, steps: Sequence[VideoSource], write: Callable[[bytes], None]) -> None:
         for step in steps:
             try:
                 await self._film(step, write)
@@ -181,7 +181,7 @@ class Talk:
                 self.broken, write = True, lambda _: None
                 self.data.clear()
         if not self._utterance.lost:
-            self.data += await asyncio.to_thread(sound_file, await self._utterance.whole())
+            self.data += await asyncio.to_thread(encode_m4a, await self._utterance.whole())
             self.delivered = "voice"
             return
         self._fall("voice", self._utterance.lost)
@@ -190,7 +190,7 @@ class Talk:
         self._timings.clear()
         self.delivered = "text"
 
-    async def _film(self, step: Step, write: Callable[[bytes], None]) -> None:
+    async def _film(self, step: VideoSource, write: Callable[[bytes], None]) -> None:
         loop = asyncio.get_running_loop()
 
         def hand_over(data: bytes) -> None:
@@ -218,7 +218,7 @@ class Talk:
     def _fall(self, step: str, error: BaseException) -> None:
         if not isinstance(error, ForgeError):
             log.error("the step %s failed unexpectedly", step, exc_info=error)
-        self._falls.append(Fall(step, *reason(error)))
+        self._falls.append(FallbackReason(step, *reason(error)))
 
     @property
     def degraded(self) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.store import Row
+from shared.core.store import Row
 
 REMEMBERED = 20  # messages of the conversation that go into the next turn
 

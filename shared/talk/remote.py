@@ -13,15 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import ForgeError, ProviderFailed
-from shared.lipsync.engine import FPS, RATE, Prepared, Speech
-from shared.persona import prepared_path
-from shared.store import Row, Store
-from shared.talk.film import Film
-from shared.video import LEAD_IN
+from shared.core.errors import ForgeError, ProviderFailed
+from shared.core.store import Row, Store
+from shared.lipsync.engine import Prepared
+from shared.media.types import FPS, RATE, Speech
+from shared.media.video import LEAD_IN
+from shared.personas.persona import prepared_path
+from shared.talk.video_renderer import VideoRenderer
 
 if TYPE_CHECKING:
-    from shared.lipsync.musetalk_engine import MuseTalkEngine
+    from shared.lipsync.musetalk.engine import MuseTalkEngine
 
 log = logging.getLogger("personaforge.remote")
 STOP = "stop"
@@ -43,14 +44,14 @@ class Speaker:
         return prepared_path(self.portrait, self.size)
 
 
-Open = Callable[[Speaker, AsyncIterator[Speech]], AsyncIterator[bytes]]
+RenderRemotely = Callable[[Speaker, AsyncIterator[Speech]], AsyncIterator[bytes]]
 
 
-class RemoteFilm:
+class RemoteVideoRenderer:
     """The near end, to be used as a Film."""
 
     def __init__(
-        self, speak: Open, speaker: Speaker, write: Callable[[bytes], object], patience: float = PATIENCE
+        self, speak: RenderRemotely, speaker: Speaker, write: Callable[[bytes], object], patience: float = PATIENCE
     ) -> None:
         """write: receives the file's bytes in order, on the event loop. patience: seconds to wait for the first."""
         self._speak, self._speaker, self._write, self._patience = speak, speaker, write, patience
@@ -98,7 +99,9 @@ class Stage:
         """The video's bytes as they are made. Leaving it early stops the work."""
         made: asyncio.Queue[bytes | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        film = Film(await self._prepared(speaker), lambda data: loop.call_soon_threadsafe(made.put_nowait, data))
+        film = VideoRenderer(
+            await self._prepared(speaker), lambda data: loop.call_soon_threadsafe(made.put_nowait, data)
+        )
         running, feeding = asyncio.create_task(film.run()), asyncio.create_task(_feed(film, pieces))
         for task in (running, feeding):
             task.add_done_callback(lambda done: made.put_nowait(None) if done is running or _failed(done) else None)
@@ -114,8 +117,9 @@ class Stage:
     async def _prepared(self, speaker: Speaker) -> Prepared:
         """Found in storage, or made and kept there for every container after this one."""
         from shared.lipsync.face import Face
-        from shared.lipsync.musetalk_engine import MusePortrait
-        from shared.lipsync.picture import Picture, decode
+        from shared.lipsync.musetalk.engine import MusePortrait
+        from shared.lipsync.picture import Picture
+        from shared.media.image import decode
 
         try:
             kept = await self._store.get(speaker.prepared)
@@ -139,7 +143,7 @@ class Stage:
             await self._store.put(speaker.prepared, data, "application/octet-stream")
 
 
-async def _feed(film: Film, pieces: AsyncIterator[Speech]) -> None:
+async def _feed(film: VideoRenderer, pieces: AsyncIterator[Speech]) -> None:
     async for speech in pieces:
         film.say(speech)
     film.end()

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 
-from shared.lipsync.arrays import Samples
-from shared.lipsync.engine import PER_FRAME, Speech
-from shared.video import LEAD_IN
+from shared.media.types import PER_FRAME, Samples, Speech
+from shared.media.video import LEAD_IN
 
 QUIET = 300  # of 32768: what is not louder is not heard
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from shared.lipsync import visemes
-from shared.lipsync.arrays import Floats, Pixels, Samples
 from shared.lipsync.cpu.eyes import EyeRig
 from shared.lipsync.cpu.head import HeadField
 from shared.lipsync.cpu.motion import Hearing, Look, Motion
 from shared.lipsync.cpu.mouth import MouthRig
-from shared.lipsync.engine import FPS, PER_FRAME, RATE, Speech, Style
+from shared.lipsync.engine import Style
 from shared.lipsync.face import Face
-from shared.lipsync.nv12 import nv12
 from shared.lipsync.picture import Picture, head
-from shared.lipsync.visemes import Cue, Mouth, Timing
+from shared.lipsync.visemes import Cue, Mouth
+from shared.media.nv12 import nv12
+from shared.media.types import FPS, PER_FRAME, RATE, Floats, Pixels, Samples, Speech, Timing
 
 LOOKAHEAD = 3  # frames: a mouth already shapes the sound that comes next
 CHIN = 0.68  # of a gap, by which the chin goes down with it: see mouth.py
@@ -153,8 +153,8 @@ class _Loudness:
         before: Floats = self._frames[max(0, at - 2 * FPS) : at + 1]
         if at >= len(self._frames) or len(before) < 5:
             return False
-        here = float(self._frames[at])
-        return here > 300 and here >= float(near.max()) and here > 1.2 * float(before.mean())
+        level = float(self._frames[at])
+        return level > 300 and level >= float(near.max()) and level > 1.2 * float(before.mean())
 
 
 def _start(cue: Cue) -> float:

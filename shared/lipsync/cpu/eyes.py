@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from shared.lipsync.arrays import Floats, Pixels, floats, smoothstep
+from shared.lipsync.arrays import floats, smoothstep
 from shared.lipsync.cpu.mesh_warp import Box
-from shared.lipsync.nv12 import Patch
 from shared.lipsync.topology import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
+from shared.media.nv12 import Patch
+from shared.media.types import Floats, Pixels
 
 LID_STEPS, GAZE_STEPS = 8, 6  # from open to shut; from the middle to one side
 GAZE_ASIDE, GAZE_UP = 0.12, 0.04  # of an eye's width at a gaze of 1: more looks uncanny in a still face

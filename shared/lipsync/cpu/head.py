@@ -10,8 +10,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from shared.lipsync.arrays import Floats, Pixels, floats, smoothstep
+from shared.lipsync.arrays import floats, smoothstep
 from shared.lipsync.topology import JAW, LEFT_EYE, LEFT_IRIS, LOWER_LIP, OVAL, RIGHT_EYE, RIGHT_IRIS
+from shared.media.types import Floats, Pixels
 
 GRID = 32  # places a side, over the picture; one more on every side, so that its rim is interpolated too
 

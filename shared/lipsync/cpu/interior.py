@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.lipsync.arrays import Floats, Pixels, floats, smoothstep
+from shared.lipsync.arrays import floats, smoothstep
 from shared.lipsync.topology import LEFT_CHEEK, LEFT_EYE, LOWER_LIP, RIGHT_CHEEK, RIGHT_EYE, SKIN, UPPER_LIP
 from shared.lipsync.visemes import Mouth
+from shared.media.types import Floats, Pixels
 
 _FINE = 4  # subpixels a side in which the opening is filled
 _OWN_JAW = 0.26  # own gap from which the lower teeth move with the jaw

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.lipsync.arrays import Floats, floats
+from shared.lipsync.arrays import floats
 from shared.lipsync.topology import OVAL, TRIANGLES
+from shared.media.types import Floats
 
 RING_ABOVE, RING_BELOW = 1.2, 1.38  # a ring around the oval that does not move: below, the chin needs room on the neck
 _SHIFT = 4  # bits of a pixel in which polygons are drawn

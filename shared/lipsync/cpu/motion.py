@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.lipsync.cpu.head import Pose
-from shared.lipsync.engine import FPS, Style
+from shared.lipsync.engine import Style
+from shared.media.types import FPS
 
 # One blink at 25 frames a second, closing faster than opening.
 BLINK = (0.45, 1.0, 1.0, 0.75, 0.45, 0.2)

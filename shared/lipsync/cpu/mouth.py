@@ -12,12 +12,13 @@ from collections import OrderedDict
 import cv2
 import numpy as np
 
-from shared.lipsync.arrays import Floats, Pixels, floats
+from shared.lipsync.arrays import floats
 from shared.lipsync.cpu.interior import Interior, Opening
 from shared.lipsync.cpu.mesh_warp import Box, MeshWarp
-from shared.lipsync.nv12 import Patch
 from shared.lipsync.topology import JAW, LOWER_LIP, STILL, UPPER_LIP
 from shared.lipsync.visemes import Mouth
+from shared.media.nv12 import Patch
+from shared.media.types import Floats, Pixels
 
 PARTED = 0.055  # own gap of the photo, from which its lips count as open
 GAPS, WIDTHS, SPEAKING = 24, 6, 3  # steps from closed to the widest gap, from pursed to spread, from silence to speech

@@ -1,0 +1,41 @@
+"""The container images: hash-pinned packages, our own source, what finds faces, and for the GPU the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import modal
+
+_ROOT = Path(__file__).parent.parent.parent
+_OPTIONS = "--require-hashes --no-deps"
+WEIGHTS, FACE_MODELS = "/weights", "/face-models"
+
+
+def _fetched(started: modal.Image, module: str, folder: str, needs: tuple[str, ...]) -> modal.Image:
+    """With the files that a module of ours fetches. needs: our files that this takes; one that changes fetches anew."""
+    for name in needs:
+        started = started.add_local_file(str(_ROOT / "shared" / name), f"/build/shared/{name}", copy=True)
+    return started.run_commands(f"cd /build && python -m {module} {folder}")
+
+
+image = (
+    _fetched(
+        modal.Image.debian_slim(python_version="3.13").pip_install_from_requirements(
+            str(_ROOT / "requirements.txt"), extra_options=_OPTIONS
+        ),
+        "shared.lipsync.face_models",
+        FACE_MODELS,
+        ("core/errors.py", "lipsync/face_models.py"),
+    )
+    .env({"FORGE_MODELS": FACE_MODELS})
+    .add_local_python_source("functions", "shared")
+)
+gpu_image = _fetched(
+    modal.Image.debian_slim(python_version="3.13")
+    .apt_install("build-essential")  # a compiler for torch.compile
+    .pip_install_from_requirements(str(_ROOT / "requirements-gpu.txt"), extra_options=_OPTIONS),
+    "shared.lipsync.musetalk.weights",
+    WEIGHTS,
+    ("core/errors.py", "lipsync/musetalk/weights.py"),
+).add_local_python_source("functions", "shared")
+secrets = [modal.Secret.from_name("personaforge")]

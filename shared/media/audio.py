@@ -1,0 +1,75 @@
+"""Sound that people send, decoded with care; sound for others, as WAV."""
+
+from __future__ import annotations
+
+import tempfile
+import wave
+from fractions import Fraction
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from shared.core.errors import SoundUnusable
+from shared.media.types import RATE, Samples
+
+LONGEST = 35  # seconds, what hosted models take
+
+# The first bytes name the only decoder that is tried: some containers of FFmpeg would open other addresses.
+_FORMATS = {b"RIFF": "wav", b"ID3": "mp3", b"\xff\xfb": "mp3", b"\xff\xf3": "mp3", b"OggS": "ogg", b"fLaC": "flac"}
+
+
+def decode_audio(data: bytes) -> Samples:
+    """Decode WAV, MP3, Ogg, FLAC or M4A to 16-bit mono samples at 24 kHz. Raises SoundUnusable."""
+    import av
+
+    name = next((name for magic, name in _FORMATS.items() if data.startswith(magic)), None)
+    name = "mov" if data[4:8] == b"ftyp" else name
+    if name is None:
+        raise SoundUnusable("The file is not a WAV, MP3, Ogg, FLAC or M4A sound.")
+    blocks: list[Samples] = []
+    count = 0
+    try:
+        with av.open(BytesIO(data), "r", format=name) as file:
+            if not file.streams.audio:
+                raise SoundUnusable("There is no sound in this file.")
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            for frame in chain(file.decode(file.streams.audio[0]), [None]):  # None: what the resampler still holds
+                for part in resampler.resample(frame):
+                    blocks.append(part.to_ndarray()[0].astype(np.int16))
+                    count += len(blocks[-1])
+                if count > LONGEST * RATE:
+                    raise SoundUnusable(f"The sound is longer than {LONGEST} s.")
+    except (av.FFmpegError, ValueError) as error:
+        raise SoundUnusable("The sound is damaged and cannot be decoded. Save it anew and retry.") from error
+    if not count:
+        raise SoundUnusable("There is no sound in this file.")
+    return np.concatenate(blocks)
+
+
+def encode_wav(samples: Samples) -> bytes:
+    """16-bit mono samples at 24 kHz as a WAV file."""
+    out = BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.tobytes())
+    return out.getvalue()
+
+
+def encode_m4a(samples: Samples) -> bytes:
+    """16-bit mono samples at 24 kHz as an M4A (AAC), its index in front."""
+    import av
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "out.m4a")
+        with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
+            stream = file.add_stream("aac", rate=RATE, layout="mono", bit_rate=64_000)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples)[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+            for part in (frame, None):
+                for packet in stream.encode(part):
+                    file.mux_one(packet)
+        return path.read_bytes()

@@ -1,0 +1,44 @@
+"""NV12, the planes that frames are made of: luma (h, w), then chroma (h/2, w/2, 2) with U and V side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from shared.media.types import Pixels
+
+
+def nv12(bgr: Pixels) -> tuple[Pixels, Pixels]:
+    """BGR (h, w, 3), both even, to luma (h, w) and chroma (h/2, w/2, 2); BT.601, limited range."""
+    height, width = bgr.shape[:2]
+    planes = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420).reshape(-1)
+    size = width * height
+    luma = planes[:size].reshape(height, width)
+    u, v = planes[size:].reshape(2, height // 2, width // 2)
+    return luma, np.dstack([u, v])
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A rectangle of a picture in NV12: y (h, w), uv (h/2, w/2, 2), at even pixel x, y."""
+
+    x: int
+    y: int
+    luma: Pixels
+    chroma: Pixels
+
+    @classmethod
+    def of(cls, bgr: Pixels, x: int, y: int) -> Patch:
+        """From BGR pixels (h, w, 3), both even."""
+        return cls(x, y, *nv12(bgr))
+
+    @property
+    def nbytes(self) -> int:
+        return self.luma.nbytes + self.chroma.nbytes
+
+    def paste(self, luma: Pixels, chroma: Pixels) -> None:
+        h, w = self.luma.shape
+        luma[self.y : self.y + h, self.x : self.x + w] = self.luma
+        chroma[self.y // 2 : (self.y + h) // 2, self.x // 2 : (self.x + w) // 2] = self.chroma

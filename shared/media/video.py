@@ -1,0 +1,132 @@
+"""Live fragmented MP4 (H.264 and AAC), for MSE and for keeping: bytes leave while frames are still made."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from shared.media.types import FPS, PER_FRAME, RATE, Pixels, Samples
+
+MIME = 'video/mp4; codecs="avc1.4d4020, mp4a.40.2"'
+_SOUND_LEAD = 5  # frames that encoded sound stays ahead of the picture
+LEAD_IN = 2  # frames of silence first: the AAC encoder's first 1024 samples come out distorted
+
+
+class _Pipe:
+    """A file object that can only be written to."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+
+    def write(self, data: bytes) -> int:
+        self._write(bytes(data))
+        return len(data)
+
+
+class FragmentedMp4:
+    """Encodes NV12 frames and 16-bit mono samples; hands finished bytes to `write` from the calling thread.
+
+    The header (ftyp, moov) leaves at once, then a fragment every two frames. Give sound before the frames it
+    belongs to. Not for use from two threads at once.
+    """
+
+    def __init__(self, size: int, write: Callable[[bytes], object]) -> None:
+        self._container = av.open(
+            _Pipe(write),
+            "w",
+            format="mp4",
+            options={"movflags": "empty_moov+default_base_moof", "frag_duration": "80000"},
+        )
+        self._video = self._container.add_stream(
+            "libx264",
+            rate=FPS,
+            width=size,
+            height=size,
+            pix_fmt="nv12",
+            options={
+                "preset": "superfast",
+                "tune": "zerolatency",
+                "profile": "main",
+                "crf": "22",
+                "threads": "1",
+                "colorprim": "smpte170m",
+                "transfer": "smpte170m",
+                "colormatrix": "smpte170m",
+            },
+        )
+        context = self._video.codec_context
+        context.time_base = Fraction(1, FPS)
+        context.gop_size = 2 * FPS
+        context.max_b_frames = 0
+        self._audio = self._container.add_stream("aac", rate=RATE, layout="mono", bit_rate=64_000)
+        self._container.start_encoding()
+        self.frames = 0
+        self._sounded = 0
+        self._waiting: deque[Samples] = deque()
+
+    def sound(self, samples: Samples) -> None:
+        """Append 16-bit mono samples at 24 kHz. They are encoded shortly before their frames."""
+        self._waiting.append(samples)
+
+    def picture(self, nv12: Pixels) -> None:
+        """Append a frame, (height * 3 / 2, width); the array must not change afterwards."""
+        self._sound_until((self.frames + _SOUND_LEAD) * PER_FRAME)
+        frame = av.VideoFrame.from_numpy_buffer(nv12, format="nv12")
+        frame.pts, frame.time_base = self.frames, Fraction(1, FPS)
+        self.frames += 1
+        for packet in self._video.encode(frame):
+            self._container.mux_one(packet)
+
+    def close(self) -> None:
+        """Write what is left. The file is complete afterwards."""
+        self._sound_until(None)
+        for packet in self._audio.encode(None):
+            self._mux_sound(packet)
+        for packet in self._video.encode(None):
+            self._container.mux_one(packet)
+        self._container.close()
+
+    def _sound_until(self, sample: int | None) -> None:
+        """Encode waiting sound up to a sample; the muxer holds a picture back until later sound is there."""
+        while self._waiting and (sample is None or self._sounded < sample):
+            samples = self._waiting.popleft()
+            most = len(samples) if sample is None else sample - self._sounded
+            if len(samples) > most:
+                self._waiting.appendleft(samples[most:])
+                samples = samples[:most]
+            if not len(samples):
+                continue
+            block = np.ascontiguousarray(samples)[None]
+            frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = RATE, self._sounded, Fraction(1, RATE)
+            self._sounded += len(samples)
+            for packet in self._audio.encode(frame):
+                self._mux_sound(packet)
+
+    def _mux_sound(self, packet: av.Packet[av.AudioStream]) -> None:
+        # The packet before zero only primes a decoder; kept, it would shift sound against picture.
+        if packet.pts is not None and packet.pts >= 0:
+            self._container.mux_one(packet)
+
+
+def seekable(fragments: bytes) -> bytes:
+    """The same packets as an ordinary MP4, its index in front, so that any player knows length and can seek."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "in.mp4"), Path(folder, "out.mp4")
+        source.write_bytes(fragments)
+        with (
+            av.open(str(source)) as old,
+            av.open(str(target), "w", format="mp4", options={"movflags": "faststart"}) as new,
+        ):
+            streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+            for packet in old.demux():
+                if packet.dts is not None:
+                    packet.stream = streams[packet.stream.index]
+                    new.mux_one(packet)
+        return target.read_bytes()

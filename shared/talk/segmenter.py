@@ -1,0 +1,49 @@
+"""Cuts text into pieces to be spoken, while it is still being written."""
+
+from __future__ import annotations
+
+import re
+
+_CLAUSE = re.compile(r"[,;:—–](?=\s)|[.!?…]+[\"'”’)\]]*(?=\s)|[。！？、，]|\n")
+_SENTENCE = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]|\n")
+_ABBREVIATION = re.compile(r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i\.e))\.$")
+
+LONGEST = 240  # characters: a sentence without an end is cut all the same
+SHORTEST = 12  # a voice needs a few words to find its melody
+
+
+class Segmenter:
+    """Feed text as it comes; get pieces back. The first ends with its first clause, later ones with sentences."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._first = True
+
+    def feed(self, text: str) -> list[str]:
+        """Add text; returns the pieces that are complete now."""
+        self._text += text
+        pieces: list[str] = []
+        while (end := self._end()) is not None:
+            piece, self._text = self._text[:end].strip(), self._text[end:]
+            if piece:
+                pieces.append(piece)
+                self._first = False
+        return pieces
+
+    def rest(self) -> list[str]:
+        """What is left when nothing more comes."""
+        piece, self._text = self._text.strip(), ""
+        return [piece] if piece else []
+
+    def _end(self) -> int | None:
+        """Where the text can be cut, or None while its end is not in sight."""
+        least = 1 if self._first else SHORTEST
+        for match in (_CLAUSE if self._first else _SENTENCE).finditer(self._text):
+            before = self._text[: match.end()]
+            if len(before.strip()) > least and not _ABBREVIATION.search(before):
+                return match.end()
+        if len(self._text) > LONGEST:
+            clauses = [match.end() for match in _CLAUSE.finditer(self._text, 0, LONGEST)]
+            space = self._text.rfind(" ", 0, LONGEST)
+            return clauses[-1] if clauses else space + 1 if space > 0 else LONGEST
+        return None
