@@ -2,18 +2,8 @@
 
 import modal
 
-from functions import (
-    create_prediction,
-    gallery,
-    lipsync,
-    models,
-    personas,
-    prediction_status,
-    reconcile,
-    talk,
-    webhooks,
-)
+from functions import FUNCTIONS, load
 
 app = modal.App("personaforge")
-for function in (create_prediction, prediction_status, talk, personas, gallery, models, webhooks, reconcile, lipsync):
-    app.include(function.app)
+for name in FUNCTIONS:
+    app.include(load(name).app)

@@ -88,8 +88,8 @@ def _measure() -> dict[str, Any]:
             made = VideoRenderer(prepared, write)
             said = speak(text, "21m00Tcm4TlvDq8ikWAM", RATE) if text else take
             letters = [Timing(*each) for each in zip(said.text, said.starts, said.ends, strict=True)]
-            made.say(Speech(said.samples, letters))
-            made.end()
+            made.append(Speech(said.samples, letters))
+            made.finish()
             await made.run()
             return made
 
@@ -107,10 +107,10 @@ def _measure() -> dict[str, Any]:
     alone = []
     for _ in range(3):
         video = FragmentedMp4(512, lambda _: None)
-        video.sound(np.zeros(len(pictures) * PER_FRAME + RATE, np.int16))
+        video.add_audio(np.zeros(len(pictures) * PER_FRAME + RATE, np.int16))
         start = time.perf_counter()
         for each in pictures:
-            video.picture(each)
+            video.add_frame(each)
         video.close()
         alone.append(len(pictures) / (time.perf_counter() - start))
     return {

@@ -237,9 +237,9 @@ def film(prepared: CpuPortrait, speech: Speech) -> list[Pixels]:
     """Rendered, encoded, and decoded again: BGR frames."""
     session, parts = prepared.session(), BytesIO()
     video = FragmentedMp4(prepared.size, parts.write)
-    video.sound(speech.samples)
+    video.add_audio(speech.samples)
     for frame in (*session.render(speech), *session.finish()):
-        video.picture(frame)
+        video.add_frame(frame)
     video.close()
     parts.seek(0)
     with av.open(parts, "r") as file:

@@ -107,7 +107,7 @@ async def _batch(stack: Stack, png: bytes) -> dict[str, Any]:
     from shared.lipsync.picture import read_picture
     from shared.media.types import Speech
     from shared.media.video import seekable
-    from shared.personas.persona import VOICES
+    from shared.personas.voice import VOICES
     from shared.providers.elevenlabs import TextToSpeech
     from shared.talk.video_renderer import VideoRenderer
 
@@ -130,10 +130,10 @@ async def _batch(stack: Stack, png: bytes) -> dict[str, Any]:
         data = bytearray()
         film = VideoRenderer(prepared, data.extend)
         for speech in speeches:
-            film.say(speech)
-        film.end()
+            film.append(speech)
+        film.finish()
         await film.run()
-        await store.put(f"bench/{uuid4().hex}.mp4", seekable(bytes(data)), "video/mp4")
+        await store.put(f"bench/{uuid4().hex}.mp4", seekable(bytes(data)), "video/mp4", owner=uuid4())
         ready = time.perf_counter() - start
     await voice.close()
     await claude.close()

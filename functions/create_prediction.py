@@ -1,43 +1,40 @@
-"""POST /v1/predictions and POST /v1/models/personaforge/{model}/predictions: start a job."""
+"""POST /v1/predictions, POST /v1/models/personaforge/{model}/predictions: start a job. GET /v1/models: what of."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import re
 import time
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
-import httpx
 import modal
-from fastapi import BackgroundTasks, Depends, FastAPI, Header, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Depends, FastAPI, Header, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.core.auth import User
 from shared.core.containers import image, secrets
 from shared.core.errors import Conflict, InvalidInput
 from shared.core.fetch import check
-from shared.core.settings import Settings
-from shared.core.store import Row
-from shared.core.web import Context, ContextDep, CurrentUser, function_app
-from shared.models.inputs import model_name, read_input
-from shared.predictions import lifecycle, prediction, webhook
-from shared.predictions.prediction import FINISHED, PredictionId
-from shared.runners import hosted
+from shared.core.settings import ELEVENLABS, REPLICATE, SUPABASE, Settings
+from shared.core.web import CurrentUser, function_app
+from shared.models import catalogue, registry
+from shared.models.catalogue import ModelPage, ModelResponse, Version
+from shared.models.model import Model
+from shared.predictions.lifecycle import DEADLINE, PredictionRequest, Receiver
+from shared.predictions.prediction import Prediction, PredictionResponse, to_api
+from shared.predictions.webhook import EVENTS
+from shared.runners.services import Services, ServicesDep, open_services
 
 app = modal.App("personaforge-create-prediction")
-log = logging.getLogger("personaforge.create_prediction")
 LONGEST_WAIT = 60  # seconds
 
 
-class Creation(BaseModel):
+class CreateRequest(BaseModel):
     """The body, as Replicate's clients send it."""
 
     model_config = ConfigDict(extra="ignore")
-    input: dict[str, Any]
+    input: dict[str, JsonValue]
     model: str | None = None
     version: str | None = None
     webhook: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
@@ -46,31 +43,31 @@ class Creation(BaseModel):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Options:
     """What the headers ask for."""
 
     wait: int = 0  # seconds
-    seconds: int = lifecycle.DEADLINE  # until it must have ended
+    seconds: int = DEADLINE  # until it must have ended
     key: str | None = None  # of idempotency
 
 
-async def _asked(
+async def _options(
     prefer: Annotated[str, Header(max_length=200)] = "",
     cancel_after: Annotated[str | None, Header(max_length=20)] = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
-) -> Asked:
+) -> Options:
     """`Prefer: wait` or `wait=n`, at most a minute; `Cancel-After: 90s`, `5m` or `1h`; `Idempotency-Key`, any text."""
-    found = re.search(r"\bwait\b(?:\s*=\s*(\d{1,4}))?", prefer)
-    wait = min(int(found[1] or LONGEST_WAIT), LONGEST_WAIT) if found else 0
-    return Asked(wait, _duration(cancel_after), idempotency_key)
+    match = re.search(r"\bwait\b(?:\s*=\s*(\d{1,4}))?", prefer)
+    wait = min(int(match[1] or LONGEST_WAIT), LONGEST_WAIT) if match else 0
+    return Options(wait, _duration(cancel_after), idempotency_key)
 
 
 def _duration(text: str | None) -> int:
     """Seconds of a duration such as 90s, 5m, 1h30m or a bare number of seconds; between 5 s and an hour."""
     if text is None:
-        return lifecycle.DEADLINE
-    found = re.fullmatch(r"(?:(\d{1,2})h)?(?:(\d{1,4})m)?(?:(\d{1,5})s?)?", text.strip())
-    hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+        return DEADLINE
+    match = re.fullmatch(r"(?:(\d{1,2})h)?(?:(\d{1,4})m)?(?:(\d{1,5})s?)?", text.strip())
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = hours * 3600 + minutes * 60 + seconds
     if not 5 <= total <= 3600:
         raise InvalidInput("Cancel-After is a duration from 5s to 1h, such as 90s, 5m or 1h.")
@@ -79,124 +76,100 @@ def _duration(text: str | None) -> int:
 
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
-    web = function_app("create prediction", settings=settings)
+    needs = (*SUPABASE, *REPLICATE, *ELEVENLABS)
+    web = function_app("create prediction", needs=needs, settings=settings, services=open_services)
+    accepted: dict[int | str, dict[str, Any]] = {202: {"model": PredictionResponse, "description": "Still running"}}
 
-    @web.post("/v1/predictions", status_code=201)
+    @web.post("/v1/predictions", status_code=201, responses=accepted)
     async def create(
-        body: Creation, context: ContextDep, user: CurrentUser, response: Response, after: BackgroundTasks,
-        asked: Annotated[Asked, Depends(_asked)],
-    ) -> dict[str, Any]:  # fmt: skip
+        body: CreateRequest, services: ServicesDep, user: CurrentUser, response: Response,
+        options: Annotated[Options, Depends(_options)],
+    ) -> PredictionResponse:  # fmt: skip
         name = body.model or body.version
         if not name:
             raise InvalidInput("Name the model: `model` or `version`, for example personaforge/talk.")
-        return await _start(model_name(name), body, context, user, response, after, asked)
+        return await _create(registry.find(name), body, services, user, response, options)
 
-    @web.post("/v1/models/personaforge/{model}/predictions", status_code=201)
+    @web.post("/v1/models/personaforge/{model}/predictions", status_code=201, responses=accepted)
     async def create_for(
-        model: str, body: Creation, context: ContextDep, user: CurrentUser, response: Response, after: BackgroundTasks,
-        asked: Annotated[Asked, Depends(_asked)],
-    ) -> dict[str, Any]:  # fmt: skip
-        return await _start(model_name(model), body, context, user, response, after, asked)
+        model: str, body: CreateRequest, services: ServicesDep, user: CurrentUser, response: Response,
+        options: Annotated[Options, Depends(_options)],
+    ) -> PredictionResponse:  # fmt: skip
+        return await _create(registry.find(model), body, services, user, response, options)
+
+    @web.get("/v1/models")
+    async def list_models() -> ModelPage:
+        return catalogue.page()
+
+    @web.get("/v1/models/{owner}/{name}")
+    async def get_model(owner: str, name: str) -> ModelResponse:
+        return catalogue.find(owner, name)
+
+    @web.get("/v1/models/{owner}/{name}/versions/{version}")
+    async def get_version(owner: str, name: str, version: str) -> Version:
+        return catalogue.version(owner, name, version)
 
     return web
 
 
-async def _start(
-    model: str, body: Creation, context: Context, user: User, response: Response, after: BackgroundTasks, asked: Asked
-) -> dict[str, Any]:
-    given = read_input(model, body.input)
-    stream = body.stream and model == "talk"
-    receiver = _receiver(context, body)
-    made = await lifecycle.create(
-        context.store, user, model, given, stream=stream, seconds=asked.seconds, key=asked.key, receiver=receiver
+async def _create(
+    model: Model, body: CreateRequest, services: Services, user: User, response: Response, options: Options
+) -> PredictionResponse:
+    wanted = model.read_input(body.input)
+    request = PredictionRequest(
+        model.name,
+        wanted.model_dump(mode="json", exclude_none=True),
+        wanted.persona,
+        stream=body.stream and model.streamable,
+        seconds=options.seconds,
+        key=options.key,
+        receiver=_receiver(services.settings, body),
     )
-    row = made.row
-    if not made.made:
-        row = await _first(context, user, row)
-        if asked.wait and not row["stream"]:
-            row = await _poll(context, user, row, asked.wait)
-    elif model == "talk":
-        if not stream:
-            row = await _play(context, user, row, asked.wait, after)
+    creation = await services.lifecycle.create(user, request)
+    prediction = creation.prediction
+    if creation.created:
+        prediction = await model.runner.start(services, prediction, user)
     else:
-        row = await hosted.start(context.store, context.replicate, user, row)
-        if asked.wait:
-            row = await _poll(context, user, row, asked.wait)
-    if asked.wait and row["status"] not in FINISHED:
-        # As Replicate: clients take any other status for the end of the wait.
-        response.status_code, row = 202, {**row, "status": "starting"}
-    return prediction.shown(row, context.store)
+        prediction = await _first(services, user, model, prediction)
+    if options.wait and not prediction.stream:
+        prediction = await _wait(services, user, model, prediction, options.wait)
+        if not prediction.finished:
+            # As Replicate: clients take any other status for the end of the wait.
+            response.status_code, prediction = 202, prediction.model_copy(update={"status": "starting"})
+    return to_api(prediction, services.store)
 
 
-def _receiver(context: Context, body: Creation) -> lifecycle.Receiver | None:
-    """Whom to tell; an address that would never be visited is refused now."""
+def _receiver(settings: Settings, body: CreateRequest) -> Receiver | None:
+    """Whose webhook is called; an address that would never be visited is refused now."""
     if body.webhook is None:
         return None
-    check(body.webhook, context.settings)
+    check(body.webhook, settings)
     events = body.webhook_events_filter
-    return lifecycle.Receiver(body.webhook, tuple(webhook.EVENTS if events is None else events))
+    return Receiver(body.webhook, tuple(EVENTS if events is None else events))
 
 
-async def _first(context: Context, user: User, row: Row) -> Row:
-    """The prediction that an earlier call with this key made; its id is whole once its provider is known."""
+async def _first(services: Services, user: User, model: Model, prediction: Prediction) -> Prediction:
+    """The prediction that an earlier call with this key created, once its id is whole: a hosted one's names its job."""
     for _ in range(100):
-        if row["model"] == "talk" or row["provider_id"] or row["status"] in FINISHED:
-            return row
+        if prediction.finished or prediction.provider_id or not model.hosted:
+            return prediction
         await asyncio.sleep(0.2)
-        row = await lifecycle.read(context.store, user, UUID(row["id"]))
+        prediction = await services.lifecycle.read(prediction.id, user)
     raise Conflict("The first call with this Idempotency-Key is still starting it. Retry in a moment.")
 
 
-async def _play(context: Context, user: User, row: Row, wait: int, after: BackgroundTasks) -> Row:
-    """Listen to the talk on the caller's behalf: the same code runs as for a real listener.
-
-    What is not finished after `wait` seconds goes on after the answer, within this same request.
-    """
-    listening = asyncio.create_task(_listen(context, user, row))
-    if wait:
-        await asyncio.wait([listening], timeout=wait)
-        row = await lifecycle.read(context.store, user, UUID(row["id"]))
-    if not listening.done():
-        after.add_task(asyncio.wait, [listening])
-    return row
-
-
-async def _listen(context: Context, user: User, row: Row) -> None:
-    """Follow a talk to its end; one that cannot even begin is settled as failed with the reason."""
-    url = f"{context.settings.forge_url}/v1/talk/{PredictionId.of(row).sign(context.settings.forge_signing_key)}"
-    timeout = httpx.Timeout(max(10.0, PredictionId.of(row).deadline - time.time() + 10), connect=10)
-    try:
-        async with (
-            httpx.AsyncClient(timeout=timeout) as http,
-            http.stream("GET", url, headers={"Authorization": f"Bearer {user.token}"}) as answer,
-        ):
-            if answer.is_error and answer.status_code != 409:  # 409: somebody else listens already
-                problem = json.loads(await answer.aread())
-                await lifecycle.fail(context.store, row["id"], problem["detail"], problem["code"])
-            async for _ in answer.aiter_raw():
-                pass
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        log.warning("talk %s: its stream broke off (%s)", row["id"], type(error).__name__)
-        await asyncio.sleep(1)  # a talk function that is stopped settles it itself, and knows why
-        await lifecycle.fail(context.store, row["id"], "The talk function could not be reached, or broke off.", "error")
-
-
-async def _poll(context: Context, user: User, row: Row, wait: int) -> Row:
-    """Look until the job is finished or the wait is over; never in the middle of keeping it."""
-    limit = time.monotonic() + wait
+async def _wait(services: Services, user: User, model: Model, prediction: Prediction, seconds: int) -> Prediction:
+    """Look until it is finished or the wait is over; what is known of its input stays."""
+    limit = time.monotonic() + seconds
     while True:
-        if row["provider_id"]:
-            found = await hosted.look(context.store, context.replicate, user, PredictionId.of(row))
-            row = row if isinstance(found, str) else found
-        else:
-            row = await lifecycle.read(context.store, user, UUID(row["id"]))
-        if row["status"] in FINISHED or time.monotonic() > limit:
-            return row
+        current = await model.runner.look(services, prediction.identity, model.name, user)
+        if current.finished or time.monotonic() > limit:
+            return current if current.finished else prediction
         await asyncio.sleep(0.5)
 
 
-@app.function(image=image, secrets=secrets, timeout=3700)
+@app.function(image=image, secrets=secrets, timeout=120)
 @modal.concurrent(max_inputs=100)
-@modal.asgi_app()
+@modal.asgi_app(label="personaforge-create-prediction")
 def create_prediction() -> FastAPI:
     return build()

@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import modal
 from fastapi import FastAPI, Query
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.core.containers import image, secrets
 from shared.core.paging import newest
 from shared.core.settings import Settings
-from shared.core.store import Row
-from shared.core.time import format_time
-from shared.core.web import Context, ContextDep, CurrentUser, function_app
-from shared.predictions.prediction import PredictionId
+from shared.core.store import Row, Store
+from shared.core.time import Time
+from shared.core.web import ContextDep, CurrentUser, function_app
+from shared.models import registry
+from shared.predictions.prediction import Prediction
 
 app = modal.App("personaforge-gallery")
 PAGE = 24
+
+
+class VideoPersona(BaseModel):
+    id: UUID
+    name: str
+    portrait: str | None
+
+
+class Video(BaseModel):
+    """A finished video."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    prediction: str = Field(description="Id of the prediction that made it.")
+    model: str
+    video: str = Field(description="Address of the MP4.")
+    captions: str | None = Field(description="Address of the WebVTT file.")
+    text: str | None
+    duration_s: float | None
+    created_at: Time
+    persona: VideoPersona
+
+
+class VideoPage(BaseModel):
+    """Videos, newest first."""
+
+    next: str | None = Field(description="Address of the next page.")
+    results: list[Video]
 
 
 def build(settings: Settings | None = None) -> FastAPI:
@@ -30,46 +59,44 @@ def build(settings: Settings | None = None) -> FastAPI:
         user: CurrentUser,
         persona: UUID | None = None,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
-    ) -> dict[str, Any]:
+    ) -> VideoPage:
+        shown = [name for name, model in registry.models().items() if model.in_gallery]
+        columns = (
+            "id,owner,model,model_code,status,deadline,provider_id,output,captions,text,receipt,created_at,persona_id"
+        )
         query = (
             context.store.as_user(user)
             .from_("predictions")
-            .select(
-                "id,owner,model,deadline,provider_id,output,captions,text,receipt,created_at,persona_id,personas(name,portrait)"
-            )
+            .select(f"{columns},personas(name,portrait)")
             .eq("status", "succeeded")
-            .in_("model", ["talk", "lipsync"])
+            .in_("model", shown)
             .like("output", "%.mp4")
         )
         if persona:
             query = query.eq("persona_id", str(persona))
-        page = await newest(
-            context.store, query, PAGE, f"{context.settings.forge_url}/v1/gallery", cursor, persona=str(persona or "")
-        )
-        return {"next": page.next, "results": [_video(row, context) for row in page.rows]}
+        address = f"{context.settings.forge_url}/v1/gallery"
+        page = await newest(context.store, query, PAGE, address, cursor, persona=str(persona or ""))
+        return VideoPage(next=page.next, results=[_video(row, context.store) for row in page.rows])
 
     return web
 
 
-def _video(row: Row, context: Context) -> dict[str, Any]:
-    return {
-        "prediction": PredictionId.of(row).sign(context.settings.forge_signing_key),
-        "model": row["model"],
-        "video": context.store.address(row["output"]),
-        "captions": context.store.address(row["captions"]),
-        "text": row["text"],
-        "duration_s": (row["receipt"] or {}).get("duration_s"),
-        "created_at": format_time(row["created_at"]),
-        "persona": {
-            "id": row["persona_id"],
-            "name": row["personas"]["name"],
-            "portrait": context.store.address(row["personas"]["portrait"]),
-        },
-    }
+def _video(row: Row, store: Store) -> Video:
+    prediction, persona = Prediction.from_row(row), row["personas"]
+    return Video(
+        prediction=prediction.identity.sign(store.settings.forge_signing_key),
+        model=prediction.model,
+        video=store.address(prediction.output) or "",
+        captions=store.address(prediction.captions),
+        text=prediction.text,
+        duration_s=prediction.receipt.duration_s if prediction.receipt else None,
+        created_at=prediction.created_at,
+        persona=VideoPersona(id=row["persona_id"], name=persona["name"], portrait=store.address(persona["portrait"])),
+    )
 
 
 @app.function(image=image, secrets=secrets, timeout=30)
 @modal.concurrent(max_inputs=100)
-@modal.asgi_app()
+@modal.asgi_app(label="personaforge-gallery")
 def gallery() -> FastAPI:
     return build()

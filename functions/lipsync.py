@@ -16,11 +16,11 @@ from shared.core.errors import ProviderBusy
 from shared.core.settings import Settings
 from shared.core.store import Store
 from shared.media.types import FPS, Speech
-from shared.talk.remote import Speaker, Stage, received
+from shared.talk.remote import RenderServer, Speaker, far_end
 
 app = modal.App("personaforge-lipsync")
 # What Modal may choose from, the first that is free; read when it is deployed.
-GPUS = os.environ.get("FORGE_GPU", "L40S,A100-40GB,H100").split(",")
+GPUS = [one.strip() for one in os.environ.get("FORGE_GPU", "L40S,A100-40GB,H100").split(",")]
 SILENCE = 120  # seconds without a word from the talk after which it is taken for gone
 SIZES = (512, 1024)  # of videos, see TalkInput
 SLOWEST = 160  # frames/s, of an L40S: reckoned from the arithmetic of a frame, not measured
@@ -67,29 +67,29 @@ class Lipsync:
         await asyncio.to_thread(compiled.commit)
         self.speakers = await asyncio.to_thread(engine.speakers, SIZES[0])
         self.speaking = 0
-        self.stage = Stage(engine, store)
+        self.server = RenderServer(engine, store)
 
     @modal.exit()
     async def close(self) -> None:
         await self._open.aclose()
 
     @modal.method(is_generator=True)
-    async def stream(self, speaker: Speaker, said: modal.Queue) -> AsyncIterator[tuple[int, bytes]]:
-        """The video's bytes as they are made, numbered. said: gives Speech, then None."""
+    async def stream(self, speaker: Speaker, queue: modal.Queue) -> AsyncIterator[tuple[int, bytes]]:
+        """The video's bytes as they are made, numbered. queue: gives Speech, then None."""
         number = 0
-        with self._spoken(), _out_of_service():
-            async for data in self.stage.speak(speaker, received(partial(said.get.aio, timeout=SILENCE))):
+        with self._counted(), _out_of_service():
+            async for data in self.server.render(speaker, far_end(partial(queue.get.aio, timeout=SILENCE))):
                 yield number, data
                 number += 1
 
     @modal.method()
     async def render(self, speaker: Speaker, speech: Speech) -> bytes:
         """A whole video of speech that is there already."""
-        with self._spoken(), _out_of_service():
-            return b"".join([data async for data in self.stage.speak(speaker, _once(speech))])
+        with self._counted(), _out_of_service():
+            return b"".join([data async for data in self.server.render(speaker, _once(speech))])
 
     @contextmanager
-    def _spoken(self) -> Iterator[None]:
+    def _counted(self) -> Iterator[None]:
         """Raises ProviderBusy when this GPU already draws for as many as it can: the talk goes on by another engine."""
         if self.speaking >= self.speakers:
             raise ProviderBusy("modal", f"This GPU draws for {self.speakers} talks already.")

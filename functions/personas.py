@@ -1,8 +1,8 @@
-"""/v1/personas: make, list, show, change and remove personas, and give them a picture."""
+"""/v1/personas: create, list, read, change and remove personas, and upload their pictures."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import modal
@@ -13,84 +13,94 @@ from shared.core.containers import image, secrets
 from shared.core.errors import ConsentMissing, InvalidInput
 from shared.core.fetch import Fetcher
 from shared.core.paging import newest
-from shared.core.settings import Settings
+from shared.core.settings import REPLICATE, SUPABASE, Settings
 from shared.core.text import Text
-from shared.core.web import MIB, Context, ContextDep, CurrentUser, function_app
-from shared.personas import persona
-from shared.personas.persona import PersonaChange, PersonaInput
-from shared.runners import hosted
+from shared.core.web import MIB, ContextDep, CurrentUser, function_app
+from shared.models import registry
+from shared.personas import persona, portrait
+from shared.personas.persona import Persona, PersonaChange, PersonaInput, PersonaPage, PersonaResponse, to_api
+from shared.predictions.prediction import Prediction
+from shared.runners.services import ServicesDep, open_services
 
 app = modal.App("personaforge-personas")
 PAGE = 50
 LARGEST_PHOTO = 15 * MIB
+_PICTURE = {"schema": {"type": "string", "format": "binary"}}
+_PHOTO = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "image/jpeg": _PICTURE,
+            "image/png": _PICTURE,
+            "image/webp": _PICTURE,
+            "application/json": {"schema": {"type": "object", "properties": {"url": {"type": "string"}}}},
+        },
+    }
+}
 
 
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
-    web = function_app("personas", body_limit=LARGEST_PHOTO, settings=settings)
+    needs = (*SUPABASE, *REPLICATE)
+    web = function_app("personas", needs=needs, body_limit=LARGEST_PHOTO, settings=settings, services=open_services)
 
     @web.post("/v1/personas", status_code=201)
-    async def create(given: PersonaInput, context: ContextDep, user: CurrentUser) -> dict[str, Any]:
-        query = context.store.as_user(user).from_("personas").insert({**given.model_dump(), "owner": str(user.id)})
-        rows = await context.store.rows(query)
-        return persona.shown(rows[0], context.store)
+    async def create(body: PersonaInput, context: ContextDep, user: CurrentUser) -> PersonaResponse:
+        return to_api(await persona.create(context.store, user, body), context.store)
 
     @web.get("/v1/personas")
     async def list_personas(
         context: ContextDep, user: CurrentUser, cursor: Annotated[str | None, Query(max_length=200)] = None
-    ) -> dict[str, Any]:
-        query = context.store.as_user(user).from_("personas").select("*")
-        page = await newest(context.store, query, PAGE, f"{context.settings.forge_url}/v1/personas", cursor)
-        return {"next": page.next, "results": [persona.shown(row, context.store) for row in page.rows]}
+    ) -> PersonaPage:
+        store = context.store
+        query = store.as_user(user).from_("personas").select("*")
+        page = await newest(store, query, PAGE, f"{context.settings.forge_url}/v1/personas", cursor)
+        return PersonaPage(next=page.next, results=[to_api(Persona.from_row(row), store) for row in page.rows])
 
     @web.get("/v1/personas/{persona_id}")
-    async def get(persona_id: UUID, context: ContextDep, user: CurrentUser) -> dict[str, Any]:
-        return persona.shown(await persona.find(context.store, user, persona_id), context.store)
+    async def get(persona_id: UUID, context: ContextDep, user: CurrentUser) -> PersonaResponse:
+        return to_api(await persona.find(context.store, persona_id, user), context.store)
 
     @web.patch("/v1/personas/{persona_id}")
-    async def change(
-        persona_id: UUID, changes: PersonaChange, context: ContextDep, user: CurrentUser
-    ) -> dict[str, Any]:
-        return persona.shown(await persona.change(context.store, user, persona_id, changes), context.store)
+    async def change(persona_id: UUID, body: PersonaChange, context: ContextDep, user: CurrentUser) -> PersonaResponse:
+        return to_api(await portrait.change(context.store, user, persona_id, body), context.store)
 
     @web.delete("/v1/personas/{persona_id}", status_code=204)
-    async def remove(persona_id: UUID, context: ContextDep, user: CurrentUser) -> None:
-        running = (
-            context.store.as_user(user).from_("predictions").select("provider_id").eq("persona_id", str(persona_id))
-        )
-        jobs = await context.store.rows(running.in_("status", ["starting", "processing"]).limit(100))
-        arguments = {"p_persona": str(persona_id), "p_owner": str(user.id)}
-        if files := await context.store.call("remove_persona", arguments):
-            await context.store.remove(*persona.with_prepared(*files))
-        for job in jobs:
-            if job["provider_id"]:
-                await hosted.cancel(context.replicate, job["provider_id"])
+    async def remove(persona_id: UUID, services: ServicesDep, user: CurrentUser) -> None:
+        store = services.store
+        running = store.as_user(user).from_("predictions").select("*").eq("persona_id", str(persona_id))
+        rows = await store.rows(running.in_("status", ["starting", "processing"]).limit(100))
+        released = await store.call("remove_persona", {"p_persona": str(persona_id), "p_owner": str(user.id)})
+        if released:
+            await store.remove(*released)
+        for prediction in map(Prediction.from_row, rows):  # the rows are gone: only what runs elsewhere is to be ended
+            await registry.find(prediction.model).runner.abandon(services, prediction)
 
-    @web.put("/v1/personas/{persona_id}/portrait")
+    @web.put("/v1/personas/{persona_id}/portrait", openapi_extra=_PHOTO)
     async def upload(
         persona_id: UUID, request: Request, context: ContextDep, user: CurrentUser, consent: bool = False
-    ) -> dict[str, Any]:
+    ) -> PersonaResponse:
         """The body is the photo (PNG, JPEG or WebP, one person from the front), or JSON: {"url": where it is}."""
         if not consent:
             raise ConsentMissing(
-                "Add `?consent=true` to say that the person shown agrees to speak as this persona; the moment is kept."
+                "Add `?consent=true` to say that the person shown agrees to speak as this persona; the time is kept."
             )
-        await persona.find(context.store, user, persona_id)
-        portrait = await persona.read_portrait(await _photo(request, context))
-        await persona.give_portrait(context.store, user, persona_id, portrait)
-        return persona.shown(await persona.find(context.store, user, persona_id), context.store)
+        await persona.find(context.store, persona_id, user)
+        picture = await portrait.read_portrait(await _photo(request, context.settings))
+        await portrait.set_portrait(context.store, user, persona_id, picture)
+        return to_api(await persona.find(context.store, persona_id, user), context.store)
 
     return web
 
 
 class Address(BaseModel):
-    """A photo that lies somewhere else."""
+    """Where a photo can be fetched."""
 
     model_config = ConfigDict(extra="forbid")
     url: Text = Field(min_length=1, max_length=2000)
 
 
-async def _photo(request: Request, context: Context) -> bytes:
+async def _photo(request: Request, settings: Settings) -> bytes:
     body = await request.body()
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise InvalidInput("Send the photo itself as the body (curl --data-binary @me.jpg), not a form.")
@@ -100,12 +110,12 @@ async def _photo(request: Request, context: Context) -> bytes:
         address = Address.model_validate_json(body)
     except ValidationError as error:
         raise InvalidInput('JSON here is {"url": "https://..."}; or send the photo itself as the body.') from error
-    async with Fetcher.open(context.settings) as fetcher:
+    async with Fetcher.open(settings) as fetcher:
         return await fetcher.get(address.url, LARGEST_PHOTO)
 
 
 @app.function(image=image, secrets=secrets, timeout=60)
 @modal.concurrent(max_inputs=20)
-@modal.asgi_app()
+@modal.asgi_app(label="personaforge-personas")
 def personas() -> FastAPI:
     return build()

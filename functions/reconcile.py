@@ -1,4 +1,4 @@
-"""Every minute: settle what is overdue, remove what is orphaned."""
+"""Every minute: settle what is overdue, spawn what nobody took, remove unreferenced files, send webhooks again."""
 
 from __future__ import annotations
 
@@ -10,25 +10,36 @@ import modal
 
 from shared.core import telemetry
 from shared.core.containers import image, secrets
-from shared.core.settings import Settings
+from shared.core.settings import REPLICATE, SUPABASE, Settings
 from shared.core.store import Store
-from shared.predictions.reconcile import sweep
-from shared.providers.replicate import Replicate
+from shared.models import registry
+from shared.predictions import reconcile as reconciliation
+from shared.predictions.prediction import Prediction
+from shared.runners.services import Services
+from shared.runners.spawned import Spawned
 
 app = modal.App("personaforge-reconcile")
 log = logging.getLogger("personaforge.reconcile")
 
 
 @app.function(image=image, secrets=secrets, schedule=modal.Cron("* * * * *"), timeout=120)
-async def reconcile(orphan_minutes: int = 10) -> dict[str, int]:
+async def reconcile(file_minutes: int = 10) -> dict[str, int]:
+    """Returns the counts of shared.predictions.reconcile.Summary."""
     telemetry.configure()
     settings = Settings.from_environment()
-    replicate = Replicate(settings)
-    try:
-        async with Store.open(settings) as store:
-            swept = asdict(await sweep(store, replicate, orphan_minutes=orphan_minutes))
-    finally:
-        await replicate.close()
-    log.info("reconciled", extra=swept)
+    settings.validate(*SUPABASE, *REPLICATE)
+    async with Store.open(settings) as store, Services.open(store) as services:
+
+        async def end(prediction: Prediction) -> None:
+            await registry.find(prediction.model).runner.end_overdue(services, prediction)
+
+        async def spawn(prediction: Prediction) -> None:
+            runner = registry.find(prediction.model).runner
+            assert isinstance(runner, Spawned)
+            await runner.spawn(services, prediction)
+
+        spawned = [name for name, model in registry.models().items() if isinstance(model.runner, Spawned)]
+        summary = asdict(await reconciliation.reconcile(store, services.lifecycle, end, spawn, spawned, file_minutes))
+    log.info("reconciled", extra=summary)
     await asyncio.to_thread(telemetry.flush)
-    return swept
+    return summary

@@ -73,7 +73,7 @@ async def messages(request: Request) -> Response:
     return JSONResponse({**message, "content": content, "stop_reason": reason, "usage": usage}, headers=headers)
 
 
-def _complaint(body: Any) -> str:  # noqa: PLR0911  # one rule, one line
+def _complaint(body: Any) -> str:  # one rule, one line
     """What the API would refuse in this request, or nothing."""
     if not isinstance(body, dict):
         return "The request body must be an object"

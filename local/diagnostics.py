@@ -18,14 +18,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared.core.errors import SettingMissing
-from shared.core.settings import Settings
+from shared.core.errors import ForgeError
+from shared.core.settings import ANTHROPIC, ELEVENLABS, REPLICATE, SUPABASE, Settings
 from shared.core.store import Row, Store
 from shared.core.time import parse_time
 from shared.predictions import webhook
-from shared.predictions.prediction import PredictionId
+from shared.predictions.id import PredictionId
 
 STUCK = 120  # seconds
+TABLES = ("personas", "predictions", "messages", "accounts", "usage", "files", "models", "webhook_deliveries")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def replay(settings: Settings, public: str) -> list[Row]:
             again = {"next_at": datetime.now(UTC).isoformat(), "attempts": 0, "delivered_at": None, "error": None}
             table = store.as_service().from_("webhook_deliveries")
             await store.rows(table.update(again).eq("prediction_id", prediction))
-            await webhook.deliver(store, prediction)
+            await webhook.deliver(store, UUID(prediction))
             columns = "id,event,attempts,status,error,delivered_at,next_at"
             return await store.rows(table.select(columns).eq("prediction_id", prediction).order("created_at"))
 
@@ -113,25 +114,19 @@ def replay(settings: Settings, public: str) -> list[Row]:
 def doctor(settings: Settings) -> list[Check]:
     """Keys, reachability, migrations, clock."""
     return [
-        _keys(settings),
+        _settings(settings),
         *_supabase(settings),
         *(_reach(settings, name) for name in ("anthropic", "elevenlabs", "replicate")),
         _engine(settings),
     ]
 
 
-def _keys(settings: Settings) -> Check:
-    needed = (
-        "forge_signing_key supabase_url supabase_publishable_key supabase_secret_key anthropic_api_key "
-        "elevenlabs_api_key replicate_api_token"
-    )
-    missing = []
-    for name in needed.split():
-        try:
-            getattr(settings, name)
-        except SettingMissing:
-            missing.append(name.upper())
-    return Check("settings", not missing, f"missing: {', '.join(missing)}" if missing else "all there")
+def _settings(settings: Settings) -> Check:
+    try:
+        settings.validate(*SUPABASE, *ANTHROPIC, *ELEVENLABS, *REPLICATE)
+    except ForgeError as error:
+        return Check("settings", False, error.detail)
+    return Check("settings", True, "all there")
 
 
 def _supabase(settings: Settings) -> list[Check]:
@@ -140,7 +135,7 @@ def _supabase(settings: Settings) -> list[Check]:
         with httpx.Client(base_url=settings.supabase_url, headers=headers, timeout=10) as http:
             tables = {
                 name: http.get(f"/rest/v1/{name}", params={"limit": 1}).status_code
-                for name in ("personas", "predictions", "messages", "accounts", "usage", "webhook_deliveries")
+                for name in TABLES
             }
             overdue = http.post("/rest/v1/rpc/overdue_predictions", json={})
             date = overdue.headers.get("date")

@@ -51,7 +51,7 @@ class Faults:
             return await self._app(scope, receive, send)
         if scope["path"] == "/_faults":
             return await self._control(Request(scope, receive), send)
-        fault = self._due(scope["path"])
+        fault = self.due(scope["path"])
         if fault is None:
             return await self._app(scope, receive, send)
         await asyncio.sleep(fault.delay_s)
@@ -63,7 +63,8 @@ class Faults:
         scope["stuck"] = fault.stuck
         return await self._app(scope, receive, _broken(send, fault))
 
-    def _due(self, path: str) -> Fault | None:
+    def due(self, path: str) -> Fault | None:
+        """What goes wrong with this call, if anything."""
         for fault in self._faults:
             if fault.calls > 0 and path.startswith(fault.path):
                 fault.calls -= 1

@@ -26,7 +26,7 @@ from local.stack import PROVIDERS, ROOT, Stack, StackError
 from shared.core.errors import FaceModelsMissing, ForgeError
 from shared.core.settings import Settings
 from shared.lipsync import face_models
-from shared.personas.persona import VOICES
+from shared.personas.voice import VOICES
 
 cli = typer.Typer(help="PersonaForge on this machine.", no_args_is_help=True, add_completion=False)
 console = Console(stderr=True, highlight=False)

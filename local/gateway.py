@@ -2,57 +2,103 @@
 
 from __future__ import annotations
 
-import sys
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import httpx
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions import create_prediction, gallery, models, personas, prediction_status, talk, webhooks
-from shared.core.errors import NotFound
+from functions import ENDPOINTS, load
+from shared.core.errors import NotFound, ProviderFailed
 from shared.core.web import problem_response
 
-# Requests and films share this process. A film's thread, back from encoding, waits this long (s) for the interpreter
-# while requests keep it busy: at the usual 5 ms, a page that polls in earnest stops all films.
-sys.setswitchinterval(0.0005)
 _PAGE = Path(__file__).parent.parent / "web" / "index.html"
 
 
-class Gateway:
-    """Hands each request to the function that has a route for it."""
+class Forward:
+    """Hands requests on to a function in a process of its own; the bytes pass as they come."""
 
-    def __init__(self) -> None:
-        self._apps: list[FastAPI] = [
-            create_prediction.create_prediction.local(),
-            prediction_status.prediction_status.local(),
-            talk.talk.local(),
-            personas.personas.local(),
-            gallery.gallery.local(),
-            models.models.local(),
-            webhooks.webhooks.local(),
-        ]
+    def __init__(self, url: str) -> None:
+        self._http = httpx.AsyncClient(base_url=url, timeout=3700, trust_env=False)  # as the function's own
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A listener who leaves is one whom the function sees leave; a function that breaks off is seen to."""
+        path = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+        request = self._http.build_request(scope["method"], path.decode(), headers=scope["headers"])
+        passing, leaving = asyncio.create_task(self._pass(request, scope, send)), asyncio.create_task(_left(receive))
+        await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        passing.cancel()
+        await asyncio.wait({passing})
+        if not passing.cancelled():
+            passing.result()
+
+    async def _pass(self, request: httpx.Request, scope: Scope, send: Send) -> None:
+        begun = False
+        try:
+            response = await self._http.send(request, stream=True)
+            try:
+                status, headers = response.status_code, response.headers.raw
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                begun = True
+                async for chunk in response.aiter_raw():
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:
+            if not begun:
+                problem = ProviderFailed("modal", f"The function could not be reached ({type(error).__name__}).")
+                await problem_response(problem, scope["path"])(scope, _nothing, send)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+class Gateway:
+    """Hands each request to the function that has a route for it.
+
+    apart: URLs of functions that run in processes of their own, by name.
+    """
+
+    def __init__(self, apart: dict[str, str]) -> None:
+        self._functions: list[FastAPI] = [getattr(load(name), name).local() for name in ENDPOINTS]
+        self._forwards = {
+            id(app): Forward(apart[name]) for name, app in zip(ENDPOINTS, self._functions, strict=True) if name in apart
+        }
         self._own = Starlette(routes=[Route("/", self._page)], lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or scope["path"] == "/":
             return await self._own(scope, receive, send)
         # A browser asks with OPTIONS before it sends a token; the answer is the same for every method.
-        asked = {**scope, "method": dict(scope["headers"]).get(b"access-control-request-method", b"").decode()}
-        wanted = asked if scope["method"] == "OPTIONS" else scope
-        matches = [(self._match(app, wanted), app) for app in self._apps]
+        method = dict(scope["headers"]).get(b"access-control-request-method", b"").decode()
+        wanted = {**scope, "method": method} if scope["method"] == "OPTIONS" else scope
+        matches = [(self._match(app, wanted), app) for app in self._functions]
         for level in (Match.FULL, Match.PARTIAL):
             for match, app in matches:
                 if match == level:
-                    return await app({**scope, "app": app}, receive, send)
-        return await problem_response(NotFound("There is nothing at this address."), scope["path"])(
-            scope, receive, send
-        )
+                    target: ASGIApp = self._forwards.get(id(app), app)
+                    return await target({**scope, "app": app}, receive, send)
+        problem = problem_response(NotFound("There is nothing at this address."), scope["path"])
+        return await problem(scope, receive, send)
 
     @staticmethod
     def _match(app: FastAPI, scope: Scope) -> Match:
@@ -63,8 +109,11 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for app in self._apps:
-                await stack.enter_async_context(app.router.lifespan_context(app))
+            for app in self._functions:
+                if forward := self._forwards.get(id(app)):
+                    stack.push_async_callback(forward.close)
+                else:
+                    await stack.enter_async_context(app.router.lifespan_context(app))
             yield
 
     @staticmethod
@@ -72,4 +121,4 @@ class Gateway:
         return FileResponse(_PAGE)
 
 
-app = Gateway()
+app = Gateway({"talk": os.environ["TALK_URL"]} if "TALK_URL" in os.environ else {})

@@ -85,9 +85,9 @@ def lipsync(given: dict[str, Any]) -> tuple[bytes, str]:
     out = bytearray()
     video = FragmentedMp4(512, out.extend)
     session = CpuEngine().prepare(picture, 512).session()
-    video.sound(samples)
+    video.add_audio(samples)
     for frame in (*session.render(Speech(samples)), *session.finish()):
-        video.picture(frame)
+        video.add_frame(frame)
     video.close()
     return seekable(bytes(out)), "video/mp4"
 

@@ -25,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 _NODE_HOME = ROOT / ".forge" / "node"
 _CLI = _NODE_HOME / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"
 
+_FUNCTIONS = ("functions", "talk", "worker", "cron")  # processes; the others are what they talk to
+
 # A provider is real when its key stands in .env; else its stand-in is started.
 PROVIDERS = {
     "anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
@@ -79,7 +81,7 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         """End the functions, then what they talk to: they settle running talks as they go."""
-        ours = [process for process in self._processes if process.name in ("functions", "cron")]
+        ours = [process for process in self._processes if process.name in _FUNCTIONS]
         _end(ours)
         _end([process for process in self._processes if process not in ours])
         self._processes.clear()
@@ -132,8 +134,10 @@ class Stack:
                 self.settings[base_url] = self._stand_in(name, kept["standin"])
         if not self.real("supabase"):
             self._supabase(kept)
+        self._modal(kept)
+        talk_url = self._uvicorn("talk", "functions.talk:build", free_port(), self.settings, "--factory")
         port = self.url.rpartition(":")[2]
-        self._uvicorn("functions", "local.gateway:app", int(port), self.settings)
+        self._uvicorn("functions", "local.gateway:app", int(port), {**self.settings, "TALK_URL": talk_url})
         command = [sys.executable, "-m", "local.cron"]
         self._spawn("cron", command, {**self.settings, "PYTHONUNBUFFERED": "1"}, "", ROOT)
         self._await_ready()
@@ -175,6 +179,19 @@ class Stack:
         speed = {"STANDIN_TOKENS_PER_SECOND": self.env.get("STANDIN_TOKENS_PER_SECOND", "80")}
         return self._uvicorn(name, f"local.{name}:app", port, {"STANDIN_KEY": key, **speed})
 
+    def _modal(self, kept: dict[str, str]) -> None:
+        """The control plane, and the worker that it gives spawned functions to."""
+        port, worker = free_port(), free_port()
+        self.settings |= {
+            "MODAL_SERVER_URL": f"http://127.0.0.1:{port}",
+            "MODAL_TOKEN_ID": "ak-embedded",
+            "MODAL_TOKEN_SECRET": kept["standin"],
+            "MODAL_DISABLE_API_PROXY": "1",
+        }
+        self._uvicorn("worker", "local.worker:app", worker, self.settings)
+        ports = {"MODAL_PORT": str(port), "WORKER_URL": f"http://127.0.0.1:{worker}"}
+        self._uvicorn("modal", "local.modal:app", free_port(), {**self.settings, **ports})
+
     def _kept_port(self) -> int:
         """The database's port of the run before, where it is free: addresses of files stay what they were."""
         note = self.data / "port"
@@ -207,7 +224,7 @@ class Stack:
         env = {**given, "LITE_PORT": str(port), "EXPERIMENTAL_STORAGE": "1", "DO_NOT_TRACK": "1"}
         env |= self._database()
         self._migrate(env)
-        command = [node(), str(_CLI), "start", "--host", "127.0.0.1", "--no-admin"]
+        command = [*_lite(), "start", "--host", "127.0.0.1", "--no-admin"]
         self._spawn("supabase", command, env, f"{given['SUPABASE_URL']}/storage/v1/status", self.data)
 
     def _database(self) -> dict[str, str]:
@@ -239,23 +256,26 @@ class Stack:
             return
         self._say("applying the migrations")
         done = subprocess.run(  # noqa: S603
-            [node(), str(_CLI), "migration", "up"], cwd=self.data, env=_environment(env),
+            [*_lite(), "migration", "up"], cwd=self.data, env=_environment(env),
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            raise StackError(f"A migration failed:\n{(done.stderr or done.stdout)[-2000:]}")
+            raise StackError(
+                f"A migration failed. Data of an earlier version? Remove {self.data}, or forge up --reset.\n"
+                f"{(done.stderr or done.stdout)[-2000:]}"
+            )
         mark.write_text(state)
 
-    def _uvicorn(self, name: str, app: str, port: int, env: Mapping[str, str]) -> str:
+    def _uvicorn(self, name: str, app: str, port: int, env: Mapping[str, str], *options: str) -> str:
         # Idle connections are kept longer than clients keep theirs (httpx: 5 s, as uvicorn by itself): a server that
         # closes first now and then resets a request that is on its way.
         command = [
             sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port),
             "--log-level", "warning", "--no-access-log",
-            "--timeout-graceful-shutdown", "2", "--timeout-keep-alive", "65",
+            "--timeout-graceful-shutdown", "2", "--timeout-keep-alive", "65", *options,
         ]  # fmt: skip
         url = f"http://127.0.0.1:{port}"
-        self._spawn(name, command, env, f"{url}/_faults" if app.startswith("local.") else url, ROOT)
+        self._spawn(name, command, env, f"{url}/_faults" if name not in _FUNCTIONS else url, ROOT)
         return url
 
     def _spawn(self, name: str, command: list[str], env: Mapping[str, str], ready_url: str, cwd: Path) -> None:
@@ -314,7 +334,14 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     """What a child sees: the machine's paths and our settings, no proxy between 127.0.0.1 and itself."""
     kept = {key: value for key, value in os.environ.items() if not key.upper().endswith("_PROXY")}
     private = {key for names in PROVIDERS.values() for key in names} | {"STANDIN_KEY"}
+    kept = {key: value for key, value in kept.items() if not key.startswith("MODAL_")}
     return {**{k: v for k, v in kept.items() if k not in private}, "NO_PROXY": "*", **extra}
+
+
+def _lite() -> list[str]:
+    """Supabase Lite's command line, with a hosted project's default grants: none."""
+    hook = ROOT / "local" / "node" / "hosted_grants.mjs"
+    return [node(), "--import", hook.as_uri(), str(_CLI)]
 
 
 def node() -> str:

@@ -34,7 +34,7 @@ def faceless(stack: Stack, person: Person, portrait_png: bytes) -> dict[str, Any
 
 
 def steps(done: dict[str, Any]) -> list[str]:
-    return [fall["step"] for fall in done["degraded"]["because"]]
+    return [reason["source"] for reason in done["degraded"]["reasons"]]
 
 
 def test_a_whole_talk_says_nothing_of_degrading(person: Person, persona: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ def test_hosted_lip_sync_when_our_own_engine_cannot(person: Person, faceless: di
     streamed = decode(person.follow(job))
     done = person.look(job)
     assert (done["status"], done["degraded"]["delivered"], steps(done)) == ("succeeded", "hosted", ["cpu"])
-    assert done["degraded"]["because"][0]["code"] == "picture_unusable"
+    assert done["degraded"]["reasons"][0]["code"] == "picture_unusable"
     receipt = done["receipt"]
     assert receipt["engine"] == "replicate"
     assert receipt["provider_ids"]["replicate"]
@@ -74,7 +74,7 @@ def test_the_picture_breathes_with_the_voice_when_no_lips_can_be_moved(
     video = decode(person.follow(job))
     done = person.look(job)
     assert (done["status"], done["degraded"]["delivered"], steps(done)) == ("succeeded", "idle", ["cpu", "hosted"])
-    assert done["degraded"]["because"][1]["detail"].startswith("replicate")
+    assert done["degraded"]["reasons"][1]["detail"].startswith("replicate")
     assert done["receipt"]["engine"] == "still"
     assert np.abs(video.samples).max() > 0.1
     moved = np.abs(video.frames[0].astype(int) - video.frames[25]).mean()
@@ -147,7 +147,7 @@ def test_the_text_alone_when_the_voice_is_gone(
     assert (done["status"], done["output"], done["captions"]) == ("succeeded", None, None)
     assert "Ada" in done["text"]
     assert done["degraded"]["delivered"] == "text"
-    assert [(fall["step"], fall["code"]) for fall in done["degraded"]["because"]] == [("voice", code)]
+    assert [(reason["source"], reason["code"]) for reason in done["degraded"]["reasons"]] == [("voice", code)]
     assert files(stack, person, done) == before
 
 

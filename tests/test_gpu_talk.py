@@ -23,7 +23,7 @@ from shared.core.settings import Settings  # noqa: E402
 from shared.core.store import Store  # noqa: E402
 from shared.lipsync.musetalk.engine import MuseTalkEngine  # noqa: E402
 from shared.media.types import Speech  # noqa: E402
-from shared.personas.persona import prepared_path  # noqa: E402
+from shared.personas.portrait import prepared_path  # noqa: E402
 from shared.talk.remote import Speaker, Stage  # noqa: E402
 from tests.conftest import Person  # noqa: E402
 from tests.operator import row_of  # noqa: E402
@@ -125,7 +125,7 @@ def test_without_a_gpu_the_processor_draws_and_it_is_said(
         theatre.broken = ""
     done = person.look(job)
     assert (done["status"], done["degraded"]["delivered"]) == ("succeeded", "cpu")
-    assert [(fall["step"], fall["code"]) for fall in done["degraded"]["because"]] == [("musetalk", "error")]
+    assert [(reason["source"], reason["code"]) for reason in done["degraded"]["reasons"]] == [("musetalk", "error")]
     assert "GPU is free" not in str(done)
 
 

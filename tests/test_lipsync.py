@@ -44,9 +44,9 @@ def film(portrait: bytes, speech: Speech, decode: Callable[[bytes], object]) -> 
     session = CpuEngine().prepare(read_picture(portrait), 512).session()
     parts: list[bytes] = []
     video = FragmentedMp4(512, parts.append)
-    video.sound(speech.samples)
+    video.add_audio(speech.samples)
     for frame in (*session.render(speech), *session.finish()):
-        video.picture(frame)
+        video.add_frame(frame)
     video.close()
     return decode(b"".join(parts)).frames
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from shared.predictions.heartbeat import INTERVAL
 
 from local.stack import Stack
-from shared.talk.job import WATCH
 from tests.conftest import Person
 from tests.container import Container
 from tests.proxy import Proxy
@@ -89,7 +89,7 @@ def test_polling_a_running_talk_asks_no_database_and_its_end_is_seen_at_once(
         took = time.monotonic() - started
         assert set(answers) == {"processing"}
         assert set(passed) <= {"GET /rest/v1/predictions"}
-        assert len(passed) <= took / WATCH + 1
+        assert len(passed) <= took / INTERVAL + 1
         running = http.get(job["urls"]["get"]).json()
         http.post(job["urls"]["cancel"]).raise_for_status()
         ended = http.get(job["urls"]["get"]).json()

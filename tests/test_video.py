@@ -18,11 +18,11 @@ def clip(seconds: float = 3.0, flash_at: float = 1.0) -> tuple[bytes, list[bytes
     video = FragmentedMp4(128, parts.append)
     samples = np.zeros(round(seconds * RATE), np.int16)
     samples[round(flash_at * RATE) : round(flash_at * RATE) + 240] = 20000
-    video.sound(samples)
+    video.add_audio(samples)
     for number in range(round(seconds * FPS)):
         frame = np.full((192, 128), 128, np.uint8)
         frame[:128] = 235 if number == round(flash_at * FPS) else 60
-        video.picture(frame)
+        video.add_frame(frame)
     video.close()
     return b"".join(parts), parts
 
@@ -50,10 +50,10 @@ def test_the_header_leaves_at_once_and_fragments_follow_every_two_frames() -> No
     video = FragmentedMp4(128, parts.append)
     assert b"".join(parts)[4:8] == b"ftyp"
     assert b"moov" in b"".join(parts)
-    video.sound(np.zeros(RATE, np.int16))
+    video.add_audio(np.zeros(RATE, np.int16))
     for number in range(4):
         assert (b"moof" in b"".join(parts)) == (number > 2)
-        video.picture(np.full((192, 128), 128, np.uint8))
+        video.add_frame(np.full((192, 128), 128, np.uint8))
     video.close()
 
 
@@ -74,9 +74,9 @@ def test_sound_given_in_odd_pieces_is_kept_whole(decode: Callable[[bytes], objec
     tone = (9000 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.int16)
     tone[: PER_FRAME * 2] = 0
     for at in range(0, len(tone), 777):
-        video.sound(tone[at : at + 777])
+        video.add_audio(tone[at : at + 777])
     for _ in range(2 * FPS):
-        video.picture(np.full((192, 128), 128, np.uint8))
+        video.add_frame(np.full((192, 128), 128, np.uint8))
     video.close()
     heard = decode(b"".join(parts)).samples[: len(tone)]
     assert np.corrcoef(heard[4000:], tone[4000:])[0, 1] > 0.99

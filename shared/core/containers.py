@@ -6,6 +6,8 @@ from pathlib import Path
 
 import modal
 
+from shared.core.settings import REQUIRED_KEYS
+
 _ROOT = Path(__file__).parent.parent.parent
 _OPTIONS = "--require-hashes --no-deps"
 WEIGHTS, FACE_MODELS = "/weights", "/face-models"
@@ -38,4 +40,5 @@ gpu_image = _fetched(
     WEIGHTS,
     ("core/errors.py", "lipsync/musetalk/weights.py"),
 ).add_local_python_source("functions", "shared")
-secrets = [modal.Secret.from_name("personaforge")]
+# Deploying is refused while a key is missing.
+secrets = [modal.Secret.from_name("personaforge", required_keys=list(REQUIRED_KEYS))]

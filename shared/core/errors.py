@@ -4,8 +4,8 @@ ForgeError
 ├── InvalidInput              422
 │   ├── PictureUnusable
 │   ├── ConsentMissing
-│   ├── SoundUnusable
-│   ├── AddressRefused       an address that is never visited
+│   ├── AudioUnusable
+│   ├── AddressRefused            an address that is never visited
 │   └── FetchFailed
 ├── Unauthenticated           401
 ├── NotFound                  404
@@ -15,8 +15,10 @@ ForgeError
 ├── TooManyRequests           429  retryable after `retry_after` seconds
 ├── MethodNotAllowed          405
 ├── DeadlineOver              504
-├── NoVideo                   502  the talk succeeded, but only its voice or its text could be made
-├── SettingMissing            500
+├── NoVideo                   502  the talk succeeded, but only its voice or its text exists
+├── SettingMissing            500  a function lacks a setting it needs
+├── SettingInvalid            500
+├── DatabaseNotMigrated       500  the database lacks a table or function of ours
 ├── WeightsUnusable           500
 ├── FaceModelsMissing         503  photos cannot be looked at; drawn personas still work
 ├── StoreUnavailable          503  retryable
@@ -70,8 +72,8 @@ class ConsentMissing(InvalidInput):
     code, title = "consent_missing", "Consent is missing"
 
 
-class SoundUnusable(InvalidInput):
-    code, title = "sound_unusable", "The sound cannot be used"
+class AudioUnusable(InvalidInput):
+    code, title = "audio_unusable", "The audio cannot be used"
 
 
 class AddressRefused(InvalidInput):
@@ -122,6 +124,14 @@ class SettingMissing(ForgeError):
     code, status, title = "setting_missing", 500, "The backend is not set up completely"
 
 
+class SettingInvalid(ForgeError):
+    code, status, title = "setting_invalid", 500, "The backend is set up wrongly"
+
+
+class DatabaseNotMigrated(ForgeError):
+    code, status, title = "database_not_migrated", 500, "The database is not set up completely"
+
+
 class WeightsUnusable(ForgeError):
     code, status, title = "weights_unusable", 500, "The weights of a model do not fit"
 
@@ -155,8 +165,8 @@ class ProviderTimeout(ProviderFailed):
     code, status, title, retryable = "provider_timeout", 504, "A provider took too long", True
 
 
-def of_status(provider: str, status: int, detail: str, retry_after: str | None = None) -> ProviderFailed:
-    """The error that an HTTP status of a provider means for us. retry_after: that header; only seconds are read."""
+def provider_error(provider: str, status: int, detail: str, retry_after: str | None = None) -> ProviderFailed:
+    """The error for an HTTP status of a provider. retry_after: that header; only seconds are read."""
     kind: type[ProviderFailed] = ProviderFailed
     if status in (408, 504):
         kind = ProviderTimeout

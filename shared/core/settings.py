@@ -1,18 +1,18 @@
-"""What a deployment sets, read from environment variables once per container, never at import."""
+"""What a deployment sets: environment variables, read and checked once when a function starts, never at import."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
-from shared.core.errors import SettingMissing
+from shared.core.errors import ForgeError, SettingInvalid, SettingMissing
 
 
 class _Setting:
-    """A variable read when it is used: a function needs only its own, and a missing one is named."""
+    """One variable, named like the attribute in capitals. Without a default it must be set where it is needed."""
 
-    def __init__(self, default: str | None = None) -> None:
-        self._default = default
+    def __init__(self, default: str | None = None, choices: tuple[str, ...] = ()) -> None:
+        self._default, self._choices = default, choices
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name.upper()
@@ -20,19 +20,24 @@ class _Setting:
     def __get__(self, settings: Settings, owner: type) -> str:
         value = settings.values.get(self._name) or self._default
         if value is None:
-            raise SettingMissing(f"The environment variable {self._name} is not set. See README, Settings.")
+            raise SettingMissing(
+                f"The environment variable {self._name} is not set. See Settings in docs/operations.md."
+            )
+        if self._choices and value not in self._choices:
+            allowed = " or ".join(repr(choice) for choice in self._choices)
+            raise SettingInvalid(f"The environment variable {self._name} is {value!r}; it may be {allowed}.")
         return value
 
 
 class Settings:
-    """Immutable. Variables are named like the attributes, in capitals."""
+    """Immutable. A function names what it needs to `validate`; each missing or wrong variable is named in the error."""
 
     forge_url = _Setting("http://127.0.0.1:8000")  # the one origin under which all functions are reached
     forge_signing_key = _Setting()  # signs prediction ids; any long random string
 
-    forge_engine = _Setting("cpu")  # or musetalk: on the GPU of functions/lipsync.py, with cpu as the next step
-    forge_decoder = _Setting("vae")  # of musetalk; or taesd: about a quarter of the arithmetic of a frame
-    forge_loopback_urls = _Setting("")  # "yes" where all of it runs on one machine: users may name http://127.0.0.1
+    forge_engine = _Setting("cpu", ("cpu", "musetalk"))  # musetalk: on the GPU of functions/lipsync.py, cpu next
+    forge_decoder = _Setting("vae", ("vae", "taesd"))  # of musetalk; taesd: about a quarter of a frame's arithmetic
+    forge_loopback_urls = _Setting("no", ("no", "yes"))  # yes where all runs on one machine: users may name 127.0.0.1
 
     supabase_url = _Setting()
     supabase_publishable_key = _Setting()
@@ -60,3 +65,29 @@ class Settings:
     @classmethod
     def from_environment(cls) -> Settings:
         return cls(os.environ)
+
+    def validate(self, *needed: str) -> None:
+        """Check the settings that are needed, and every one that has choices.
+
+        Raises SettingMissing or SettingInvalid, whose text names each variable.
+        """
+        chosen = {name for name, setting in vars(type(self)).items() if isinstance(setting, _Setting)}
+        problems: list[ForgeError] = []
+        for name in sorted(chosen):
+            try:
+                getattr(self, name)
+            except SettingMissing as error:
+                if name in needed:
+                    problems.append(error)
+            except SettingInvalid as error:
+                problems.append(error)
+        if problems:
+            raise type(problems[0])(" ".join(problem.detail for problem in problems))
+
+
+# What each vendor's adapter reads: functions put together from these what they need.
+SUPABASE = ("supabase_url", "supabase_publishable_key", "supabase_secret_key", "forge_signing_key")
+ANTHROPIC = ("anthropic_api_key",)
+ELEVENLABS = ("elevenlabs_api_key",)
+REPLICATE = ("replicate_api_token",)
+REQUIRED_KEYS = tuple(name.upper() for name in (*SUPABASE, *ANTHROPIC, *ELEVENLABS, *REPLICATE))

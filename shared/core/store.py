@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 import httpx
 
+from shared.core import telemetry
 from shared.core.auth import User
 from shared.core.errors import (
     Conflict,
+    DatabaseNotMigrated,
     ForgeError,
     InvalidInput,
     NotFound,
@@ -29,24 +32,46 @@ if TYPE_CHECKING:
 
 BUCKET = "personaforge"
 T = TypeVar("T")
-Row = dict[str, Any]
+Row = dict[str, Any]  # as PostgREST has it; becomes a type of the domain where it is read
 
-_BY_CODE: dict[str, tuple[type[ForgeError], str]] = {
-    "PT401": (Unauthenticated, "Sign in first."),
-    "PGRST301": (Unauthenticated, "The access token is not valid for this project."),
-    "PGRST303": (Unauthenticated, "The access token has expired. Refresh the session and retry."),
-    "42501": (NotFound, "There is no such thing of yours."),
-    "22P02": (InvalidInput, "An id or value has the wrong form."),
-    "23514": (InvalidInput, "A value is outside what is allowed."),
-}
-
-# Our SQL functions say these in words that are meant for the caller.
-_TOLD: dict[str | None, type[ForgeError]] = {
+# Our SQL functions raise these with words that are meant for the caller.
+_FOR_THE_CALLER: dict[str, type[ForgeError]] = {
     "PT402": OutOfCredits,
     "PT409": Conflict,
     "PT422": InvalidInput,
     "PT429": TooManyRequests,
 }
+_BY_CODE: dict[str, tuple[type[ForgeError], str]] = {
+    "PT401": (Unauthenticated, "Sign in first."),
+    "PGRST301": (Unauthenticated, "The access token is not valid for this project."),
+    "PGRST303": (Unauthenticated, "The access token has expired. Refresh the session and retry."),
+    "22P02": (InvalidInput, "An id or value has the wrong form."),
+    "23505": (Conflict, "This exists already."),
+    "23514": (InvalidInput, "A value is outside what is allowed."),
+}
+# Unknown tables, functions, columns and types: of Postgres, and of PostgREST's schema cache.
+_NOT_MIGRATED = ("42P01", "42883", "42703", "42704", "PGRST202", "PGRST204", "PGRST205")
+# Connections, resources, shutdown, cancelled statements, locks; PostgREST without its database.
+_UNAVAILABLE = ("08", "53", "57", "40", "55P03", "PGRST00")
+
+
+def translate(code: str, message: str, hint: str | None = None) -> ForgeError:
+    """The error for a SQLSTATE or a code of PostgREST. One that nobody foresaw is our bug: a plain ForgeError, 500."""
+    if code == "PT404":
+        return NotFound(f"There is {message} of yours.")
+    if code in _FOR_THE_CALLER:
+        extra = {"retry_after": int(hint)} if code == "PT429" and hint else {}
+        return _FOR_THE_CALLER[code](f"{message[:1].upper()}{message[1:]}.", **extra)
+    if code in _BY_CODE:
+        kind, detail = _BY_CODE[code]
+        return kind(detail)
+    if code == "42501" and "row-level security" in message:
+        return NotFound("There is no such thing of yours.")
+    if code in _NOT_MIGRATED:
+        return DatabaseNotMigrated(f"The database lacks something ({code}). Apply the migrations: supabase db push.")
+    if code.startswith(_UNAVAILABLE) or not code:
+        return StoreUnavailable("The database did not answer. Retry in a moment.")
+    return ForgeError(f"The database refused a request of ours ({code}); it has been logged.")
 
 
 class Store:
@@ -54,7 +79,7 @@ class Store:
 
     def __init__(self, settings: Settings, rest: httpx.AsyncClient, files: httpx.AsyncClient) -> None:
         self.settings = settings
-        self._soon: set[asyncio.Task[Any]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self._url, self._rest, self._files_http = settings.supabase_url.rstrip("/"), rest, files
         self._publishable, self._secret = settings.supabase_publishable_key, settings.supabase_secret_key
 
@@ -73,8 +98,8 @@ class Store:
             try:
                 yield store
             finally:
-                if store._soon:
-                    await asyncio.wait(store._soon, timeout=10)
+                if store._background:
+                    await asyncio.wait(store._background, timeout=10)
 
     def as_user(self, user: User) -> AsyncPostgrestClient:
         """PostgREST with the user's rights: row-level security decides."""
@@ -90,49 +115,56 @@ class Store:
         headers = {"apikey": key, "Authorization": f"Bearer {token}"}
         return AsyncPostgrestClient(f"{self._url}/rest/v1", headers=headers, http_client=self._rest)
 
-    async def run(self, query: Awaitable[T]) -> T:
-        """Await a query; its errors become ours."""
-        from postgrest.exceptions import APIError
-
-        try:
-            return await query
-        except APIError as error:
-            kind, detail = _BY_CODE.get(error.code or "", (StoreUnavailable, "The database refused the request."))
-            if error.code == "PT404":
-                kind, detail = NotFound, f"There is {error.message} of yours."
-            elif error.code in _TOLD:
-                words = error.message or ""
-                kind, detail = _TOLD[error.code], f"{words[:1].upper()}{words[1:]}."
-            extra = {"retry_after": int(error.hint)} if kind is TooManyRequests and error.hint else {}
-            raise kind(detail, **extra) from error
-        except httpx.HTTPError as error:
-            raise StoreUnavailable("The database could not be reached. Retry in a moment.") from error
-
     async def rows(self, query: Any) -> list[Row]:
-        """The rows that a query answers with."""
-        found: list[Row] = (await self.run(query.execute())).data
-        return found
+        """The rows of a query. Raises what `translate` gives."""
+        rows: list[Row] = (await self._run(f"{query.request.http_method} {query.request.path}", query.execute())).data
+        return rows
 
     async def call(self, function: str, arguments: Row, user: User | None = None) -> Any:
         """Call an SQL function, as the user or with all rights; returns its result."""
         client = self.as_user(user) if user else self.as_service()
-        return (await self.run(client.rpc(function, arguments).execute())).data
+        return (await self._run(f"rpc {function}", client.rpc(function, arguments).execute())).data
 
-    async def put(self, path: str, data: bytes, content_type: str) -> None:
-        """Write a new file. Paths are never reused."""
-        await self._file(self._bucket().upload(path, data, {"content-type": content_type, "cache-control": "31536000"}))
+    @staticmethod
+    async def _run(operation: str, query: Awaitable[T]) -> T:
+        from postgrest.exceptions import APIError
+
+        with telemetry.span("supabase", operation):
+            try:
+                return await query
+            except APIError as error:
+                raise translate(error.code or "", error.message or "", error.hint) from error
+            except httpx.HTTPError as error:
+                raise StoreUnavailable("The database could not be reached. Retry in a moment.") from error
+
+    async def put(
+        self, path: str, data: bytes, content_type: str, *, owner: str | UUID, referrer: str | UUID | None = None
+    ) -> None:
+        """Write a new file and note it in the table `files`. Paths are never reused.
+
+        referrer: the row that keeps it, where it is known already; else the file must be given one within minutes, by
+        a settlement for example, or reconciliation removes it. Raises Conflict when the path is taken.
+        """
+        note = {"path": path, "owner": str(owner), "content_type": content_type, "bytes": len(data)}
+        note |= {"referrer": str(referrer)} if referrer else {}
+        await self.rows(self.as_service().from_("files").insert(note))
+        options = {"content-type": content_type, "cache-control": "31536000"}
+        await self._file("upload", self._bucket().upload(path, data, options))
 
     async def get(self, path: str) -> bytes:
-        return await self._file(self._bucket().download(path))
+        """Raises NotFound when there is no such file."""
+        return await self._file("download", self._bucket().download(path))
 
     async def remove(self, *paths: str) -> None:
-        await self._file(self._bucket().remove(list(paths)))
+        """Remove files and their notes, those that are gone already included."""
+        await self._file("remove", self._bucket().remove(list(paths)))
+        await self.rows(self.as_service().from_("files").delete().in_("path", paths))
 
-    def soon(self, work: Coroutine[Any, Any, Any]) -> None:
+    def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         """Begin work that nobody waits for and that a schedule does again should this container die before."""
         task = asyncio.create_task(work)
-        self._soon.add(task)
-        task.add_done_callback(self._soon.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def address(self, path: str | None) -> str | None:
         """Where anyone who knows the path can read the file."""
@@ -146,13 +178,16 @@ class Store:
         return client.from_(BUCKET)
 
     @staticmethod
-    async def _file(request: Awaitable[T]) -> T:
+    async def _file(operation: str, request: Awaitable[T]) -> T:
         from storage3.exceptions import StorageApiError
 
-        try:
-            async with asyncio.timeout(60):
-                return await request
-        except StorageApiError as error:
-            raise StoreUnavailable(f"File storage refused the request ({error.code}).") from error
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise StoreUnavailable("File storage could not be reached. Retry in a moment.") from error
+        with telemetry.span("supabase", operation):
+            try:
+                async with asyncio.timeout(60):
+                    return await request
+            except StorageApiError as error:
+                if str(error.status) == "404" or error.code in ("not_found", "NoSuchKey"):
+                    raise NotFound("There is no such file.") from error
+                raise StoreUnavailable(f"File storage refused the request ({error.code}).") from error
+            except (httpx.HTTPError, TimeoutError) as error:
+                raise StoreUnavailable("File storage could not be reached. Retry in a moment.") from error

@@ -29,27 +29,27 @@ tracer = trace.get_tracer("personaforge")
 
 
 @dataclass
-class Work:
+class Subject:
     """What is being worked on; one for each request, shared with the tasks that it starts."""
 
     job: str = ""
 
 
-_work: ContextVar[Work] = ContextVar("work")
+_subject: ContextVar[Subject] = ContextVar("subject")
 
 
-def about(job: str) -> None:
-    """All that follows in this request is about this prediction (its row)."""
-    if (work := _work.get(None)) is None:
-        _work.set(Work(job))
+def set_job(job: str) -> None:
+    """Name the prediction (its row) that all that follows in this request is about."""
+    if (subject := _subject.get(None)) is None:
+        _subject.set(Subject(job))
     else:
-        work.job = job
+        subject.job = job
     trace.get_current_span().set_attribute("personaforge.job", job)
 
 
 def _job() -> str:
-    work = _work.get(None)
-    return work.job if work else ""
+    subject = _subject.get(None)
+    return subject.job if subject else ""
 
 
 class _Lines(JsonFormatter):
@@ -112,26 +112,38 @@ def flush() -> None:
 
 
 @contextmanager
-def call(provider: str, operation: str) -> Iterator[None]:
-    """Around one request to a provider."""
-    span = tracer.start_span(
-        f"{provider} {operation}",
-        kind=trace.SpanKind.CLIENT,
-        attributes={"server.address": provider, "personaforge.operation": operation, "personaforge.job": _job()},
-    )
-    started, outcome = time.perf_counter(), "ok"
+def span(provider: str, operation: str) -> Iterator[trace.Span]:
+    """Around one request to somebody else: a span, marked with the error that ended it."""
+    attributes = {"server.address": provider, "personaforge.operation": operation, "personaforge.job": _job()}
+    span = tracer.start_span(f"{provider} {operation}", kind=trace.SpanKind.CLIENT, attributes=attributes)
     try:
-        yield
+        yield span
     except BaseException as error:
-        outcome = getattr(error, "code", "") or type(error).__name__
         if not isinstance(error, GeneratorExit):  # a listener who left is not the provider's failure
-            span.set_status(trace.StatusCode.ERROR, outcome)
+            span.set_status(trace.StatusCode.ERROR, outcome_of(error))
         raise
     finally:
         span.end()
+
+
+@contextmanager
+def call(provider: str, operation: str) -> Iterator[None]:
+    """Around one request to a provider: a span and a line."""
+    started, outcome = time.perf_counter(), "ok"
+    try:
+        with span(provider, operation):
+            yield
+    except BaseException as error:
+        outcome = outcome_of(error)
+        raise
+    finally:
         ms = round((time.perf_counter() - started) * 1000)
-        fields = {"provider": provider, "operation": operation, "outcome": outcome, "ms": ms}
-        log.info("call", extra=fields)
+        log.info("call", extra={"provider": provider, "operation": operation, "outcome": outcome, "ms": ms})
+
+
+def outcome_of(error: BaseException) -> str:
+    """The error's code, or its type."""
+    return getattr(error, "code", "") or type(error).__name__
 
 
 class Observed:
@@ -143,7 +155,7 @@ class Observed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        token = _work.set(Work())
+        token = _subject.set(Subject())
         started, seen = time.perf_counter(), {"status": 0, "first_byte_ms": 0}
 
         async def sending(message: Message) -> None:
@@ -158,4 +170,4 @@ class Observed:
             route = getattr(scope.get("route"), "path", "") or "(none)"
             fields: dict[str, Any] = {"function": self._function, "method": scope["method"], "route": route, **seen}
             log.info("request", extra={**fields, "ms": round((time.perf_counter() - started) * 1000)})
-            _work.reset(token)
+            _subject.reset(token)

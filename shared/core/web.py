@@ -6,24 +6,23 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import httpx
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.core import telemetry
 from shared.core.auth import Authenticator, User
 from shared.core.errors import BodyTooLarge, ForgeError, InvalidInput, MethodNotAllowed, NotFound, Unauthenticated
-from shared.core.settings import Settings
+from shared.core.settings import SUPABASE, Settings
 from shared.core.store import Store
-from shared.providers.replicate import Replicate
 
 log = logging.getLogger("personaforge")
 KIB, MIB = 1024, 1024**2
@@ -31,61 +30,68 @@ KIB, MIB = 1024, 1024**2
 
 @dataclass(frozen=True)
 class Context:
-    """A container's clients, opened when it starts and closed when it ends."""
+    """A container's clients, opened when it starts and closed when it ends. `services`: what the function adds."""
 
     settings: Settings
     store: Store
     authenticator: Authenticator
-
-    @cached_property
-    def replicate(self) -> Replicate:
-        """Made when it is first used: its SDK takes half a second to import."""
-        return Replicate(self.settings)
-
-    async def close(self) -> None:
-        if "replicate" in self.__dict__:
-            await self.replicate.close()
+    services: Any = None
 
 
 def function_app(
     title: str,
+    *,
+    needs: tuple[str, ...] = SUPABASE,
     body_limit: int = 64 * KIB,
     settings: Settings | None = None,
-    around: Callable[[Context], AbstractAsyncContextManager[None]] | None = None,
+    services: Callable[[Context], AbstractAsyncContextManager[Any]] | None = None,
 ) -> FastAPI:
     """A FastAPI app for one function.
 
-    body_limit in bytes; around is entered before the first request and left
-    before the clients close."""
+    needs: its settings; while one is missing or wrong, every request is answered with that (500), so that nobody waits
+    for a function that cannot start. body_limit in bytes. services: opened before the first request, left before the
+    other clients close.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         chosen = settings or Settings.from_environment()
         telemetry.configure()
+        try:
+            chosen.validate(*needs)
+        except ForgeError as error:
+            log.error("%s cannot start: %s", title, error.detail)
+            app.state.problem = error
+            yield
+            return
         async with httpx.AsyncClient(timeout=10) as http, Store.open(chosen) as store:
-            context = app.state.context = Context(chosen, store, Authenticator(chosen, http))
+            context = Context(chosen, store, Authenticator(chosen, http))
             try:
-                async with around(context) if around else nullcontext():
+                async with services(context) if services else nullcontext() as opened:
+                    app.state.context = replace(context, services=opened)
                     yield
             finally:
-                await context.close()
                 await asyncio.to_thread(telemetry.flush)
 
-    app = FastAPI(title=f"PersonaForge {title}", version="1", lifespan=lifespan, redirect_slashes=False)
+    app = FastAPI(
+        title=f"PersonaForge {title}", version="1", lifespan=lifespan, redirect_slashes=False, responses=PROBLEM
+    )
     app.add_middleware(_BodyLimit, limit=body_limit)
     app.add_middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], max_age=3600
     )  # tokens travel in a header, never in a cookie
     app.add_middleware(telemetry.Observed, function=title)
-    app.add_exception_handler(ForgeError, _problem)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(ForgeError, _forge_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _unexpected_error)
     return app
 
 
 # Dependencies are coroutines even when they wait for nothing: others are run on a thread, at every request.
 async def _context(request: Request) -> Context:
+    if problem := getattr(request.app.state, "problem", None):
+        raise problem
     context: Context = request.app.state.context
     return context
 
@@ -98,20 +104,43 @@ ContextDep = Annotated[Context, Depends(_context)]
 CurrentUser = Annotated[User, Depends(_user)]
 
 
+class Problem(BaseModel):
+    """What went wrong, with which input, and what to do (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="What to branch on; see the tree in shared/core/errors.py.")
+    retryable: bool
+    instance: str = ""
+
+
+PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Problem",
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
+}
+
+
 def problem_response(error: ForgeError, path: str) -> JSONResponse:
-    """The error as problem+json."""
+    """The error as problem+json. From 500 up it is logged with its chain of causes."""
+    if error.status >= 500:
+        log.error("%s in %s", error.code, path, exc_info=error)
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}
     if "retry_after" in error.extra:
         headers["Retry-After"] = str(error.extra["retry_after"])
     return JSONResponse(error.problem(path), error.status, headers=headers, media_type="application/problem+json")
 
 
-async def _problem(request: Request, error: Exception) -> JSONResponse:
+async def _forge_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ForgeError)
     return problem_response(error, request.url.path)
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     fields = [
         {"at": ".".join(str(part) for part in found["loc"]), "message": found["msg"].removeprefix("Value error, ")}
@@ -123,7 +152,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     return problem_response(InvalidInput(detail, fields=fields[:20]), request.url.path)
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return problem_response(NotFound("There is nothing at this address."), request.url.path)
@@ -132,9 +161,10 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     return problem_response(InvalidInput(str(error.detail)), request.url.path)
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.exception("unexpected error in %s", request.url.path, exc_info=error)
-    return problem_response(ForgeError("An unexpected error; it has been logged."), request.url.path)
+async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    problem = ForgeError("An unexpected error; it has been logged.")
+    problem.__cause__ = error
+    return problem_response(problem, request.url.path)
 
 
 class _BodyLimit:

@@ -1,6 +1,6 @@
 """What every lip-sync engine offers: prepare a picture once, then render speech piece by piece.
 
-engine.prepare(picture) -> Prepared          once per persona and size
+engine.prepare(picture) -> PreparedPortrait   once per persona and size
 prepared.session()      -> Session           one talk
 session.render(speech)  -> frames, as many as can be known yet
 session.finish()        -> the remaining frames, until the last sample is covered
@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from shared.media.types import Pixels, Speech
-
 if TYPE_CHECKING:
     from shared.lipsync.picture import Picture
+    from shared.media.types import Pixels, Speech
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Session(Protocol):
     def finish(self) -> Iterator[Pixels]: ...
 
 
-class Prepared(Protocol):
+class PreparedPortrait(Protocol):
     """A picture made ready; sessions share it."""
 
     size: int
@@ -52,6 +51,6 @@ class Engine(Protocol):
 
     name: str
 
-    def prepare(self, picture: Picture, size: int, style: Style | None = None) -> Prepared:
+    def prepare(self, picture: Picture, size: int, style: Style | None = None) -> PreparedPortrait:
         """style: of moving head and eyes, for engines that do."""
         ...

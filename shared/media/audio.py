@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.core.errors import SoundUnusable
+from shared.core.errors import AudioUnusable
 from shared.media.types import RATE, Samples
 
 LONGEST = 35  # seconds, what hosted models take
@@ -21,30 +21,30 @@ _FORMATS = {b"RIFF": "wav", b"ID3": "mp3", b"\xff\xfb": "mp3", b"\xff\xf3": "mp3
 
 
 def decode_audio(data: bytes) -> Samples:
-    """Decode WAV, MP3, Ogg, FLAC or M4A to 16-bit mono samples at 24 kHz. Raises SoundUnusable."""
+    """Decode WAV, MP3, Ogg, FLAC or M4A to 16-bit mono samples at 24 kHz. Raises AudioUnusable."""
     import av
 
     name = next((name for magic, name in _FORMATS.items() if data.startswith(magic)), None)
     name = "mov" if data[4:8] == b"ftyp" else name
     if name is None:
-        raise SoundUnusable("The file is not a WAV, MP3, Ogg, FLAC or M4A sound.")
+        raise AudioUnusable("The file is not a WAV, MP3, Ogg, FLAC or M4A sound.")
     blocks: list[Samples] = []
     count = 0
     try:
         with av.open(BytesIO(data), "r", format=name) as file:
             if not file.streams.audio:
-                raise SoundUnusable("There is no sound in this file.")
+                raise AudioUnusable("There is no sound in this file.")
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             for frame in chain(file.decode(file.streams.audio[0]), [None]):  # None: what the resampler still holds
                 for part in resampler.resample(frame):
                     blocks.append(part.to_ndarray()[0].astype(np.int16))
                     count += len(blocks[-1])
                 if count > LONGEST * RATE:
-                    raise SoundUnusable(f"The sound is longer than {LONGEST} s.")
+                    raise AudioUnusable(f"The sound is longer than {LONGEST} s.")
     except (av.FFmpegError, ValueError) as error:
-        raise SoundUnusable("The sound is damaged and cannot be decoded. Save it anew and retry.") from error
+        raise AudioUnusable("The sound is damaged and cannot be decoded. Save it anew and retry.") from error
     if not count:
-        raise SoundUnusable("There is no sound in this file.")
+        raise AudioUnusable("There is no sound in this file.")
     return np.concatenate(blocks)
 
 

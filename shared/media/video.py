@@ -6,6 +6,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -14,7 +15,7 @@ import numpy as np
 from shared.media.types import FPS, PER_FRAME, RATE, Pixels, Samples
 
 MIME = 'video/mp4; codecs="avc1.4d4020, mp4a.40.2"'
-_SOUND_LEAD = 5  # frames that encoded sound stays ahead of the picture
+_AUDIO_LEAD = 5  # frames that encoded sound stays ahead of the picture
 LEAD_IN = 2  # frames of silence first: the AAC encoder's first 1024 samples come out distorted
 
 
@@ -67,16 +68,16 @@ class FragmentedMp4:
         self._audio = self._container.add_stream("aac", rate=RATE, layout="mono", bit_rate=64_000)
         self._container.start_encoding()
         self.frames = 0
-        self._sounded = 0
+        self._audio_samples = 0
         self._waiting: deque[Samples] = deque()
 
-    def sound(self, samples: Samples) -> None:
+    def add_audio(self, samples: Samples) -> None:
         """Append 16-bit mono samples at 24 kHz. They are encoded shortly before their frames."""
         self._waiting.append(samples)
 
-    def picture(self, nv12: Pixels) -> None:
+    def add_frame(self, nv12: Pixels) -> None:
         """Append a frame, (height * 3 / 2, width); the array must not change afterwards."""
-        self._sound_until((self.frames + _SOUND_LEAD) * PER_FRAME)
+        self._encode_audio_until((self.frames + _AUDIO_LEAD) * PER_FRAME)
         frame = av.VideoFrame.from_numpy_buffer(nv12, format="nv12")
         frame.pts, frame.time_base = self.frames, Fraction(1, FPS)
         self.frames += 1
@@ -85,18 +86,18 @@ class FragmentedMp4:
 
     def close(self) -> None:
         """Write what is left. The file is complete afterwards."""
-        self._sound_until(None)
+        self._encode_audio_until(None)
         for packet in self._audio.encode(None):
-            self._mux_sound(packet)
+            self._mux_audio(packet)
         for packet in self._video.encode(None):
             self._container.mux_one(packet)
         self._container.close()
 
-    def _sound_until(self, sample: int | None) -> None:
+    def _encode_audio_until(self, sample: int | None) -> None:
         """Encode waiting sound up to a sample; the muxer holds a picture back until later sound is there."""
-        while self._waiting and (sample is None or self._sounded < sample):
+        while self._waiting and (sample is None or self._audio_samples < sample):
             samples = self._waiting.popleft()
-            most = len(samples) if sample is None else sample - self._sounded
+            most = len(samples) if sample is None else sample - self._audio_samples
             if len(samples) > most:
                 self._waiting.appendleft(samples[most:])
                 samples = samples[:most]
@@ -104,12 +105,12 @@ class FragmentedMp4:
                 continue
             block = np.ascontiguousarray(samples)[None]
             frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = RATE, self._sounded, Fraction(1, RATE)
-            self._sounded += len(samples)
+            frame.sample_rate, frame.pts, frame.time_base = RATE, self._audio_samples, Fraction(1, RATE)
+            self._audio_samples += len(samples)
             for packet in self._audio.encode(frame):
-                self._mux_sound(packet)
+                self._mux_audio(packet)
 
-    def _mux_sound(self, packet: av.Packet[av.AudioStream]) -> None:
+    def _mux_audio(self, packet: av.Packet[av.AudioStream]) -> None:
         # The packet before zero only primes a decoder; kept, it would shift sound against picture.
         if packet.pts is not None and packet.pts >= 0:
             self._container.mux_one(packet)
@@ -130,3 +131,12 @@ def seekable(fragments: bytes) -> bytes:
                     packet.stream = streams[packet.stream.index]
                     new.mux_one(packet)
         return target.read_bytes()
+
+
+def duration(video: bytes) -> float | None:
+    """Seconds of a video, or None when its file does not say."""
+    try:
+        with av.open(BytesIO(video), "r") as file:
+            return round(file.duration / av.time_base, 3) if file.duration else None
+    except av.FFmpegError:
+        return None

@@ -1,95 +1,76 @@
-"""Which talks are being made right now: known without the database, so that polling one costs it nothing."""
+"""Which predictions our own containers work on right now, known without asking the database."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from functools import lru_cache
+from collections.abc import Awaitable
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
+from uuid import UUID
 
-import modal
+from shared.core.errors import ForgeError
 
-from shared.core.store import Row
-
-log = logging.getLogger("personaforge.running")
-FRESH = 6.0  # seconds that a note counts: a container that died renews none
-OVER = 3600.0  # seconds that a talk's end is remembered, longer than any note of it can be on its way
-PATIENCE = 1.0  # seconds for the notes to answer; the database knows as well
+log = logging.getLogger("personaforge.heartbeat")
+INTERVAL = 2.0  # seconds between two heartbeats
+FRESH = 3 * INTERVAL  # seconds that one counts: a container that died sends none
+SETTLED = 3600.0  # seconds that an end is remembered: longer than any heartbeat can be on its way
+PATIENCE = 1.0  # seconds for the store of heartbeats to answer; the database knows as well
 
 
 class HeartbeatStore(Protocol):
-    """Where notes are kept, for all containers to see."""
+    """Where heartbeats are kept, for all containers to see. Raises ForgeError when it cannot be reached."""
 
     async def get(self, key: str) -> Any: ...
 
     async def put(self, key: str, value: Any) -> None: ...
 
 
-class Heartbeats:
-    """A talk says again and again that it is being made; whoever is asked for its status looks here first.
+@dataclass(frozen=True)
+class Heartbeat:
+    """What a container says of the prediction it works on. started_at: ISO 8601."""
 
-    A note never says how a talk ended. Whoever settles it says first that its notes count no more, those that are on
-    their way too, and from then on the row is read. Notes that cannot be reached cost reads of the row; if that
-    happens just at the settlement, a status may be FRESH seconds late.
+    status: str
+    started_at: str | None
+    logs: str = ""
+
+
+class Heartbeats:
+    """Sent again and again by whoever works on a prediction; whoever is asked for its status looks here first.
+
+    A heartbeat never says how a prediction ended. Whoever settles it says first that its heartbeats count no more, also
+    those that are on their way, and from then on the row is read. A store of heartbeats that cannot be reached costs
+    reads of the row; if that happens just at the settlement, a status may be FRESH seconds late.
     """
 
-    def __init__(self, notes: HeartbeatStore, fresh: float = FRESH) -> None:
-        self._notes, self._fresh = notes, fresh
+    def __init__(self, store: HeartbeatStore, fresh: float = FRESH) -> None:
+        self._store, self._fresh = store, fresh
 
-    async def say(self, row: Row) -> None:
-        """This talk is being made."""
-        note = {"status": row["status"], "started_at": row["started_at"], "until": time.time() + self._fresh}
-        await self._try(self._notes.put(row["id"], note))
+    async def send(self, prediction: UUID, heartbeat: Heartbeat) -> None:
+        """This prediction is being worked on."""
+        await self._attempt(self._store.put(str(prediction), {**asdict(heartbeat), "until": time.time() + self._fresh}))
 
-    async def seen(self, row_id: str) -> Row | None:
-        """What is known of a talk that is being made; None when it is not, or when nobody can say."""
-        note, over = await asyncio.gather(*(self._try(self._notes.get(key)) for key in (row_id, _over(row_id))))
-        if over or note is None or note["until"] < time.time():
+    async def latest(self, prediction: UUID) -> Heartbeat | None:
+        """None when nobody works on it, or when that cannot be known."""
+        key = str(prediction)
+        beat, ended = await asyncio.gather(*(self._attempt(self._store.get(one)) for one in (key, _ended(key))))
+        if ended or beat is None or beat["until"] < time.time():
             return None
-        return {"status": note["status"], "started_at": note["started_at"]}
+        return Heartbeat(beat["status"], beat["started_at"], beat["logs"])
 
-    async def end(self, row_id: str) -> None:
-        """It is going to be settled: what was or will be said of it counts no more."""
-        await self._try(self._notes.put(_over(row_id), {"until": time.time() + OVER}))
+    async def end(self, prediction: UUID) -> None:
+        """It is going to be settled: its heartbeats, also later ones, count no more."""
+        await self._attempt(self._store.put(_ended(str(prediction)), {"until": time.time() + SETTLED}))
 
-    async def _try(self, asked: Any) -> Any:
+    async def _attempt(self, request: Awaitable[Any]) -> Any:
         try:
             async with asyncio.timeout(PATIENCE):  # not wait_for: Python 3.11's may swallow a cancellation
-                return await asked
-        except Exception as error:
-            log.warning("the notes of running talks: %s", type(error).__name__)
+                return await request
+        except (ForgeError, TimeoutError) as error:
+            log.warning("heartbeats cannot be reached: %s", getattr(error, "detail", "no answer"))
             return None
 
 
-def _over(row_id: str) -> str:
-    return f"{row_id} over"
-
-
-@lru_cache(1)
-def running() -> Heartbeats:
-    """On Modal a Dict that all containers share; on a laptop all functions share a process."""
-    return Heartbeats(_Local() if modal.is_local() else _OnModal())
-
-
-class _Local:
-    def __init__(self) -> None:
-        self._kept: dict[str, Any] = {}
-
-    async def get(self, key: str) -> Any:
-        return self._kept.get(key)
-
-    async def put(self, key: str, value: Any) -> None:
-        now = time.time()
-        self._kept = {kept: one for kept, one in self._kept.items() if one["until"] > now} | {key: value}
-
-
-class _OnModal:
-    def __init__(self) -> None:
-        self._kept = modal.Dict.from_name("personaforge-running", create_if_missing=True)
-
-    async def get(self, key: str) -> Any:
-        return await self._kept.get.aio(key)
-
-    async def put(self, key: str, value: Any) -> None:
-        await self._kept.put.aio(key, value)
+def _ended(key: str) -> str:
+    return f"{key} ended"

@@ -1,166 +1,189 @@
-"""A prediction from its making to its end: every change of its row goes through here."""
+"""A prediction from its creation to its end: every change of its row goes through here."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID, uuid4
 
 from shared.core import telemetry
 from shared.core.auth import User
 from shared.core.errors import NotFound, StoreUnavailable
-from shared.core.store import Row, Store
-from shared.core.time import parse_time
-from shared.models.inputs import Input
+from shared.core.store import Store
 from shared.predictions import webhook
-from shared.predictions.heartbeat import running
-from shared.predictions.prediction import FINISHED
+from shared.predictions.heartbeat import Heartbeats
+from shared.predictions.outcome import Outcome, failed
+from shared.predictions.prediction import Prediction
+from shared.predictions.receipt import Receipt
 
 DEADLINE = 120  # seconds from creation to the end, whatever happens, unless asked otherwise
+CANCEL_PATIENCE = 5.0  # seconds for who works on a prediction to end it: it looks every two
 
 
 @dataclass(frozen=True)
 class Receiver:
-    """Who is told of a prediction, and of which events."""
+    """Whose webhook is called, and for which events."""
 
     address: str
     events: tuple[str, ...] = webhook.EVENTS
 
 
 @dataclass(frozen=True)
+class PredictionRequest:
+    """What is asked for. input: checked against the model's schema. key: of idempotency."""
+
+    model: str
+    input: dict[str, Any]
+    persona: UUID | None
+    stream: bool = False
+    seconds: int = DEADLINE
+    key: str | None = None
+    receiver: Receiver | None = None
+
+    @property
+    def hash(self) -> str:
+        """The same for the same request; a repeat with the same key must have it."""
+        address = self.receiver.address if self.receiver else None
+        body = json.dumps([self.model, self.stream, self.input, address], sort_keys=True)
+        return hashlib.sha256(body.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
 class Creation:
-    """A prediction's row, and whether this call made it: a repeated Idempotency-Key finds the first one."""
+    """A prediction, and whether this call created it: a repeated Idempotency-Key finds the first one."""
 
-    row: Row
-    made: bool
-
-
-async def create(
-    store: Store,
-    user: User,
-    model: str,
-    given: Input,
-    *,
-    stream: bool,
-    seconds: int = DEADLINE,
-    key: str | None = None,
-    receiver: Receiver | None = None,
-) -> Creation:
-    """Make the row, as the user; credits are reserved in the same call.
-
-    Raises NotFound when the persona is not theirs, Conflict when it has no portrait yet or the key was used for
-    something else, TooManyRequests over a limit, OutOfCredits.
-    """
-    body = given.model_dump(mode="json", exclude_none=True)
-    asked = json.dumps([model, stream, body, *([receiver.address] if receiver else [])], sort_keys=True)
-    arguments = {
-        "p_id": str(uuid4()),
-        "p_model": model,
-        "p_persona": str(given.persona),
-        "p_input": body,
-        "p_stream": stream,
-        "p_seconds": seconds,
-        "p_key": key,
-        "p_hash": hashlib.sha256(asked.encode()).hexdigest() if key else None,
-    }
-    if receiver:
-        arguments |= {"p_webhook": receiver.address, "p_events": list(receiver.events)}
-    found = await store.call("create_prediction_told" if receiver else "create_prediction", arguments, user)
-    telemetry.about(found["prediction"]["id"])
-    return Creation(found["prediction"], found["made"])
+    prediction: Prediction
+    created: bool
 
 
-async def claim(store: Store, row: Row) -> bool:
-    """Take a waiting prediction to work on it; False when somebody else did."""
-    if not await store.call("claim_prediction", {"p_id": row["id"]}):
-        return False
-    _tell_of_start(store, row)
-    return True
+class Lifecycle:
+    """Create, claim, attach, read, settle. Settling twice does no harm: the first outcome stands."""
+
+    def __init__(self, store: Store, heartbeats: Heartbeats) -> None:
+        self._store, self._heartbeats = store, heartbeats
+
+    async def create(self, user: User, request: PredictionRequest) -> Creation:
+        """Create the row, as the user; credits are reserved in the same call.
+
+        Raises NotFound when the persona is not theirs, Conflict when it has no portrait yet or the key was used for
+        something else, TooManyRequests over a limit, OutOfCredits.
+        """
+        receiver = request.receiver
+        arguments = {
+            "p_id": str(uuid4()),
+            "p_model": request.model,
+            "p_persona": str(request.persona) if request.persona else None,
+            "p_input": request.input,
+            "p_stream": request.stream,
+            "p_seconds": request.seconds,
+            "p_key": request.key,
+            "p_hash": request.hash if request.key else None,
+            "p_webhook": receiver.address if receiver else None,
+            "p_events": list(receiver.events) if receiver else [],
+        }
+        result = await self._store.call("create_prediction", arguments, user)
+        prediction = Prediction.from_row(result["prediction"])
+        telemetry.set_job(str(prediction.id))
+        return Creation(prediction, result["created"])
+
+    async def claim(self, row: UUID) -> Prediction | None:
+        """Take a waiting prediction to work on it; None when it is not to be had."""
+        return self._started(await self._store.call("claim_prediction", {"p_id": str(row)}))
+
+    async def attach(self, row: UUID, provider_id: str) -> Prediction | None:
+        """Note under which id the provider runs it; None when it no longer waits for one."""
+        arguments = {"p_id": str(row), "p_provider_id": provider_id}
+        return self._started(await self._store.call("attach_provider", arguments))
+
+    def _started(self, rows: list[Any]) -> Prediction | None:
+        if not rows:
+            return None
+        prediction = Prediction.from_row(rows[0])
+        if prediction.webhook and "start" in prediction.webhook_events:
+            self._store.in_background(webhook.deliver(self._store, prediction.id))
+        return prediction
+
+    async def read(self, row: UUID, user: User | None = None, *, expire: bool = True) -> Prediction:
+        """The prediction as the user sees it, or as it is. One whose deadline has passed is settled first, if `expire`.
+
+        Raises NotFound.
+        """
+        client = self._store.as_user(user) if user else self._store.as_service()
+        query = client.from_("predictions").select("*").eq("id", str(row)).limit(1)
+        rows = await self._store.rows(query)
+        if not rows:
+            raise NotFound("There is no such prediction of yours.")
+        prediction = Prediction.from_row(rows[0])
+        if expire and prediction.overdue:
+            await self.expire(prediction)
+            prediction = Prediction.from_row((await self._store.rows(query))[0])
+        return prediction
+
+    async def settle(self, row: UUID, outcome: Outcome) -> bool:
+        """Finish a prediction unless somebody was faster; then the files uploaded for it are removed again.
+
+        A lost answer is asked for again. Returns whether this outcome stands.
+        """
+        await self._heartbeats.end(row)
+        for pause in (0.2, 1.0, None):
+            try:
+                result = await self._store.call("settle_prediction", {"p_id": str(row), "p_outcome": outcome.to_json()})
+                if result["notify"]:
+                    self._store.in_background(webhook.deliver(self._store, row))
+                if result["settled"]:
+                    return True
+                break
+            except StoreUnavailable:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+        # Somebody was faster, or an earlier attempt of ours had arrived after all.
+        query = self._store.as_service().from_("predictions").select("output").eq("id", str(row))
+        kept = [one["output"] for one in await self._store.rows(query)]
+        if outcome.files and outcome.files[0] not in kept:
+            await self._store.remove(*outcome.files)
+            return False
+        return bool(outcome.files)
+
+    async def request_cancel(self, prediction: Prediction) -> None:
+        """Have whoever works on it end it, so that its receipt says what was used; if nobody does, end it here."""
+        table = self._store.as_service().from_("predictions")
+        row = str(prediction.id)
+        await self._store.rows(table.update({"cancel_requested": True}).eq("id", row).eq("status", "processing"))
+        for _ in range(round(CANCEL_PATIENCE / 0.5)):
+            await asyncio.sleep(0.5)
+            if (await self.read(prediction.id, expire=False)).finished:
+                return
+        await self.cancel(prediction.id)
+
+    async def cancel(self, row: UUID) -> None:
+        """Settle a prediction as canceled by its owner."""
+        outcome = Outcome("canceled", error="Canceled by its owner.", receipt=Receipt(error_code="canceled"))
+        await self.settle(row, outcome)
+
+    async def expire(self, prediction: Prediction) -> bool:
+        """Settle a prediction whose deadline has passed."""
+        what = "It was not started" if prediction.status == "starting" else "It was not finished"
+        allowed = round((prediction.deadline - prediction.created_at).total_seconds())
+        return await self.fail(prediction.id, f"{what} before its deadline ({allowed} s).", "deadline")
+
+    async def fail(self, row: UUID, reason: str, code: str) -> bool:
+        return await self.settle(row, failed(reason, code))
+
+    async def overdue(self) -> list[Prediction]:
+        """Those that should have ended, the longest overdue first."""
+        return [Prediction.from_row(row) for row in await self._store.call("overdue_predictions", {})]
+
+    async def waiting(self, *models: str) -> list[Prediction]:
+        """Those of these models that nobody has claimed although they were created a while ago."""
+        rows = await self._store.call("waiting_predictions", {"p_models": list(models)})
+        return [Prediction.from_row(row) for row in rows]
 
 
-async def attach(store: Store, row: Row, provider_id: str) -> Row | None:
-    """Note under which id the provider runs it; returns the row as it is then, None when it no longer waits for one."""
-    if not await store.call("attach_provider", {"p_id": row["id"], "p_provider_id": provider_id}):
-        return None
-    _tell_of_start(store, row)
-    return {**row, "provider_id": provider_id, "status": "processing", "started_at": row["created_at"]}
-
-
-def _tell_of_start(store: Store, row: Row) -> None:
-    if row.get("webhook") and "start" in row["webhook_events"]:
-        store.soon(webhook.deliver(store, row["id"]))
-
-
-async def read(store: Store, user: User, row_id: UUID, *, as_it_is: bool = False) -> Row:
-    """The row as the user sees it; one whose deadline has passed is settled as failed first, unless as_it_is."""
-    query = store.as_user(user).from_("predictions").select("*").eq("id", str(row_id)).limit(1)
-    rows = await store.rows(query)
-    if not rows:
-        raise NotFound("There is no such prediction of yours.")
-    row = rows[0]
-    if not as_it_is and row["status"] not in FINISHED and parse_time(row["deadline"]) < datetime.now(UTC):
-        await expire(store, row)
-        row = (await store.rows(query))[0]
-    return row
-
-
-async def settle(
-    store: Store, row_id: str, status: str, result: Row, effects: Row | None = None, files: tuple[str, ...] = ()
-) -> bool:
-    """Finish a prediction unless somebody was faster; then the files made for it are removed again.
-
-    Settling twice does no harm, so a lost answer is asked for again.
-    """
-    await running().end(row_id)
-    arguments = {"p_id": row_id, "p_status": status, "p_result": result, "p_effects": effects or {}}
-    for pause in (0.2, 1.0, None):
-        try:
-            done = await store.call("settle_prediction", arguments)
-            if done["told"]:
-                store.soon(webhook.deliver(store, row_id))
-            if done["settled"]:
-                return True
-            break
-        except StoreUnavailable:
-            if pause is None:
-                raise
-            await asyncio.sleep(pause)
-    # Somebody was faster, or an earlier try of ours had arrived after all.
-    query = store.as_service().from_("predictions").select("output").eq("id", row_id)
-    kept = [row["output"] for row in await store.rows(query)]
-    if files and files[0] not in kept:
-        await store.remove(*files)
-        return False
-    return bool(files)
-
-
-async def request_cancel(store: Store, row: Row, seconds: float = 5.0) -> None:
-    """Have a running talk end itself, so that its receipt says what was used; if nobody works on it, end it here."""
-    table = store.as_service().from_("predictions")
-    await store.rows(table.update({"cancel_requested": True}).eq("id", row["id"]).eq("status", "processing"))
-    query = table.select("status").eq("id", row["id"])
-    for _ in range(round(seconds / 0.5)):
-        await asyncio.sleep(0.5)
-        if (await store.rows(query))[0]["status"] in FINISHED:
-            return
-    await cancel(store, row)
-
-
-async def cancel(store: Store, row: Row) -> None:
-    """Settle a prediction as canceled by its owner."""
-    result = {"error": "Canceled by its owner.", "receipt": {"error_code": "canceled"}}
-    await settle(store, row["id"], "canceled", result)
-
-
-async def expire(store: Store, row: Row) -> bool:
-    """Settle a prediction whose deadline has passed."""
-    why = "It was not started" if row["status"] == "starting" else "It was not finished"
-    allowed = round((parse_time(row["deadline"]) - parse_time(row["created_at"])).total_seconds())
-    return await fail(store, row["id"], f"{why} before its deadline ({allowed} s).", "deadline")
-
-
-async def fail(store: Store, row_id: str, reason: str, code: str) -> bool:
-    return await settle(store, row_id, "failed", {"error": reason, "receipt": {"error_code": code}})
+def with_error(outcome: Outcome, code: str) -> Outcome:
+    """The outcome with this code in its receipt."""
+    receipt = (outcome.receipt or Receipt()).model_copy(update={"error_code": code})
+    return replace(outcome, receipt=receipt)

@@ -1,130 +1,156 @@
-"""A prediction: its signed id, and what it looks like over HTTP."""
+"""A prediction: a job as the domain has it, and as HTTP shows it."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from shared.core import telemetry
-from shared.core.auth import User
-from shared.core.errors import NotFound
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
+
 from shared.core.store import Row, Store
-from shared.core.time import format_time, parse_time
-from shared.models.inputs import MODELS, OWNER
+from shared.core.time import Time
+from shared.predictions.id import PredictionId
+from shared.predictions.receipt import Degraded, Receipt
 
-FINISHED = ("succeeded", "failed", "canceled", "aborted")
-_MODEL_CODES = list(MODELS)  # the order is part of every id: only ever append
+OWNER = "personaforge"
+Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+FINISHED: tuple[Status, ...] = ("succeeded", "failed", "canceled", "aborted")
 
 
-@dataclass(frozen=True)
-class PredictionId:
-    """What an id says by itself, so that asking for a status needs no database."""
+class Prediction(BaseModel):
+    """One row of the table, frozen. `output` and `captions` are paths in our storage; `id` is the row's."""
 
-    row: UUID
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    id: UUID
     owner: UUID
     model: str
-    created: int  # seconds since 1970, as the deadline
-    deadline: int
-    provider_id: str = ""
+    model_code: int
+    persona_id: UUID | None = None
+    status: Status
+    input: dict[str, JsonValue] = {}
+    stream: bool = False
+    provider_id: str | None = None
+    cancel_requested: bool = False
+    output: str | None = None
+    captions: str | None = None
+    text: str | None = None
+    error: str | None = None
+    degraded: Degraded | None = None
+    receipt: Receipt | None = None
+    webhook: str | None = None
+    webhook_events: tuple[str, ...] = ()
+    deadline: Time
+    created_at: Time
+    started_at: Time | None = None
+    completed_at: Time | None = None
+    logs: str = ""  # of one that is being worked on: not kept
 
     @classmethod
-    def of(cls, row: Row) -> PredictionId:
-        created, deadline = (int(parse_time(row[name]).timestamp()) for name in ("created_at", "deadline"))
-        row_id, owner = UUID(row["id"]), UUID(row["owner"])
-        return cls(row_id, owner, row["model"], created, deadline, row.get("provider_id") or "")
+    def from_row(cls, row: Row) -> Prediction:
+        return cls.model_validate(row)
+
+    @classmethod
+    def running(
+        cls, identity: PredictionId, model: str, status: Status, started_at: datetime | None = None, logs: str = ""
+    ) -> Prediction:
+        """What can be said of a running one without its row: input and persona are only in the database."""
+        created, deadline = (datetime.fromtimestamp(one, UTC) for one in (identity.created, identity.deadline))
+        return cls(
+            id=identity.row, owner=identity.owner, model=model, model_code=identity.model_code, status=status,
+            provider_id=identity.provider_id or None, deadline=deadline, created_at=created, started_at=started_at,
+            logs=logs,
+        )  # fmt: skip
+
+    @property
+    def identity(self) -> PredictionId:
+        created, deadline = int(self.created_at.timestamp()), int(self.deadline.timestamp())
+        return PredictionId(self.id, self.owner, self.model_code, created, deadline, self.provider_id or "")
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
 
     @property
     def overdue(self) -> bool:
-        return time.time() > self.deadline
-
-    def row_while_it_runs(self, status: str, started_at: str | None = None) -> Row:
-        """What can be said of its row without asking for it: input and persona are only in the database."""
-        created, deadline = (datetime.fromtimestamp(one, UTC).isoformat() for one in (self.created, self.deadline))
-        known = {"id": str(self.row), "owner": str(self.owner), "model": self.model, "provider_id": self.provider_id}
-        unknown = (
-            "output",
-            "error",
-            "completed_at",
-            "persona_id",
-            "text",
-            "captions",
-            "degraded",
-            "receipt",
-        )
-        said: Row = {"status": status, "created_at": created, "started_at": started_at, "deadline": deadline}
-        said |= {"input": {}, "stream": False}
-        return {**dict.fromkeys(unknown), **known, **said}
-
-    def sign(self, key: str) -> str:
-        """The id as the caller sees it: URL-safe, unforgeable without the key."""
-        head = bytes([1, _MODEL_CODES.index(self.model)]) + self.created.to_bytes(5) + self.deadline.to_bytes(5)
-        body = head + self.row.bytes + self.owner.bytes + self.provider_id.encode()
-        return base64.urlsafe_b64encode(body + _mac(key, body)).rstrip(b"=").decode()
-
-    @classmethod
-    def read(cls, text: str, key: str, user: User | None = None) -> PredictionId:
-        """Raises NotFound for an id that is forged, cut off, or another user's: the answer is always the same.
-
-        Without a user it is enough that we signed it: for who proves otherwise who they are.
-        """
-        unknown = NotFound("There is no such prediction of yours.")
-        try:
-            data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            body, mac = data[:-12], data[-12:]
-            if not hmac.compare_digest(mac, _mac(key, body)) or body[0] != 1:
-                raise unknown
-            created, deadline = int.from_bytes(body[2:7]), int.from_bytes(body[7:12])
-            row, owner = UUID(bytes=body[12:28]), UUID(bytes=body[28:44])
-            found = cls(row, owner, _MODEL_CODES[body[1]], created, deadline, body[44:].decode())
-        except (ValueError, IndexError) as error:
-            raise unknown from error
-        if user and found.owner != user.id:
-            raise unknown
-        telemetry.about(str(row))
-        return found
+        return not self.finished and self.deadline < datetime.now(UTC)
 
 
-def _mac(key: str, body: bytes) -> bytes:
-    return hmac.new(key.encode(), body, hashlib.sha256).digest()[:12]
+class Urls(BaseModel):
+    """Where to go on."""
+
+    get: str
+    cancel: str
+    web: str
+    stream: str | None = Field(None, description="Open it once: fragmented MP4 while the talk is made.")
+
+    @model_serializer(mode="wrap")
+    def _without_null(self, serialize: SerializerFunctionWrapHandler) -> dict[str, str]:
+        """Replicate's clients take a `stream` that is there for one that can be opened."""
+        return {name: url for name, url in serialize(self).items() if url is not None}
 
 
-def shown(row: Row, store: Store) -> dict[str, Any]:
-    """The prediction as HTTP shows it: Replicate's fields, then ours."""
-    public, base = PredictionId.of(row).sign(store.settings.forge_signing_key), store.settings.forge_url
-    urls = {
-        "get": f"{base}/v1/predictions/{public}",
-        "cancel": f"{base}/v1/predictions/{public}/cancel",
-        "web": f"{base}/v1/predictions/{public}",
-    }
-    if row["stream"] and row["status"] == "starting":
-        urls["stream"] = f"{base}/v1/talk/{public}"
-    receipt = row.get("receipt") or {}
-    return {
-        "id": public,
-        "model": f"{OWNER}/{row['model']}",
-        "version": row["model"],
-        "input": row["input"],
-        "output": store.address(row["output"]),
-        "logs": "",
-        "error": row["error"],
-        "status": row["status"],
-        "created_at": format_time(row["created_at"]),
-        "started_at": format_time(row["started_at"]),
-        "completed_at": format_time(row["completed_at"]),
-        "metrics": {"predict_time": receipt["total_ms"] / 1000} if "total_ms" in receipt else {},
-        "urls": urls,
-        "data_removed": False,
-        "source": "api",
-        "deadline": format_time(row["deadline"]),
-        "persona": row["persona_id"],
-        "text": row["text"],
-        "captions": store.address(row["captions"]),
-        "degraded": row["degraded"],
-        "receipt": row["receipt"],
-    }
+class PredictionResponse(BaseModel):
+    """A prediction over HTTP: Replicate's fields, then ours."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    id: str
+    model: str
+    version: str
+    input: dict[str, JsonValue] = Field(description="Empty while it runs, as no database is asked.")
+    output: str | None = Field(description="Address of the file.")
+    logs: str
+    error: str | None
+    status: Status
+    created_at: Time
+    started_at: Time | None
+    completed_at: Time | None
+    metrics: dict[str, float]
+    urls: Urls
+    data_removed: bool = False
+    source: str = "api"
+    deadline: Time
+    persona: UUID | None = Field(description="Null while it runs, as no database is asked.")
+    text: str | None = Field(description="What is spoken.")
+    captions: str | None = Field(description="Address of the WebVTT file.")
+    degraded: Degraded | None = Field(description="What was delivered instead, and why; null when nothing is amiss.")
+    receipt: Receipt | None
+
+
+class PredictionPage(BaseModel):
+    """Predictions, newest first."""
+
+    next: str | None = Field(description="Address of the next page.")
+    previous: str | None = None
+    results: list[PredictionResponse]
+
+
+def to_api(prediction: Prediction, store: Store) -> PredictionResponse:
+    """The prediction as HTTP shows it."""
+    public, base = prediction.identity.sign(store.settings.forge_signing_key), store.settings.forge_url
+    address = f"{base}/v1/predictions/{public}"
+    waits_for_listener = prediction.stream and prediction.status == "starting"
+    urls: dict[str, Any] = {"get": address, "cancel": f"{address}/cancel", "web": address}
+    urls |= {"stream": f"{base}/v1/talk/{public}"} if waits_for_listener else {}
+    total = prediction.receipt.total_ms if prediction.receipt else None
+    return PredictionResponse(
+        id=public,
+        model=f"{OWNER}/{prediction.model}",
+        version=prediction.model,
+        input=prediction.input,
+        output=store.address(prediction.output),
+        logs=prediction.logs,
+        error=prediction.error,
+        status=prediction.status,
+        created_at=prediction.created_at,
+        started_at=prediction.started_at,
+        completed_at=prediction.completed_at,
+        metrics={} if total is None else {"predict_time": total / 1000},
+        urls=Urls(**urls),
+        deadline=prediction.deadline,
+        persona=prediction.persona_id,
+        text=prediction.text,
+        captions=store.address(prediction.captions),
+        degraded=prediction.degraded,
+        receipt=prediction.receipt,
+    )

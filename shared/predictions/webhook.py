@@ -6,73 +6,84 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import json
 import logging
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 from shared.core.errors import ForgeError
 from shared.core.fetch import Fetcher
 from shared.core.store import Row, Store
-from shared.predictions import prediction
+from shared.predictions.prediction import Prediction, to_api
 
 log = logging.getLogger("personaforge.webhook")
 LONGEST = 45.0  # seconds for one round of deliveries: the schedule begins another every minute
 EVENTS = ("start", "output", "logs", "completed")  # Replicate's; ours are delivered at start and completed
 
 
-def secret(owner: str, key: str) -> str:
+@dataclass(frozen=True)
+class Delivery:
+    """One event of one prediction, due to be delivered."""
+
+    id: str
+    event: str
+    prediction: Prediction
+
+
+def secret(owner: UUID, key: str) -> str:
     """With which an owner checks what we send: `whsec_` and base64. Derived, so that there is nothing to keep."""
     derived = hmac.new(key.encode(), f"webhook {owner}".encode(), hashlib.sha256).digest()
     return f"whsec_{base64.b64encode(derived).decode()}"
 
 
-async def deliver(store: Store, prediction_id: str | None = None) -> int:
+async def deliver(store: Store, prediction: UUID | None = None) -> int:
     """Try everything that is due, of one prediction or of all; returns how many arrived. Safe to run twice at once."""
     arrived, ends = 0, time.monotonic() + LONGEST
+    arguments = {"p_prediction": str(prediction) if prediction else None}
     async with Fetcher.open(store.settings) as fetcher:
         while time.monotonic() < ends:
-            due = await store.call("due_deliveries", {"p_prediction": prediction_id})
-            if not due:
+            rows = await store.call("due_deliveries", arguments)
+            if not rows:
                 break
-            done = await asyncio.gather(*(_attempt(store, fetcher, one) for one in due), return_exceptions=True)
-            arrived += done.count(True)
-            for error in done:
+            due = [Delivery(row["id"], row["event"], Prediction.from_row(row["prediction"])) for row in rows]
+            results = await asyncio.gather(*(_attempt(store, fetcher, one) for one in due), return_exceptions=True)
+            arrived += results.count(True)
+            for error in results:
                 if isinstance(error, Exception):  # its next attempt is set already
                     log.error("a webhook could not be tried", exc_info=error)
     return arrived
 
 
-async def _attempt(store: Store, fetcher: Fetcher, delivery: Row) -> bool:
-    row = delivery["prediction"]
+async def _attempt(store: Store, fetcher: Fetcher, delivery: Delivery) -> bool:
     status, problem = None, None
     try:
-        status = await fetcher.post(row["webhook"], *_signed(store, delivery))
+        assert delivery.prediction.webhook
+        status = await fetcher.post(delivery.prediction.webhook, *_signed(store, delivery))
     except ForgeError as error:
         problem = error.detail
     now = datetime.now(UTC).isoformat()
     arrived = status is not None and 200 <= status < 300
-    note: Row = {"status": status, "error": problem}
+    change: Row = {"status": status, "error": problem}
     if arrived:
-        note |= {"delivered_at": now, "next_at": None}
+        change |= {"delivered_at": now, "next_at": None}
     elif status == 410:  # the receiver says that it wants no more
-        note |= {"next_at": None}
-    log.log(logging.INFO if arrived else logging.WARNING, "webhook %s: %s", delivery["id"], problem or status)
-    await store.rows(store.as_service().from_("webhook_deliveries").update(note).eq("id", delivery["id"]))
+        change |= {"next_at": None}
+    log.log(logging.INFO if arrived else logging.WARNING, "webhook %s: %s", delivery.id, problem or status)
+    await store.rows(store.as_service().from_("webhook_deliveries").update(change).eq("id", delivery.id))
     return arrived
 
 
-def _signed(store: Store, delivery: Row) -> tuple[bytes, dict[str, str]]:
+def _signed(store: Store, delivery: Delivery) -> tuple[bytes, dict[str, str]]:
     from standardwebhooks import Webhook
 
-    row = delivery["prediction"]
-    body = json.dumps(prediction.shown(row, store))
-    message, now = f"msg_{delivery['id']}", datetime.now(UTC)
-    signature = Webhook(secret(row["owner"], store.settings.forge_signing_key)).sign(message, now, body)
+    body = to_api(delivery.prediction, store).model_dump_json()
+    message, now = f"msg_{delivery.id}", datetime.now(UTC)
+    key = secret(delivery.prediction.owner, store.settings.forge_signing_key)
     return body.encode(), {
         "content-type": "application/json",
         "webhook-id": message,
-        "personaforge-event": delivery["event"],
+        "personaforge-event": delivery.event,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": signature,
+        "webhook-signature": Webhook(key).sign(message, now, body),
     }

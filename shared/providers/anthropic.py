@@ -1,4 +1,4 @@
-"""Claude writes: the answer's text as it comes."""
+"""Anthropic: the language model, Claude."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.core import telemetry
-from shared.core.errors import ProviderBusy, ProviderFailed, ProviderTimeout, of_status
+from shared.core.errors import ForgeError, ProviderBusy, ProviderFailed, ProviderTimeout, provider_error
 from shared.core.settings import Settings
 
 NAME = "anthropic"
@@ -25,7 +25,7 @@ class Usage:
 
 
 class LanguageModel:
-    """Messages API. One attempt only: a talk has one budget of time, and repeats are decided elsewhere."""
+    """Claude over the Messages API. One attempt only: a talk has one budget of time; see retry.py."""
 
     def __init__(self, settings: Settings) -> None:
         from anthropic import AsyncAnthropic
@@ -53,7 +53,7 @@ class LanguageModel:
             "messages": messages,
         }
         stop_reason = None
-        async with _translated(), self._client.messages.stream(**arguments) as stream:
+        async with _call(), self._client.messages.stream(**arguments) as stream:
             async for event in stream:
                 if event.type == "message_start":
                     usage.message_id, usage.model = event.message.id, str(event.message.model)
@@ -70,28 +70,34 @@ class LanguageModel:
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    import anthropic
-    import httpx2
-
+async def _call() -> AsyncIterator[None]:
     with telemetry.call(NAME, "messages"):
         try:
             yield
-        except anthropic.APITimeoutError as error:
-            raise ProviderTimeout(NAME, "Claude did not answer in time.") from error
-        except anthropic.APIStatusError as error:
-            # An error event in mid-stream carries the status 200 of the stream it broke.
-            if error.status_code == 200:
-                kind = ProviderBusy if error.type in ("overloaded_error", "rate_limit_error") else ProviderFailed
-                raise kind(NAME, f"Claude stopped in mid-answer ({error.type}).") from error
-            words, later = (
-                f"Claude answered {error.status_code} ({error.type}).",
-                error.response.headers.get("retry-after"),
-            )
-            raise of_status(NAME, error.status_code, words, later) from error
-        except httpx2.TimeoutException as error:
-            raise ProviderTimeout(NAME, "Claude stopped writing in mid-answer.") from error
-        except (anthropic.APIError, httpx2.HTTPError) as error:
-            raise ProviderFailed(NAME, "The connection to Claude failed.") from error
-        except (ValueError, AssertionError, KeyError) as error:
-            raise ProviderFailed(NAME, "Claude's answer is not what its interface promises.") from error
+        except ForgeError:
+            raise
+        except Exception as error:
+            raise translate(error) from error
+
+
+def translate(error: Exception) -> ForgeError:
+    """The error for one of the SDK's, or of the connection under it."""
+    import anthropic
+    import httpx2
+
+    if isinstance(error, (anthropic.APITimeoutError, httpx2.TimeoutException)):
+        return ProviderTimeout(NAME, "Claude did not answer in time.")
+    if isinstance(error, anthropic.APIStatusError):
+        if error.status_code == 200:  # an error event in mid-stream carries the status of the stream it broke
+            kind = ProviderBusy if error.type in ("overloaded_error", "rate_limit_error") else ProviderFailed
+            return kind(NAME, f"Claude stopped in mid-answer ({error.type}).")
+        retry_after = error.response.headers.get("retry-after")
+        detail = f"Claude answered {error.status_code} ({error.type})."
+        return provider_error(NAME, error.status_code, detail, retry_after)
+    if isinstance(error, anthropic.APIResponseValidationError):
+        return ProviderFailed(NAME, "Claude's answer is not what its interface promises.")
+    if isinstance(error, (anthropic.AnthropicError, httpx2.HTTPError)):
+        return ProviderFailed(NAME, "The connection to Claude failed.")
+    if isinstance(error, (ValueError, AssertionError, KeyError)):
+        return ProviderFailed(NAME, "Claude's answer is not what its interface promises.")
+    return ForgeError("An unexpected error in the adapter of Anthropic; it has been logged.")

@@ -1,4 +1,4 @@
-"""ElevenLabs speaks: 24 kHz sound with the time of each character, as it comes."""
+"""ElevenLabs: text to speech, 24 kHz with the time of each character, as it comes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 
 from shared.core import telemetry
-from shared.core.errors import ProviderFailed, ProviderTimeout, of_status
+from shared.core.errors import ForgeError, ProviderFailed, ProviderTimeout, provider_error
 from shared.core.settings import Settings
 from shared.media.types import RATE, Samples, Speech, Timing
 
@@ -27,7 +27,7 @@ class TextToSpeech:
         from elevenlabs.client import AsyncElevenLabs
 
         self.model = settings.elevenlabs_model
-        self.usual = settings.elevenlabs_voice
+        self.default_voice = settings.elevenlabs_voice
         self._http = httpx.AsyncClient()
         self._client = AsyncElevenLabs(
             api_key=settings.elevenlabs_api_key,
@@ -39,23 +39,27 @@ class TextToSpeech:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def speak(self, text: str, voice_id: str, before: str, request_ids: list[str]) -> AsyncIterator[Speech]:
+    async def speak(
+        self, text: str, voice_id: str, previous_text: str, request_ids: list[str]
+    ) -> AsyncIterator[Speech]:
         """Speak a text; yields sound as it arrives, each stretch with the timings of its own characters.
 
-        before: what was said before, for the melody. request_ids: receives the vendor's id of this request.
+        previous_text: what was said before, for the melody. request_ids: receives the vendor's id of this request.
         Raises ProviderFailed and its kinds, also in mid-stream, or when sound was lost on the way.
         """
         with telemetry.call(NAME, "text-to-speech"):
-            async for speech in self._speak(text, voice_id, before, request_ids):
+            async for speech in self._speak(text, voice_id, previous_text, request_ids):
                 yield speech
 
-    async def _speak(self, text: str, voice_id: str, before: str, request_ids: list[str]) -> AsyncIterator[Speech]:
+    async def _speak(
+        self, text: str, voice_id: str, previous_text: str, request_ids: list[str]
+    ) -> AsyncIterator[Speech]:
         odd = b""
         spoken = 0  # samples so far
         heard = 0  # characters that came back
         base = 0.0  # seconds to add where the vendor restarts its clock with a chunk
         last = 0.0
-        options = {"previous_text": before[-500:]} if before else {}
+        options = {"previous_text": previous_text[-500:]} if previous_text else {}
         try:
             async with self._client.text_to_speech.with_raw_response.stream_with_timestamps(
                 voice_id,
@@ -90,27 +94,28 @@ class TextToSpeech:
                             last = timings[-1].end + spoken / RATE
                     spoken += len(samples)
                     yield Speech(samples, timings)
-        except httpx.TimeoutException as error:
-            raise ProviderTimeout(NAME, "The voice did not answer in time.") from error
-        except httpx.HTTPError as error:
-            raise ProviderFailed(NAME, "The connection to the voice failed.") from error
         except Exception as error:
-            raise _translated(error) from error
+            raise translate(error) from error
         # The SDK drops broken lines without a word: no sound for a text means that it happened.
         if not spoken or (heard and heard < 0.5 * len(text.strip())):
             raise ProviderFailed(NAME, "Part of the voice was lost on the way.")
 
 
-def _translated(error: Exception) -> Exception:
+def translate(error: Exception) -> ForgeError:
+    """The error for one of the SDK's, or of the connection under it."""
     from elevenlabs.core.api_error import ApiError
     from elevenlabs.core.parse_error import ParsingError
 
+    if isinstance(error, httpx.TimeoutException):
+        return ProviderTimeout(NAME, "The voice did not answer in time.")
+    if isinstance(error, httpx.HTTPError):
+        return ProviderFailed(NAME, "The connection to the voice failed.")
     if isinstance(error, (ValueError, ParsingError)):
         return ProviderFailed(NAME, "The voice's answer is not what its interface promises.")
-    if not isinstance(error, ApiError):
-        return error
-    body: Any = error.body
-    found = body.get("detail") if isinstance(body, dict) else None
-    code = found.get("status", "") if isinstance(found, dict) else ""
-    words = f"The voice answered {error.status_code} ({code or 'no code'})."
-    return of_status(NAME, error.status_code or 502, words, (error.headers or {}).get("retry-after"))
+    if isinstance(error, ApiError):
+        body: Any = error.body
+        detail = body.get("detail") if isinstance(body, dict) else None
+        code = detail.get("status", "") if isinstance(detail, dict) else ""
+        text = f"The voice answered {error.status_code} ({code or 'no code'})."
+        return provider_error(NAME, error.status_code or 502, text, (error.headers or {}).get("retry-after"))
+    return ForgeError("An unexpected error in the adapter of ElevenLabs; it has been logged.")

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
 from shared.core import telemetry
-from shared.core.errors import ProviderFailed, ProviderTimeout, of_status
+from shared.core.errors import ForgeError, ProviderFailed, ProviderTimeout, provider_error
 from shared.core.settings import Settings
+from shared.providers.job import Job
+
+if TYPE_CHECKING:
+    from shared.media.types import Samples
 
 NAME = "replicate"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Job:
-    """A prediction at Replicate. `output` is the address of its file, alive for an hour."""
-
-    id: str
-    status: Literal["starting", "processing", "succeeded", "failed", "canceled"]
-    output: str | None
-    error: str | None
-    seconds: float | None = None  # of computing
-
-
 class Replicate:
-    """Create, look, cancel, fetch. Creating is never repeated: it might run twice."""
+    """A JobProvider. Starting is never repeated: it might run twice."""
+
+    name = NAME
 
     def __init__(self, settings: Settings) -> None:
         import replicate
@@ -44,16 +38,16 @@ class Replicate:
     async def close(self) -> None:
         await self._plain.aclose()
 
-    async def start(self, model: str, given: dict[str, Any], webhook: str | None = None) -> Job:
+    async def start(self, model: str, inputs: dict[str, Any], webhook: str | None = None) -> Job:
         """Start `owner/name` or `owner/name:version`. webhook: where Replicate says that it is completed."""
-        told: dict[str, Any] = {"webhook": webhook, "webhook_events_filter": ["completed"]} if webhook else {}
+        options: dict[str, Any] = {"webhook": webhook, "webhook_events_filter": ["completed"]} if webhook else {}
         if ":" in model:
-            call = self._client.predictions.async_create(version=model.split(":")[1], input=given, **told)
+            call = self._client.predictions.async_create(version=model.split(":")[1], input=inputs, **options)
         else:
-            call = self._client.models.predictions.async_create(model=model, input=given, **told)
+            call = self._client.models.predictions.async_create(model=model, input=inputs, **options)
         return _job(await self._run("create", call, 30))
 
-    async def signed(self, body: bytes, headers: Mapping[str, str]) -> bool:
+    async def verify(self, body: bytes, headers: Mapping[str, str]) -> bool:
         """Whether a webhook is Replicate's, and not older than five minutes."""
         from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -75,21 +69,30 @@ class Replicate:
         """Give Replicate a file; returns the address to pass as an input."""
         file = BytesIO(data)
         file.name = name
-        made = await self._run("upload", self._client.files.async_create(file, filename=name), 60)
-        return str(made.urls["get"])
+        uploaded = await self._run("upload", self._client.files.async_create(file, filename=name), 60)
+        return str(uploaded.urls["get"])
 
-    async def fetch(self, address: str, most: int = 100 * 1024 * 1024) -> bytes:
-        """Download an output. Raises ProviderFailed when it is gone or larger than `most` bytes."""
+    async def lipsync_inputs(self, picture: bytes, samples: Samples) -> dict[str, Any]:
+        """The inputs of a lip-sync model: picture (PNG) and sound, uploaded."""
+        from shared.media.audio import encode_wav
+
+        image, audio = await asyncio.gather(
+            self.upload(picture, "portrait.png"), self.upload(encode_wav(samples), "voice.wav")
+        )
+        return {"image": image, "audio": audio}
+
+    async def fetch(self, address: str, limit: int = 100 * 1024 * 1024) -> bytes:
+        """Download an output. Raises ProviderFailed when it is gone or larger than `limit` bytes."""
         with telemetry.call(NAME, "fetch"):
             try:
                 async with asyncio.timeout(60), self._plain.stream("GET", address) as answer:
                     if answer.status_code != 200:
-                        raise of_status(NAME, answer.status_code, f"Its output answered {answer.status_code}.")
+                        raise provider_error(NAME, answer.status_code, f"Its output answered {answer.status_code}.")
                     data = bytearray()
                     async for chunk in answer.aiter_bytes():
                         data += chunk
-                        if len(data) > most:
-                            raise ProviderFailed(NAME, f"Its output has more than {most // 2**20} MiB.")
+                        if len(data) > limit:
+                            raise ProviderFailed(NAME, f"Its output has more than {limit // 2**20} MiB.")
                     return bytes(data)
             except (httpx.TimeoutException, TimeoutError) as error:
                 raise ProviderTimeout(NAME, "Its output did not arrive in time.") from error
@@ -98,24 +101,35 @@ class Replicate:
 
     @staticmethod
     async def _run(operation: str, call: Awaitable[T], seconds: float) -> T:
-        from replicate.exceptions import ReplicateError
-
         with telemetry.call(NAME, operation):
             try:
                 async with asyncio.timeout(seconds):
                     return await call
-            except ReplicateError as error:
-                status = error.status or 502
-                raise of_status(NAME, status, f"Replicate answered {status} ({error.title or 'no title'}).") from error
-            except (httpx.TimeoutException, TimeoutError) as error:
-                raise ProviderTimeout(NAME, "Replicate did not answer in time.") from error
-            except httpx.HTTPError as error:
-                raise ProviderFailed(NAME, "The connection to Replicate failed.") from error
-            except ValueError as error:
-                raise ProviderFailed(NAME, "Replicate's answer is not what its interface promises.") from error
+            except Exception as error:
+                raise translate(error) from error
 
 
-def _job(found: Any) -> Job:
-    output = found.output[0] if isinstance(found.output, list) and found.output else found.output
-    seconds = (found.metrics or {}).get("predict_time")
-    return Job(found.id, found.status, str(output) if output else None, found.error, seconds)
+def translate(error: Exception) -> ForgeError:
+    """The error for one of the SDK's."""
+    from replicate.exceptions import ModelError, ReplicateError
+
+    if isinstance(error, ReplicateError):
+        status = error.status or 502
+        return provider_error(NAME, status, f"Replicate answered {status} ({error.title or 'no title'}).")
+    if isinstance(error, ModelError):
+        return ProviderFailed(NAME, "The model failed.")
+    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
+        return ProviderTimeout(NAME, "Replicate did not answer in time.")
+    if isinstance(error, httpx.HTTPError):
+        return ProviderFailed(NAME, "The connection to Replicate failed.")
+    if isinstance(error, (ValueError, KeyError)):
+        return ProviderFailed(NAME, "Replicate's answer is not what its interface promises.")
+    return ForgeError("An unexpected error in the adapter of Replicate; it has been logged.")
+
+
+def _job(prediction: Any) -> Job:
+    output = prediction.output
+    if isinstance(output, list) and output:
+        output = output[0]
+    seconds = (prediction.metrics or {}).get("predict_time")
+    return Job(prediction.id, prediction.status, str(output) if output else None, prediction.error, seconds)

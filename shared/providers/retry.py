@@ -14,7 +14,7 @@ LONGEST = 5.0  # seconds: a provider that wants a longer pause is not waited for
 T = TypeVar("T")
 
 
-async def retried(begin: Callable[[], AsyncIterator[T]], ends: float) -> AsyncIterator[T]:
+async def retry(begin: Callable[[], AsyncIterator[T]], ends: float) -> AsyncIterator[T]:
     """What `begin()` yields. ends: on the loop's clock, after which no new attempt starts.
 
     Raises the last attempt's ProviderFailed. A request is repeated only if it had no effect that anyone saw: a

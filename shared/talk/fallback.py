@@ -1,217 +1,173 @@
 """Ways to put a face to a voice, best first: a GPU, this processor, a hosted model, a still picture that breathes.
 
-Each step gives frames for the same film. What is below them (the voice alone, the text alone) needs no face and is
-the talk's own matter.
+Each gives frames for the same video. What is below them (the voice alone, the text alone) needs no face and is the
+talk's own matter.
 """
 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from shared.billing import prices
-from shared.core.errors import ForgeError, ProviderFailed, ProviderTimeout, SoundUnusable
-from shared.core.store import Row, Store
-from shared.lipsync.engine import Engine, Prepared
+from shared.core.errors import AudioUnusable, ForgeError, ProviderTimeout
+from shared.core.store import Store
+from shared.lipsync.engine import Engine, PreparedPortrait
 from shared.media.audio import LONGEST
-from shared.media.types import RATE, Speech
-from shared.personas import persona as personas
-from shared.providers.replicate import NAME, Job, Replicate
-from shared.runners import hosted
+from shared.media.types import RATE
+from shared.personas.persona import Persona
+from shared.predictions.receipt import FallbackReason
+from shared.providers import job as jobs
+from shared.providers.replicate import Replicate
 from shared.talk.remote import RemoteVideoRenderer, RenderRemotely, Speaker
 from shared.talk.utterance import Utterance
-from shared.talk.video_renderer import VideoRenderer
+from shared.talk.video_renderer import Renderer, VideoRenderer
 
 PATIENCE = 30.0  # seconds for our own engine to be ready
-RESERVE = 10.0  # seconds before the deadline that are kept for the steps below
+RESERVE = 10.0  # seconds before the deadline that are kept for the sources below
+
+RendererFactory = Callable[[Callable[[bytes], object]], Renderer]  # takes where the video's bytes go
 
 
-class Renderer(Protocol):
-    """A film in the making, here or elsewhere; see film.py."""
-
-    @property
-    def frames(self) -> int: ...
-
-    def say(self, speech: Speech) -> None: ...
-
-    def end(self) -> None: ...
-
-    async def run(self) -> None: ...
-
-
-RendererFactory = Callable[[Callable[[bytes], object]], Renderer]  # given where its bytes go
-
-
-class VideoSource(Protocol):
-    """One way. `name` stands in `degraded`, `engine` in the receipt."""
+class VideoSource(ABC):
+    """One way. `name` stands in `degraded`, `engine` in the receipt, job_id where a provider made it."""
 
     name: str
     engine: str
-    job_id: str
+    job_id = ""
 
+    @abstractmethod
     async def prepare(self, utterance: Utterance) -> RendererFactory:
-        """Make ready; raises when it cannot be had."""
-        ...
+        """Make it ready; raises when it cannot be had."""
 
-    def cost(self, seconds: float) -> float:
+    def cost(self, seconds: float) -> float:  # noqa: ARG002
         """Dollars for so much video, beyond this container's time."""
-        ...
+        return 0.0
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # most hold nothing
         """Let go of what was begun."""
-        ...
 
 
-class Portrait:
-    """The persona's picture, fetched once, for all steps."""
+class PortraitPicture:
+    """The persona's picture, fetched once, for all sources."""
 
-    def __init__(self, store: Store, persona: Row, size: int) -> None:
+    def __init__(self, store: Store, persona: Persona, size: int) -> None:
         self._store, self.persona, self.size = store, persona, size
         self._fetching: asyncio.Task[bytes] | None = None
 
     async def data(self) -> bytes:
         if self._fetching is None:
-            self._fetching = asyncio.create_task(self._store.get(personas.need_portrait(self.persona)))
+            self._fetching = asyncio.create_task(self._store.get(self.persona.required_portrait))
         return await asyncio.shield(self._fetching)
 
 
-class RemoteSource:
+class RemoteSource(VideoSource):
     """MuseTalk on a GPU in a container of its own."""
 
     name = engine = "musetalk"
-    job_id = ""
 
-    def __init__(self, speak: RenderRemotely, portrait: Portrait) -> None:
-        self._speak, self._portrait = speak, portrait
+    def __init__(self, render_remotely: RenderRemotely, picture: PortraitPicture) -> None:
+        self._render_remotely, self._picture = render_remotely, picture
 
     async def prepare(self, utterance: Utterance) -> RendererFactory:  # noqa: ARG002
-        persona = self._portrait.persona
-        speaker = Speaker(personas.need_portrait(persona), persona["face"], self._portrait.size)
-        return partial(RemoteVideoRenderer, self._speak, speaker)
+        persona = self._picture.persona
+        speaker = Speaker(str(persona.id), persona.required_portrait, persona.face or {}, self._picture.size)
+        return partial(RemoteVideoRenderer, self._render_remotely, speaker)
 
     def cost(self, seconds: float) -> float:
         return prices.gpu(seconds)
 
-    def close(self) -> None:
-        pass
 
+class LocalSource(VideoSource):
+    """An engine in this container. Begins at once, while the language model still thinks."""
 
-class LocalSource:
-    """An engine in this container. Begins at once, while Claude still thinks."""
-
-    job_id = ""
-
-    def __init__(self, engine: Engine, portrait: Portrait) -> None:
+    def __init__(self, engine: Engine, picture: PortraitPicture) -> None:
         self.name = self.engine = engine.name
-        self._begun = asyncio.ensure_future(self._prepare(engine, portrait))
+        self._preparing = asyncio.ensure_future(self._prepare(engine, picture))
 
     @staticmethod
-    async def _prepare(engine: Engine, portrait: Portrait) -> Prepared:
+    async def _prepare(engine: Engine, picture: PortraitPicture) -> PreparedPortrait:
         async with asyncio.timeout(PATIENCE):
-            data = await portrait.data()
-            return await asyncio.to_thread(_prepared, engine, data, portrait)
+            data = await picture.data()
+            return await asyncio.to_thread(_prepared, engine, data, picture.persona, picture.size)
 
     async def prepare(self, utterance: Utterance) -> RendererFactory:  # noqa: ARG002
-        return partial(VideoRenderer, await asyncio.shield(self._begun))
-
-    def cost(self, seconds: float) -> float:  # noqa: ARG002
-        return 0.0
+        return partial(VideoRenderer, await asyncio.shield(self._preparing))
 
     def close(self) -> None:
-        self._begun.cancel()
-        if self._begun.done() and not self._begun.cancelled():
-            self._begun.exception()  # it may have failed without anybody having waited for it
+        self._preparing.cancel()
+        if self._preparing.done() and not self._preparing.cancelled():
+            self._preparing.exception()  # it may have failed without anybody having waited for it
 
 
-def _prepared(engine: Engine, data: bytes, portrait: Portrait) -> Prepared:
+def _prepared(engine: Engine, data: bytes, persona: Persona, size: int) -> PreparedPortrait:
     from shared.lipsync.face import Face
     from shared.lipsync.picture import Picture
     from shared.media.image import decode
 
-    picture = Picture(decode(data), Face.load(portrait.persona["face"]))
-    return engine.prepare(picture, portrait.size, personas.style(portrait.persona))
+    return engine.prepare(Picture(decode(data), Face.load(persona.face)), size, persona.style)
 
 
-class HostedSource:
+class HostedSource(VideoSource):
     """A lip-sync model at Replicate, given the whole voice. Slow, but its frames are as good."""
 
     name, engine = "hosted", "replicate"
 
-    def __init__(self, store: Store, replicate: Replicate, portrait: Portrait, ends: float) -> None:
+    def __init__(self, store: Store, replicate: Replicate, picture: PortraitPicture, ends: float) -> None:
         """ends: on the loop's clock, when the talk's deadline is."""
-        self._store, self._replicate, self._portrait, self._ends = store, replicate, portrait, ends
-        self.job_id = ""
+        self._store, self._replicate, self._picture, self._ends = store, replicate, picture, ends
 
     async def prepare(self, utterance: Utterance) -> RendererFactory:
         from shared.lipsync.clip import Clip
 
         samples = await utterance.whole()
         if len(samples) > LONGEST * RATE:
-            raise SoundUnusable(f"The answer takes {len(samples) / RATE:.0f} s; hosted models take up to {LONGEST} s.")
+            raise AudioUnusable(f"The answer takes {len(samples) / RATE:.0f} s; hosted models take up to {LONGEST} s.")
         if asyncio.get_running_loop().time() > self._ends - 2 * RESERVE:
-            raise ProviderTimeout(NAME, "There was no time left to ask.")
+            raise ProviderTimeout(self._replicate.name, "There was no time left to ask.")
         try:
             async with asyncio.timeout_at(self._ends - RESERVE):
-                data = await self._portrait.data()
-                inputs = await hosted.speaking(self._replicate, data, samples)
-                job = await hosted.begin(self._store, self._replicate, self._replicate.lipsync_model, inputs)
+                inputs = await self._replicate.lipsync_inputs(await self._picture.data(), samples)
+                model, in_background = self._replicate.lipsync_model, self._store.in_background
+                job = await jobs.begin(self._replicate, model, inputs, in_background)
                 self.job_id = job.id
-                video = await self._wait(job)
+                video = await jobs.wait(self._replicate, job)
         except BaseException as error:
             if self.job_id:  # not waited for: it may be the very provider that does not answer
-                self._store.soon(hosted.cancel(self._replicate, self.job_id))
+                self._store.in_background(jobs.cancel(self._replicate, self.job_id))
             if isinstance(error, TimeoutError):
-                raise ProviderTimeout(NAME, "It was not done in time.") from error
+                raise ProviderTimeout(self._replicate.name, "It was not done in time.") from error
             raise
-        return partial(VideoRenderer, await asyncio.to_thread(Clip, video, self._portrait.size))
-
-    async def _wait(self, job: Job) -> bytes:
-        while job.status in ("starting", "processing"):
-            await asyncio.sleep(1)
-            try:
-                job = await self._replicate.look(job.id)
-            except ForgeError as error:
-                if not error.retryable:
-                    raise
-        if job.status != "succeeded" or not job.output:
-            raise ProviderFailed(NAME, job.error or f"The job {job.status} without an output.")
-        return await self._replicate.fetch(job.output)
+        return partial(VideoRenderer, await asyncio.to_thread(Clip, video, self._picture.size))
 
     def cost(self, seconds: float) -> float:
         return prices.replicate(self._replicate.lipsync_model, seconds)
 
-    def close(self) -> None:
-        pass
 
-
-class StillSource:
+class StillSource(VideoSource):
     """The picture breathes while the voice is heard."""
 
-    name, engine, job_id = "idle", "still", ""
+    name, engine = "idle", "still"
 
-    def __init__(self, portrait: Portrait) -> None:
-        self._portrait = portrait
+    def __init__(self, picture: PortraitPicture) -> None:
+        self._picture = picture
 
     async def prepare(self, utterance: Utterance) -> RendererFactory:  # noqa: ARG002
         from shared.lipsync.still import Still
         from shared.media.image import decode
 
-        data = await self._portrait.data()
-        return partial(VideoRenderer, await asyncio.to_thread(lambda: Still(decode(data), self._portrait.size)))
-
-    def cost(self, seconds: float) -> float:  # noqa: ARG002
-        return 0.0
-
-    def close(self) -> None:
-        pass
+        data = await self._picture.data()
+        return partial(VideoRenderer, await asyncio.to_thread(lambda: Still(decode(data), self._picture.size)))
 
 
-def reason(error: BaseException) -> tuple[str, str]:
-    """Code and words for why a step could not be had."""
+def fallback_reason(source: str, error: BaseException) -> FallbackReason:
+    """Why a source could not be had."""
     if isinstance(error, ForgeError):
-        return error.code, error.detail
+        return FallbackReason(source=source, code=error.code, detail=error.detail)
     if isinstance(error, TimeoutError):
-        return "timeout", f"It was not ready within {PATIENCE:.0f} s."
-    return "error", "It failed unexpectedly; the error has been logged."
+        detail = f"It was not ready within {PATIENCE:.0f} s."
+        return FallbackReason(source=source, code="timeout", detail=detail)
+    detail = "It failed unexpectedly; the error has been logged."
+    return FallbackReason(source=source, code="error", detail=detail)

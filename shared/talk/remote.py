@@ -1,4 +1,4 @@
-"""A film that is made elsewhere: speech goes to a GPU's container, the video's bytes come back as they are made.
+"""A video that is made elsewhere: speech goes to a GPU's container, the video's bytes come back as they are made.
 
 Both ends are here, and how they keep hold of each other. Between them lie a queue for the speech and a generator for
 the bytes, on Modal those of functions/lipsync.py; neither tells one end that the other is gone.
@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import ForgeError, ProviderFailed
-from shared.core.store import Row, Store
-from shared.lipsync.engine import Prepared
+from shared.core.store import Store
 from shared.media.types import FPS, RATE, Speech
 from shared.media.video import LEAD_IN
-from shared.personas.persona import prepared_path
+from shared.personas.portrait import prepared_path
 from shared.talk.video_renderer import VideoRenderer
 
 if TYPE_CHECKING:
-    from shared.lipsync.musetalk.engine import MuseTalkEngine
+    from shared.lipsync.musetalk.engine import MusePortrait, MuseTalkEngine
 
 log = logging.getLogger("personaforge.remote")
 STOP = "stop"
@@ -32,81 +31,100 @@ LONGEST = 5 * RATE  # samples in one message: Modal's queues take a megabyte
 
 @dataclass(frozen=True)
 class Speaker:
-    """Whose face it is: the path of the portrait in our storage, its face, the size of the video."""
+    """Whose face it is: the persona's id, the path of its portrait in our storage, its face, the size of the video."""
 
+    persona: str
     portrait: str
-    face: Row
+    face: dict[str, Any]
     size: int
 
     @property
+    def owner(self) -> str:
+        return self.portrait.partition("/")[0]
+
+    @property
     def prepared(self) -> str:
-        """Where the portrait lies when an engine has made it ready, beside the portrait itself."""
+        """Where the portrait lies when an engine has prepared it."""
         return prepared_path(self.portrait, self.size)
 
 
 RenderRemotely = Callable[[Speaker, AsyncIterator[Speech]], AsyncIterator[bytes]]
 
 
+async def render_on_modal(speaker: Speaker, speech: AsyncIterator[Speech]) -> AsyncIterator[bytes]:
+    """On the GPU of functions/lipsync.py: a queue takes the speech there, a generator brings the bytes back."""
+    import modal
+
+    from shared.providers.modal import stream_from_gpu
+
+    async with modal.Queue.ephemeral() as queue:
+        async for data in near_end(queue.put.aio, stream_from_gpu(speaker, queue), speech):
+            yield data
+
+
 class RemoteVideoRenderer:
-    """The near end, to be used as a Film."""
+    """The near end, as a Renderer."""
 
     def __init__(
-        self, speak: RenderRemotely, speaker: Speaker, write: Callable[[bytes], object], patience: float = PATIENCE
+        self,
+        render_remotely: RenderRemotely,
+        speaker: Speaker,
+        write: Callable[[bytes], object],
+        patience: float = PATIENCE,
     ) -> None:
         """write: receives the file's bytes in order, on the event loop. patience: seconds to wait for the first."""
-        self._speak, self._speaker, self._write, self._patience = speak, speaker, write, patience
-        self._said: asyncio.Queue[Speech | None] = asyncio.Queue()
+        self._render, self._speaker, self._write, self._patience = render_remotely, speaker, write, patience
+        self._speech: asyncio.Queue[Speech | None] = asyncio.Queue()
         self._samples = 0
 
     @property
     def frames(self) -> int:
         return LEAD_IN + -(-self._samples * FPS // RATE)
 
-    def say(self, speech: Speech) -> None:
+    def append(self, speech: Speech) -> None:
         self._samples += len(speech.samples)
-        self._said.put_nowait(speech)
+        self._speech.put_nowait(speech)
 
-    def end(self) -> None:
-        self._said.put_nowait(None)
+    def finish(self) -> None:
+        self._speech.put_nowait(None)
 
     async def run(self) -> None:
         """Raises TimeoutError when nothing comes back in time, ForgeError for what went wrong there."""
-        film = aiter(self._speak(self._speaker, self._pieces()))
+        video = aiter(self._render(self._speaker, self._messages()))
         try:
             async with asyncio.timeout(self._patience):
-                first = await anext(film)
+                first = await anext(video)
             self._write(first)
-            async for data in film:
+            async for data in video:
                 self._write(data)
         finally:
-            if close := getattr(film, "aclose", None):
+            if close := getattr(video, "aclose", None):
                 await close()
 
-    async def _pieces(self) -> AsyncIterator[Speech]:
+    async def _messages(self) -> AsyncIterator[Speech]:
         """Speech in messages that are not too long; their timings stay behind, as the engine works from the sound."""
-        while (speech := await self._said.get()) is not None:
+        while (speech := await self._speech.get()) is not None:
             for first in range(0, len(speech.samples), LONGEST):
                 yield Speech(speech.samples[first : first + LONGEST])
 
 
-class Stage:
-    """The far end: one engine, and the portraits that it has made ready."""
+class RenderServer:
+    """The far end: one engine, and the portraits that it has prepared."""
 
     def __init__(self, engine: MuseTalkEngine, store: Store) -> None:
         self._engine, self._store = engine, store
 
-    async def speak(self, speaker: Speaker, pieces: AsyncIterator[Speech]) -> AsyncIterator[bytes]:
+    async def render(self, speaker: Speaker, speech: AsyncIterator[Speech]) -> AsyncIterator[bytes]:
         """The video's bytes as they are made. Leaving it early stops the work."""
-        made: asyncio.Queue[bytes | None] = asyncio.Queue()
+        chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        film = VideoRenderer(
-            await self._prepared(speaker), lambda data: loop.call_soon_threadsafe(made.put_nowait, data)
-        )
-        running, feeding = asyncio.create_task(film.run()), asyncio.create_task(_feed(film, pieces))
-        for task in (running, feeding):
-            task.add_done_callback(lambda done: made.put_nowait(None) if done is running or _failed(done) else None)
+        portrait = await self._portrait(speaker)
+        renderer = VideoRenderer(portrait, lambda data: loop.call_soon_threadsafe(chunks.put_nowait, data))
+        running, feeding = asyncio.create_task(renderer.run()), asyncio.create_task(_feed(renderer, speech))
+        running.add_done_callback(lambda _: chunks.put_nowait(None))
+        feeding.add_done_callback(lambda done: chunks.put_nowait(None) if _failed(done) else None)
         try:
-            while (data := await made.get()) is not None:
+            while (data := await chunks.get()) is not None:
                 yield data
             await (feeding if _failed(feeding) else running)
         finally:
@@ -114,8 +132,8 @@ class Stage:
             feeding.cancel()
             await asyncio.gather(running, feeding, return_exceptions=True)
 
-    async def _prepared(self, speaker: Speaker) -> Prepared:
-        """Found in storage, or made and kept there for every container after this one."""
+    async def _portrait(self, speaker: Speaker) -> MusePortrait:
+        """Found in storage, or prepared and kept there for every container after this one."""
         from shared.lipsync.face import Face
         from shared.lipsync.musetalk.engine import MusePortrait
         from shared.lipsync.picture import Picture
@@ -125,53 +143,55 @@ class Stage:
             kept = await self._store.get(speaker.prepared)
             return await asyncio.to_thread(MusePortrait.restore, self._engine, kept)
         except ForgeError:
-            pass  # nobody has made it ready yet
+            pass  # nobody has prepared it yet
         except Exception:
-            log.warning("a prepared portrait could not be read; it is made anew", exc_info=True)
+            log.warning("a prepared portrait could not be read; it is prepared again", exc_info=True)
         data = await self._store.get(speaker.portrait)
 
         def prepare() -> MusePortrait:
             return self._engine.prepare(Picture(decode(data), Face.load(speaker.face)), speaker.size)
 
         portrait = await asyncio.to_thread(prepare)
-        self._store.soon(self._keep(speaker, portrait))
+        self._store.in_background(self._keep(speaker, portrait))
         return portrait
 
-    async def _keep(self, speaker: Speaker, portrait: Any) -> None:
+    async def _keep(self, speaker: Speaker, portrait: MusePortrait) -> None:
         with suppress(ForgeError):  # another container may have been faster
             data = await asyncio.to_thread(portrait.dump)
-            await self._store.put(speaker.prepared, data, "application/octet-stream")
+            await self._store.put(
+                speaker.prepared, data, "application/octet-stream", owner=speaker.owner, referrer=speaker.persona
+            )
 
 
-async def _feed(film: VideoRenderer, pieces: AsyncIterator[Speech]) -> None:
-    async for speech in pieces:
-        film.say(speech)
-    film.end()
+async def _feed(renderer: VideoRenderer, speech: AsyncIterator[Speech]) -> None:
+    async for part in speech:
+        renderer.append(part)
+    renderer.finish()
 
 
 def _failed(task: asyncio.Task[None]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is not None
 
 
-async def carried(
-    put: Callable[[Any], Awaitable[None]], film: AsyncIterator[tuple[int, bytes]], pieces: AsyncIterator[Speech]
+async def near_end(
+    put: Callable[[Any], Awaitable[None]], video: AsyncIterator[tuple[int, bytes]], speech: AsyncIterator[Speech]
 ) -> AsyncIterator[bytes]:
-    """The near end: speech into the queue, numbered bytes out of the generator.
+    """Speech into the queue, numbered bytes out of the generator.
 
     Raises what the queue raises; ProviderFailed when the numbers jump, as they do after a container was replaced in
     the middle: what came before does not belong to what comes now. Left early, it tells the far end to stop.
     """
 
     async def feed() -> None:
-        async for speech in pieces:
-            await put(speech)
+        async for part in speech:
+            await put(part)
         await put(None)
 
     feeding, expected, ended = asyncio.create_task(feed()), 0, False
     following: asyncio.Future[tuple[int, bytes] | None] | None = None
     try:
         while True:
-            following = asyncio.ensure_future(anext(film, None))
+            following = asyncio.ensure_future(anext(video, None))
             await asyncio.wait({following, *([] if feeding.done() else [feeding])}, return_when=asyncio.FIRST_COMPLETED)
             if _failed(feeding):
                 await feeding
@@ -180,7 +200,7 @@ async def carried(
                 ended = True
                 return
             if message[0] != expected:
-                raise ProviderFailed("modal", "The GPU's container was replaced in the middle of the film.")
+                raise ProviderFailed("modal", "The GPU's container was replaced in the middle of the video.")
             expected += 1
             yield message[1]
     finally:
@@ -193,8 +213,8 @@ async def carried(
                     await put(STOP)
 
 
-async def received(get: Callable[[], Awaitable[Any]]) -> AsyncIterator[Speech]:
-    """The far end of the queue. Raises ConnectionAbortedError when the near end has left."""
+async def far_end(get: Callable[[], Awaitable[Any]]) -> AsyncIterator[Speech]:
+    """Speech out of the queue. Raises ConnectionAbortedError when the near end has left."""
     while (message := await get()) is not None:
         if message == STOP:
             raise ConnectionAbortedError("The listener has left.")

@@ -1,4 +1,4 @@
-"""Cuts text into pieces to be spoken, while it is still being written."""
+"""Cuts text into segments to be spoken, while it is still being written."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ SHORTEST = 12  # a voice needs a few words to find its melody
 
 
 class Segmenter:
-    """Feed text as it comes; get pieces back. The first ends with its first clause, later ones with sentences."""
+    """Feed text as it comes; get segments back. The first ends with its first clause, later ones with sentences."""
 
     def __init__(self) -> None:
         self._text = ""
         self._first = True
 
     def feed(self, text: str) -> list[str]:
-        """Add text; returns the pieces that are complete now."""
+        """Add text; returns the segments that are complete now."""
         self._text += text
-        pieces: list[str] = []
+        segments: list[str] = []
         while (end := self._end()) is not None:
-            piece, self._text = self._text[:end].strip(), self._text[end:]
-            if piece:
-                pieces.append(piece)
+            segment, self._text = self._text[:end].strip(), self._text[end:]
+            if segment:
+                segments.append(segment)
                 self._first = False
-        return pieces
+        return segments
 
     def rest(self) -> list[str]:
         """What is left when nothing more comes."""
-        piece, self._text = self._text.strip(), ""
-        return [piece] if piece else []
+        segment, self._text = self._text.strip(), ""
+        return [segment] if segment else []
 
     def _end(self) -> int | None:
         """Where the text can be cut, or None while its end is not in sight."""

@@ -1,4 +1,4 @@
-"""What the voice has said so far, for any number of listeners, each from the beginning."""
+"""What has been spoken so far, for any number of readers, each from the beginning."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ class Utterance:
 
     def __init__(self) -> None:
         self._parts: list[Speech] = []
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._ended = False
         self.lost: Exception | None = None  # why the rest of it will never come
 
     def add(self, speech: Speech) -> None:
-        """Append speech; it follows what was said before without a gap."""
+        """Append speech; it follows what came before without a gap."""
         self._parts.append(speech)
-        self._tell()
+        self._notify()
 
     def end(self, lost: Exception | None = None) -> None:
-        """Nothing more will be said; `lost` when more should have been."""
+        """Nothing more will come; `lost` when more should have."""
         self._ended, self.lost = True, lost
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def __aiter__(self) -> AsyncIterator[Speech]:
         place = 0
@@ -44,12 +44,12 @@ class Utterance:
                 place += 1
             if self._ended:
                 break
-            await self._news.wait()
+            await self._changed.wait()
         if self.lost:
             raise self.lost
 
     def silence(self) -> int:
-        """Samples of silence at the end of what was said so far."""
+        """Samples of silence at the end of what has been spoken so far."""
         count = 0
         for part in reversed(self._parts):
             loud = np.flatnonzero(np.abs(part.samples.astype(np.int32)) > QUIET)
@@ -59,7 +59,7 @@ class Utterance:
         return count
 
     async def whole(self) -> Samples:
-        """All of its samples, silence in front as in every film, once the last is there."""
+        """All of its samples, silence in front as in every video, once the last is there."""
         async for _ in self:
             pass
         return np.concatenate([np.zeros(LEAD_IN * PER_FRAME, np.int16), *(part.samples for part in self._parts)])

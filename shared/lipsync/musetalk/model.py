@@ -193,7 +193,9 @@ class MuseTalk(nn.Module):
 def fill(module: nn.Module, file: Path) -> None:
     """Give a module the weights of a safetensors file, all of them and no others. Raises WeightsUnusable."""
     if not file.exists():
-        raise WeightsUnusable(f"{file} is not there. Fetch the weights: python -m shared.lipsync.musetalk.weights {file.parent}")
+        raise WeightsUnusable(
+            f"{file} is not there. Fetch the weights: python -m shared.lipsync.musetalk.weights {file.parent}"
+        )
     try:
         weights = load_file(file)
     except Exception as error:  # safetensors raises its own kind, not exported

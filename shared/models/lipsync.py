@@ -1,0 +1,110 @@
+"""personaforge/lipsync: the persona's picture moved to a text or a sound, by a hosted model, not streamed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from pydantic import Field, model_validator
+
+from shared.billing import prices
+from shared.core.auth import User
+from shared.core.errors import AudioUnusable
+from shared.core.fetch import Fetcher
+from shared.core.settings import Settings
+from shared.core.text import Text
+from shared.models.model import Input, Model
+from shared.personas import persona as personas
+from shared.personas.persona import Persona
+from shared.personas.voice import voice_of
+from shared.predictions.outcome import Outcome
+from shared.predictions.prediction import Prediction
+from shared.predictions.receipt import Receipt
+from shared.providers.job import JobProvider
+from shared.runners.hosted import Hosted, HostedModel, Request
+from shared.runners.services import Services
+
+if TYPE_CHECKING:
+    from shared.media.types import Samples
+
+LARGEST_AUDIO = 20 * 1024 * 1024
+
+
+class LipsyncInput(Input):
+    """The persona says `say`, or moves to the sound at `audio`, up to 35 s; by a hosted model, not streamed."""
+
+    say: Text | None = Field(None, min_length=1, max_length=1000)
+    audio: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=2000,
+        description="https address of a WAV, MP3, Ogg, FLAC or M4A of up to 35 s.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of(self) -> LipsyncInput:
+        if (self.say is None) == (self.audio is None):
+            raise ValueError("send either `say` or `audio`")
+        return self
+
+
+class LipsyncModel(HostedModel):
+    def provider(self, services: Services) -> JobProvider:
+        return services.replicate
+
+    async def request(self, services: Services, prediction: Prediction, user: User) -> Request:
+        """Raises AudioUnusable for a sound that hosted models do not take."""
+        from shared.media.audio import LONGEST, decode_audio
+        from shared.media.types import RATE
+
+        wanted = LipsyncInput.model_validate(prediction.input)
+        persona = await personas.find(services.store, wanted.persona, user)
+        if wanted.audio:
+            async with Fetcher.open(services.settings) as fetcher:
+                data = await fetcher.get(wanted.audio, LARGEST_AUDIO)
+            samples = await asyncio.to_thread(decode_audio, data)
+        else:
+            samples = await _speak(services.settings, persona, wanted.say or "")
+        if len(samples) > LONGEST * RATE:
+            raise AudioUnusable(f"This takes {len(samples) / RATE:.0f} s; hosted models take up to {LONGEST} s.")
+        picture = await services.store.get(persona.required_portrait)
+        inputs = await services.replicate.lipsync_inputs(picture, samples)
+        return Request(services.replicate.lipsync_model, inputs)
+
+    async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
+        from shared.media.video import duration
+
+        path = f"{prediction.owner}/{uuid4().hex}.mp4"
+        await services.store.put(path, data, "video/mp4", owner=prediction.owner)
+        seconds = await asyncio.to_thread(duration, data)
+        model, characters = services.replicate.lipsync_model, len(str(prediction.input.get("say") or ""))
+        voice = prices.elevenlabs(services.settings.elevenlabs_model, characters)
+        known = {
+            "model": model,
+            "characters": characters,
+            "duration_s": seconds,
+            "realtime_factor": round((seconds or 0) / (receipt.total_ms or 1) * 1000, 3),
+            "cost_usd": round(prices.replicate(model, seconds or 0) + voice, 6),
+        }
+        return Outcome("succeeded", output=path, receipt=receipt.model_copy(update=known), files=(path,))
+
+
+async def _speak(settings: Settings, persona: Persona, text: str) -> Samples:
+    """The text in the persona's voice."""
+    import numpy as np
+
+    from shared.providers.elevenlabs import TextToSpeech
+
+    voice = TextToSpeech(settings)
+    try:
+        parts = [part.samples async for part in voice.speak(text, voice_of(persona, voice.default_voice), "", [])]
+    finally:
+        await voice.close()
+    return np.concatenate(parts)
+
+
+MODEL = Model(
+    name="lipsync", code=2, input=LipsyncInput, runner=Hosted(LipsyncModel()), reserve=2000, output="video",
+    in_gallery=True,
+)  # fmt: skip

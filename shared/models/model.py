@@ -1,0 +1,58 @@
+"""What a model is: everything that the rest of the system may know of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.core.errors import InvalidInput
+from shared.runners.hosted import Hosted
+from shared.runners.runner import Runner
+
+Need = Literal["persona", "portrait"]
+
+
+class Input(BaseModel):
+    """The base of every model's input."""
+
+    model_config = ConfigDict(extra="forbid")
+    persona: UUID = Field(description="The persona's id.")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model, declared in a file of its own as MODEL.
+
+    code: stands in every id, so it is never changed or reused. needs and reserve (credits held back while one runs) are
+    also in the table `models`, where they are enforced.
+    """
+
+    name: str
+    code: int
+    input: type[Input]
+    runner: Runner
+    reserve: int
+    output: Literal["video", "image"]
+    needs: tuple[Need, ...] = ("persona", "portrait")
+    streamable: bool = False  # a listener may open urls.stream
+    in_gallery: bool = False
+
+    @property
+    def hosted(self) -> bool:
+        """Whether it runs at a provider, whose job is part of its ids."""
+        return isinstance(self.runner, Hosted)
+
+    def read_input(self, value: Any) -> Input:
+        """Check an input against the schema. Raises InvalidInput that names each wrong field."""
+        try:
+            return self.input.model_validate(value)
+        except ValidationError as error:
+            fields = [
+                {"at": ".".join(["input", *map(str, one["loc"])]), "message": one["msg"].removeprefix("Value error, ")}
+                for one in error.errors()
+            ]
+            detail = "; ".join(f"{field['at']}: {field['message']}" for field in fields)
+            raise InvalidInput(detail, fields=fields) from error

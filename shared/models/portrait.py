@@ -1,0 +1,63 @@
+"""personaforge/portrait: a picture of the persona, by a hosted image model."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from pydantic import Field
+
+from shared.billing import prices
+from shared.core.auth import User
+from shared.core.text import Text
+from shared.models.model import Input, Model
+from shared.personas import persona as personas
+from shared.personas.persona import Persona
+from shared.personas.portrait import read_portrait
+from shared.predictions.outcome import Outcome, PortraitChange
+from shared.predictions.prediction import Prediction
+from shared.predictions.receipt import Receipt
+from shared.providers.job import JobProvider
+from shared.runners.hosted import Hosted, HostedModel, Request
+from shared.runners.services import Services
+
+
+class PortraitInput(Input):
+    """A picture of the persona, made from its appearance unless a prompt is given."""
+
+    prompt: Text | None = Field(None, min_length=3, max_length=1000)
+
+
+class PortraitModel(HostedModel):
+    def provider(self, services: Services) -> JobProvider:
+        return services.replicate
+
+    async def request(self, services: Services, prediction: Prediction, user: User) -> Request:
+        wanted = PortraitInput.model_validate(prediction.input)
+        persona = await personas.find(services.store, wanted.persona, user)
+        return Request(services.replicate.portrait_model, {"prompt": wanted.prompt or _prompt(persona)})
+
+    async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
+        """Raises PictureUnusable when the model drew nothing that can speak."""
+        portrait = await read_portrait(data, generated=True)
+        path = f"{prediction.owner}/{uuid4().hex}.png"
+        await services.store.put(path, portrait.png, "image/png", owner=prediction.owner)
+        model = services.replicate.portrait_model
+        cost = prices.replicate(model, 1)
+        return Outcome(
+            "succeeded",
+            output=path,
+            receipt=receipt.model_copy(update={"model": model, "bytes": len(portrait.png), "cost_usd": round(cost, 6)}),
+            files=(path,),
+            portrait=PortraitChange(path, portrait.face),
+        )
+
+
+def _prompt(persona: Persona) -> str:
+    look = persona.appearance.strip() or persona.description.strip()[:300]
+    return f"Portrait of {persona.name}: {look}. One person, from the front, mouth closed, head and shoulders."
+
+
+MODEL = Model(
+    name="portrait", code=1, input=PortraitInput, runner=Hosted(PortraitModel()), reserve=60, output="image",
+    needs=("persona",),
+)  # fmt: skip

@@ -1,0 +1,54 @@
+"""How a prediction ends: what its row becomes, and what else comes true with it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from shared.predictions.receipt import Degraded, Receipt
+
+
+@dataclass(frozen=True)
+class Message:
+    """A turn of the conversation, to be remembered."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class PortraitChange:
+    """The picture that the prediction's persona gets. face: as Face.dump writes it."""
+
+    path: str
+    face: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """files: paths in our storage, uploaded for this prediction; they are removed when somebody else settles first."""
+
+    status: Literal["succeeded", "failed", "canceled"]
+    output: str | None = None
+    captions: str | None = None
+    text: str | None = None
+    error: str | None = None
+    degraded: Degraded | None = None
+    receipt: Receipt | None = None
+    messages: tuple[Message, ...] = ()
+    files: tuple[str, ...] = ()
+    portrait: PortraitChange | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The argument of the SQL function settle_prediction."""
+        body = {name: getattr(self, name) for name in ("status", "output", "captions", "text", "error")}
+        body["degraded"] = self.degraded.model_dump() if self.degraded else None
+        body["receipt"] = self.receipt.model_dump(exclude_none=True) if self.receipt else None
+        body["messages"] = [asdict(message) for message in self.messages]
+        body["files"] = list(self.files)
+        body["portrait"] = asdict(self.portrait) if self.portrait else None
+        return body
+
+
+def failed(reason: str, code: str) -> Outcome:
+    return Outcome("failed", error=reason, receipt=Receipt(error_code=code))

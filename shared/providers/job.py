@@ -1,0 +1,80 @@
+"""Jobs at providers that run hosted models: one protocol, one polling loop, one set of failure rules."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from shared.core.errors import ForgeError, ProviderFailed
+
+log = logging.getLogger("personaforge.job")
+POLL = 1.0  # seconds between two looks by somebody who waits
+InBackground = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job at a provider. `output` is the address of its file, alive for an hour."""
+
+    id: str
+    status: Literal["starting", "processing", "succeeded", "failed", "canceled"]
+    output: str | None = None
+    error: str | None = None
+    seconds: float | None = None  # of computing
+
+
+class JobProvider(Protocol):
+    """A provider of hosted models. Every method raises ProviderFailed and its kinds."""
+
+    name: str
+
+    async def start(self, model: str, inputs: dict[str, Any], webhook: str | None = None) -> Job: ...
+
+    async def look(self, job_id: str) -> Job: ...
+
+    async def cancel(self, job_id: str) -> None: ...
+
+    async def fetch(self, address: str, limit: int = ...) -> bytes: ...
+
+
+async def begin(
+    provider: JobProvider, model: str, inputs: dict[str, Any], in_background: InBackground, webhook: str | None = None
+) -> Job:
+    """Start a job. Cancelled while the answer is on its way, the job is stopped as soon as its id is known."""
+    starting = asyncio.ensure_future(provider.start(model, inputs, webhook))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        in_background(_cancel_started(provider, starting))
+        raise
+
+
+async def _cancel_started(provider: JobProvider, starting: asyncio.Future[Job]) -> None:
+    with suppress(ForgeError):
+        await cancel(provider, (await starting).id)
+
+
+async def wait(provider: JobProvider, job: Job) -> bytes:
+    """The output of a job, once it is there. Polls; a look that may be repeated is. Raises ProviderFailed."""
+    while job.status in ("starting", "processing"):
+        await asyncio.sleep(POLL)
+        try:
+            job = await provider.look(job.id)
+        except ForgeError as error:
+            if not error.retryable:
+                raise
+    if job.status != "succeeded" or not job.output:
+        raise ProviderFailed(provider.name, job.error or f"The job {job.status} without an output.")
+    return await provider.fetch(job.output)
+
+
+async def cancel(provider: JobProvider, job_id: str) -> None:
+    """Ask the provider to stop; that it does not answer is no reason to keep the job open here."""
+    try:
+        await provider.cancel(job_id)
+    except ForgeError as error:
+        log.warning("job %s could not be cancelled at %s: %s", job_id, provider.name, error.detail)

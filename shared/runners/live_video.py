@@ -1,0 +1,86 @@
+"""The HTTP response of a talk: its bytes as they are made."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+from fastapi import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from shared.core.errors import Conflict
+from shared.predictions.work import HUNG_UP, STOPPED
+from shared.runners.execution import Execution, Executions
+
+if TYPE_CHECKING:
+    from shared.talk.work import TalkWork
+
+
+class LiveVideo(Response):
+    """A listener who hangs up cancels the talk (barge-in).
+
+    A talk that fails half-way breaks the connection off, so that no player takes half an answer for a whole one.
+    """
+
+    media_type = "video/mp4"
+
+    def __init__(
+        self, execution: Execution, task: asyncio.Task[None], first: bytes, disconnected: asyncio.Task[None]
+    ) -> None:
+        self._execution, self._task, self._first, self._disconnected = execution, task, first, disconnected
+        self._work = cast("TalkWork", execution.work)
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+
+    @classmethod
+    async def begin(cls, executions: Executions, execution: Execution, request: Request) -> Response:
+        """Wait for the first bytes; a talk that fails before them raises its error instead, or NoVideo."""
+        work = cast("TalkWork", execution.work)
+        task = executions.start(execution)
+        task.add_done_callback(lambda _: work.chunks.put_nowait(None))
+        disconnected = asyncio.create_task(_disconnected(request))
+        disconnected.add_done_callback(lambda done: None if done.cancelled() else execution.stop(HUNG_UP))
+        try:
+            first = await work.chunks.get()
+            if first is not None:
+                return cls(execution, task, first, disconnected)
+            listener_left = disconnected.done()
+            disconnected.cancel()
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            execution.stop(STOPPED)
+            raise
+        if listener_left:
+            return Response(status_code=499)  # nobody is there any more
+        if task.cancelled():
+            raise Conflict("This talk was ended from outside before its first frame.")
+        task.result()
+        raise work.no_video()
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            chunk: bytes | None = self._first
+            while chunk is not None:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                chunk = await self._work.chunks.get()
+            await asyncio.wait([self._task])
+            if not self._task.cancelled() and self._task.exception() is None and self._work.whole:
+                await send({"type": "http.response.body", "body": b""})
+        except asyncio.CancelledError:
+            self._execution.stop(STOPPED)  # a listener who leaves is noticed otherwise: the server ends its requests
+            raise
+        except BaseException:
+            self._execution.stop(HUNG_UP)
+            raise
+        finally:
+            self._disconnected.cancel()
+            await asyncio.wait([self._task])
+
+
+async def _disconnected(request: Request) -> None:
+    """Returns when the listener has closed the connection."""
+    message: Any = {}
+    while message.get("type") != "http.disconnect":
+        message = await request.receive()

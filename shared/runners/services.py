@@ -1,0 +1,72 @@
+"""What functions and workers work with: a container's connections and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from shared.core.single_flight import SingleFlight
+from shared.core.store import Store
+from shared.core.web import Context
+from shared.predictions.heartbeat import Heartbeats
+from shared.predictions.lifecycle import Lifecycle
+from shared.predictions.prediction import Prediction
+from shared.providers.modal import Modal
+from shared.providers.replicate import Replicate
+from shared.runners.execution import Executions
+from shared.talk.runtime import TalkRuntime
+
+
+class Services:
+    """Opened when a container starts or a worker is called. talk: only where talks are made."""
+
+    def __init__(self, store: Store, talk: TalkRuntime | None = None) -> None:
+        self.store, self.settings, self.modal = store, store.settings, Modal()
+        self.heartbeats = Heartbeats(self.modal)
+        self.lifecycle = Lifecycle(store, self.heartbeats)
+        self.looks: SingleFlight[UUID, Prediction] = SingleFlight()
+        self.executions = Executions()
+        self._talk = talk
+
+    @cached_property
+    def replicate(self) -> Replicate:
+        """Made when it is first used: its SDK takes half a second to import."""
+        return Replicate(self.settings)
+
+    @property
+    def talk(self) -> TalkRuntime:
+        assert self._talk, "this function was opened without a talk runtime"
+        return self._talk
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, store: Store, talk: TalkRuntime | None = None) -> AsyncIterator[Services]:
+        services = cls(store, talk)
+        try:
+            yield services
+        finally:
+            await services.executions.stop()
+            if "replicate" in services.__dict__:
+                await services.replicate.close()
+
+
+@asynccontextmanager
+async def open_services(context: Context) -> AsyncIterator[Services]:
+    """For function_app."""
+    async with Services.open(context.store) as services:
+        yield services
+
+
+async def _services(request: Request) -> Services:
+    if problem := getattr(request.app.state, "problem", None):
+        raise problem
+    services: Services = request.app.state.context.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]

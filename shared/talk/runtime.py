@@ -1,0 +1,61 @@
+"""What a container keeps between talks: connections, the engine, and how many talks it can carry at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from shared.core.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.lipsync.engine import Engine
+    from shared.providers.anthropic import LanguageModel
+    from shared.providers.elevenlabs import TextToSpeech
+    from shared.talk.remote import RenderRemotely
+
+TALKS = 12  # at once in a container of two cores without a stall: bench.load
+
+
+@dataclass
+class TalkRuntime:
+    """Parts that stay warm cost only time when they are lost. render_remotely: None where there is no GPU."""
+
+    engine: Engine
+    language_model: LanguageModel
+    text_to_speech: TextToSpeech
+    render_remotely: RenderRemotely | None = None
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TALKS))
+    waiting: int = 0
+    _cold: bool = True
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings, render_remotely: RenderRemotely | None = None
+    ) -> AsyncIterator[TalkRuntime]:
+        """Import and connect before the first talk. render_remotely: on a GPU that is not Modal's."""
+        runtime = await asyncio.to_thread(cls._make, settings, render_remotely)
+        try:
+            yield runtime
+        finally:
+            await runtime.language_model.close()
+            await runtime.text_to_speech.close()
+
+    @classmethod
+    def _make(cls, settings: Settings, render_remotely: RenderRemotely | None) -> TalkRuntime:
+        from shared.lipsync.cpu.engine import CpuEngine
+        from shared.providers.anthropic import LanguageModel
+        from shared.providers.elevenlabs import TextToSpeech
+        from shared.talk.remote import render_on_modal
+
+        if render_remotely is None and settings.forge_engine == "musetalk":
+            render_remotely = render_on_modal
+        return cls(CpuEngine(), LanguageModel(settings), TextToSpeech(settings), render_remotely)
+
+    def first_talk(self) -> bool:
+        """Whether this is the container's first talk."""
+        cold, self._cold = self._cold, False
+        return cold

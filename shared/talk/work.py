@@ -1,0 +1,139 @@
+"""A talk as a prediction's work: persona and conversation in, video, captions and what is remembered out."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID, uuid4
+
+from shared.core.auth import User
+from shared.core.errors import NoVideo
+from shared.core.store import Store
+from shared.media.video import seekable
+from shared.personas import persona as personas
+from shared.personas.persona import Persona
+from shared.personas.voice import voice_of
+from shared.predictions.outcome import Message, Outcome
+from shared.predictions.prediction import Prediction
+from shared.predictions.work import Ending, Work
+from shared.providers.replicate import Replicate
+from shared.talk import prompt
+from shared.talk.fallback import HostedSource, LocalSource, PortraitPicture, RemoteSource, StillSource, VideoSource
+from shared.talk.pipeline import Clock, Script, Talk
+from shared.talk.runtime import TALKS, TalkRuntime
+
+
+class TalkWork(Work):
+    """One claimed talk. `chunks` gives the video's bytes to the listener, if there is one, while `run` makes it."""
+
+    def __init__(self, store: Store, runtime: TalkRuntime, replicate: Replicate, prediction: Prediction) -> None:
+        self._store, self._runtime, self._replicate, self._prediction = store, runtime, replicate, prediction
+        self._clock, self._cold = Clock(), runtime.first_talk()
+        self._queued_ms: int | None = None
+        self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def prepare(
+        self, persona: UUID, *, message: str | None, say: str | None, size: int, listener: User | None
+    ) -> None:
+        """Read what is needed, as the listener where there is one. Raises NotFound, Conflict without a portrait."""
+        store, owner = self._store, self._prediction.owner
+        client = store.as_user(listener) if listener else store.as_service()
+        found, recent = await asyncio.gather(
+            personas.find(store, persona, listener) if listener else personas.find_of(store, persona, owner),
+            prompt.recent_messages(store, client, persona, owner),
+        )
+        _ = found.required_portrait
+        self._persona: Persona = found
+        self._size, self._message, self._listens = size, message, listener is not None
+        voice_id = voice_of(found, self._runtime.text_to_speech.default_voice)
+        script = Script(voice_id, say=say)
+        if message is not None:
+            turns = prompt.conversation(recent, message)
+            script = Script(voice_id, system=prompt.system(found), messages=turns)
+        self._talk = Talk(script, self._runtime.language_model, self._runtime.text_to_speech, self._clock)
+
+    async def run(self, ends: float) -> None:
+        """Wait for a turn in this container, then make the talk."""
+        slots = self._runtime.slots
+        if slots.locked():
+            self.logs = (
+                f"This container makes {TALKS} talks already; {self._runtime.waiting} more wait before this one.\n"
+            )
+            self._runtime.waiting += 1
+            try:
+                await slots.acquire()
+            finally:
+                self._runtime.waiting -= 1
+            self.logs, self._queued_ms = "", self._clock.now()
+        else:
+            await slots.acquire()
+        try:
+            write = self.chunks.put_nowait if self._listens else _discard
+            await self._talk.run(self._sources(ends), write, ends)
+        finally:
+            slots.release()
+
+    def _sources(self, ends: float) -> tuple[VideoSource, ...]:
+        runtime, picture = self._runtime, PortraitPicture(self._store, self._persona, self._size)
+        remote = (RemoteSource(runtime.render_remotely, picture),) if runtime.render_remotely else ()
+        hosted = HostedSource(self._store, self._replicate, picture, ends)
+        return (*remote, LocalSource(runtime.engine, picture), hosted, StillSource(picture))
+
+    async def keep(self) -> Outcome:
+        """Upload the files, if there are any."""
+        talk, owner = self._talk, self._prediction.owner
+        receipt = talk.receipt(cold=self._cold, queued_ms=self._queued_ms)
+        files: tuple[str, ...] = ()
+        if talk.data:
+            voice_only = talk.delivered == "voice"
+            kind, name = ("audio/mp4", "m4a") if voice_only else ("video/mp4", "mp4")
+            data = bytes(talk.data) if voice_only else await asyncio.to_thread(seekable, bytes(talk.data))
+            path = f"{owner}/{uuid4().hex}"
+            files = (f"{path}.{name}", f"{path}.vtt")
+            uploads = await asyncio.gather(
+                self._store.put(files[0], data, kind, owner=owner),
+                self._store.put(files[1], talk.captions.encode(), "text/vtt", owner=owner),
+                return_exceptions=True,
+            )
+            if errors := [error for error in uploads if error]:
+                await self._store.remove(*files)
+                raise errors[0]
+        output, captions = files or (None, None)
+        return Outcome(
+            "succeeded", output=output, captions=captions, text=talk.text.strip(), degraded=talk.degraded,
+            receipt=receipt, messages=self._messages(), files=files,
+        )  # fmt: skip
+
+    def ended(self, ending: Ending) -> Outcome:
+        receipt = self._talk.receipt(cold=self._cold, queued_ms=self._queued_ms)
+        return Outcome(
+            ending.status,
+            text=self._talk.text.strip(),
+            error=ending.reason,
+            receipt=receipt.model_copy(update={"error_code": ending.code}),
+            messages=self._messages() if ending.status == "canceled" else (),
+        )
+
+    def _messages(self) -> tuple[Message, ...]:
+        """What the persona will remember of this turn."""
+        text = self._talk.text.strip()
+        if not text:
+            return ()
+        question = (Message("user", self._message),) if self._message else ()
+        return (*question, Message("assistant", text))
+
+    @property
+    def whole(self) -> bool:
+        """Whether the bytes in `chunks` are all of what was delivered."""
+        return self._talk.delivered not in ("", "voice", "text") and not self._talk.broken
+
+    def no_video(self) -> NoVideo:
+        """The error for a listener who gets no video."""
+        degraded = self._talk.degraded
+        reasons = "; ".join(reason.detail for reason in degraded.reasons) if degraded else ""
+        rest = f"The {degraded.delivered if degraded else 'text'} of it is where the prediction is"
+        extra = {"degraded": degraded.model_dump()} if degraded else {}
+        return NoVideo(f"No video can be shown of this talk: {reasons} {rest}.", **extra)
+
+
+def _discard(_: bytes) -> None:
+    """Where nobody listens the video is only kept."""

@@ -1,0 +1,39 @@
+-- Every file in storage, with its owner and the row that refers to it. A file is noted before it is uploaded, without a
+-- referrer; whatever keeps it names itself. What nobody refers to is removed by reconciliation, whatever kind it is of.
+
+create table public.files (
+    path text primary key,
+    owner uuid not null,
+    referrer uuid,  -- id of a persona, a prediction, or whatever else keeps files
+    content_type text not null,
+    bytes bigint not null check (bytes >= 0),
+    created_at timestamptz not null default now()
+);
+create index files_by_referrer on public.files (referrer) where referrer is not null;
+create index files_unreferenced on public.files (created_at) where referrer is null;
+
+alter table public.files enable row level security;
+create policy "own files are read" on public.files for select to authenticated using (owner = auth.uid());
+
+-- For each table whose rows keep files: a row that goes lets go of them.
+create function public.release_files() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    update public.files set referrer = null where referrer = old.id;
+    return old;
+end $$;
+
+-- Files that nobody refers to, old enough not to be on their way any more.
+create function public.unreferenced_files(p_minutes integer default 10, p_limit integer default 1000) returns setof text
+language sql stable security definer set search_path = '' as $$
+    select path from public.files
+    where referrer is null and created_at < now() - make_interval(mins => p_minutes)
+    order by created_at limit p_limit;
+$$;
+
+revoke all on public.files from anon, authenticated, service_role;
+grant select on public.files to authenticated;
+grant select, insert, update, delete on public.files to service_role;
+revoke execute on function public.release_files, public.unreferenced_files
+    from public, anon, authenticated, service_role;
+grant execute on function public.unreferenced_files to service_role;

@@ -1,0 +1,19 @@
+-- What can be asked for: the part of shared/models/*.py that is decided in the database. A test holds the two equal.
+
+create table public.models (
+    name text primary key,
+    code smallint not null unique check (code between 0 and 255),  -- stands in every id: never changed, never reused
+    reserve numeric(14, 3) not null check (reserve >= 0),  -- credits that are held back while one runs
+    needs text[] not null default '{}' check (needs <@ '{persona,portrait}')
+);
+insert into public.models (name, code, reserve, needs) values
+    ('talk', 0, 60, '{persona,portrait}'),
+    ('portrait', 1, 60, '{persona}'),
+    ('lipsync', 2, 2000, '{persona,portrait}');
+
+alter table public.models enable row level security;
+create policy "models are read" on public.models for select to anon, authenticated using (true);
+
+revoke all on public.models from anon, authenticated, service_role;
+grant select on public.models to anon, authenticated;
+grant select, insert, update, delete on public.models to service_role;

@@ -1,0 +1,256 @@
+-- Predictions: every job, from its creation to its settlement. Once, whoever comes first; and then never again.
+
+create type public.prediction_status as enum
+    ('starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted');
+
+create table public.predictions (
+    id uuid primary key,
+    owner uuid not null,
+    model text not null references public.models (name),
+    model_code smallint not null,
+    persona_id uuid references public.personas (id) on delete cascade,
+    status public.prediction_status not null default 'starting',
+    input jsonb not null check (octet_length(input::text) < 100000),
+    stream boolean not null default false,
+    provider_id text,
+    cancel_requested boolean not null default false,  -- a running one is asked to end itself: it knows what it has used
+    output text,
+    captions text,
+    text text,
+    error text,
+    degraded jsonb,
+    receipt jsonb,
+    reserved numeric(14, 3) not null default 0,
+    idempotency_key text check (char_length(idempotency_key) between 1 and 200),
+    body_hash text,
+    webhook text check (char_length(webhook) between 1 and 2000),
+    webhook_events text[] not null default '{}',
+    deadline timestamptz not null,
+    created_at timestamptz not null default now(),
+    started_at timestamptz,
+    completed_at timestamptz
+);
+create index predictions_by_owner on public.predictions (owner, created_at desc, id desc);
+create index predictions_by_persona on public.predictions (persona_id);
+create index predictions_by_key on public.predictions (owner, idempotency_key) where idempotency_key is not null;
+create index predictions_unfinished on public.predictions (deadline) where status in ('starting', 'processing');
+create trigger predictions_release_files before delete on public.predictions
+    for each row execute function public.release_files();
+
+create table public.messages (
+    id bigint generated always as identity primary key,
+    owner uuid not null,
+    persona_id uuid not null references public.personas (id) on delete cascade,
+    prediction_id uuid references public.predictions (id) on delete set null,
+    role text not null check (role in ('user', 'assistant')),
+    content text not null,
+    created_at timestamptz not null default now()
+);
+create index messages_by_persona on public.messages (persona_id, id desc);
+create index messages_by_prediction on public.messages (prediction_id) where prediction_id is not null;
+
+alter table public.predictions enable row level security;
+alter table public.messages enable row level security;
+create policy "own predictions are read" on public.predictions for select to authenticated using (owner = auth.uid());
+create policy "own messages are read" on public.messages for select to authenticated using (owner = auth.uid());
+
+create function public.predictions_stay_finished() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+    if old.status in ('succeeded', 'failed', 'canceled', 'aborted') then
+        raise exception 'prediction % is finished and cannot change', old.id using errcode = 'PT409';
+    end if;
+    return new;
+end $$;
+create trigger predictions_stay_finished before update on public.predictions
+    for each row execute function public.predictions_stay_finished();
+
+-- Create a prediction for the caller, once per idempotency key and day, within limits and credits.
+-- Returns {"prediction": row, "created": whether this call created it}.
+create function public.create_prediction(
+    p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer,
+    p_key text default null, p_hash text default null, p_webhook text default null, p_events text[] default '{}'
+) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    caller uuid := auth.uid();
+    account public.accounts;
+    model public.models;
+    created public.predictions;
+    portrait text;
+    recent integer;
+    oldest timestamptz;
+begin
+    if caller is null then
+        raise exception 'sign in first' using errcode = 'PT401';
+    end if;
+    select * into model from public.models where name = p_model;
+    if not found then
+        raise exception 'no such model' using errcode = 'PT404';
+    end if;
+    account := public.ensure_account(caller);  -- from here on, one call of this owner at a time
+
+    if p_key is not null then
+        select * into created from public.predictions
+        where owner = caller and idempotency_key = p_key and created_at > now() - interval '24 hours'
+        order by created_at desc limit 1;
+        if found and created.body_hash is distinct from p_hash then
+            raise exception 'this Idempotency-Key was used with another body' using errcode = 'PT409';
+        elsif found then
+            return jsonb_build_object('prediction', to_jsonb(created), 'created', false);
+        end if;
+    end if;
+
+    if 'persona' = any (model.needs) then
+        select p.portrait into portrait from public.personas p where id = p_persona and owner = caller;
+        if not found then
+            raise exception 'no such persona' using errcode = 'PT404';
+        end if;
+        if portrait is null and 'portrait' = any (model.needs) then
+            raise exception '%', 'this persona has no portrait yet; make one with the model personaforge/portrait, '
+                'or upload a photo with PUT /v1/personas/{id}/portrait' using errcode = 'PT409';
+        end if;
+    end if;
+    select count(*), min(deadline) into recent, oldest from public.predictions
+    where owner = caller and status in ('starting', 'processing') and deadline > now();
+    if recent >= account.running_limit then
+        raise exception '% predictions are running, and no more are allowed at once', recent
+        using errcode = 'PT429', hint = greatest(1, least(30, ceil(extract(epoch from oldest - now()))))::text;
+    end if;
+    select count(*), min(created_at) into recent, oldest from public.predictions
+    where owner = caller and created_at > now() - interval '1 minute';
+    if recent >= account.minute_limit then
+        raise exception '% predictions were made within a minute, and no more are allowed', recent
+        using errcode = 'PT429', hint = greatest(1, ceil(extract(epoch from oldest - now()) + 60))::text;
+    end if;
+    if account.balance < model.reserve then
+        raise exception 'this takes up to % credits, and % are left', model.reserve, account.balance
+        using errcode = 'PT402';
+    end if;
+
+    insert into public.predictions (
+        id, owner, model, model_code, persona_id, input, stream, reserved, idempotency_key, body_hash,
+        webhook, webhook_events, deadline
+    ) values (
+        p_id, caller, model.name, model.code, p_persona, public.as_object(p_input), p_stream, model.reserve, p_key,
+        p_hash, p_webhook, p_events, now() + make_interval(secs => greatest(5, least(p_seconds, 3600)))
+    ) returning * into created;
+    perform public.book(caller, 'reserve', -model.reserve, created.id);
+    return jsonb_build_object('prediction', to_jsonb(created), 'created', true);
+end $$;
+
+-- Take a waiting prediction to work on it; nobody else gets it then. Returns no row when it is not to be had.
+create function public.claim_prediction(p_id uuid) returns setof public.predictions
+language plpgsql security definer set search_path = '' as $$
+declare
+    claimed public.predictions;
+begin
+    update public.predictions set status = 'processing', started_at = now()
+    where id = p_id and status = 'starting'
+    returning * into claimed;
+    if found then
+        perform public.enqueue_delivery(claimed, 'start');
+        return next claimed;
+    end if;
+end $$;
+
+-- Note under which id the provider runs it. Returns no row when it no longer waits for one: then the job is unwanted.
+create function public.attach_provider(p_id uuid, p_provider_id text) returns setof public.predictions
+language plpgsql security definer set search_path = '' as $$
+declare
+    attached public.predictions;
+begin
+    update public.predictions set provider_id = p_provider_id, status = 'processing', started_at = now()
+    where id = p_id and status = 'starting'
+    returning * into attached;
+    if found then
+        perform public.enqueue_delivery(attached, 'start');
+        return next attached;
+    end if;
+end $$;
+
+-- Finish a prediction: the first outcome wins, later ones change nothing and are told so.
+-- p_outcome: {"status", "output", "captions", "text", "error", "degraded", "receipt"} as the columns, and what else comes
+-- true with it: "messages" [{"role", "content"}] of the conversation, "files" [path] that the prediction keeps from now
+-- on, "portrait" {"path", "face"} that its persona gets.
+-- Returns {"settled": whether this call did it, "notify": whether a webhook is due}.
+create function public.settle_prediction(p_id uuid, p_outcome jsonb) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    outcome jsonb := public.as_object(p_outcome);
+    settled public.predictions;
+begin
+    if outcome ->> 'status' is null or outcome ->> 'status' in ('starting', 'processing') then
+        raise exception 'a prediction is settled with a final status' using errcode = 'PT422';
+    end if;
+    update public.predictions set
+        status = (outcome ->> 'status')::public.prediction_status,
+        output = outcome ->> 'output',
+        captions = outcome ->> 'captions',
+        text = outcome ->> 'text',
+        error = outcome ->> 'error',
+        degraded = nullif(outcome -> 'degraded', 'null'),
+        receipt = nullif(outcome -> 'receipt', 'null'),
+        completed_at = now()
+    where id = p_id and status in ('starting', 'processing')
+    returning * into settled;
+    if not found then
+        return '{"settled": false, "notify": false}';
+    end if;
+
+    -- The reservation goes back; what it cost is charged, unless it failed.
+    perform public.book(settled.owner, 'release', settled.reserved, settled.id);
+    if settled.status in ('succeeded', 'canceled') then
+        perform public.book(
+            settled.owner, 'charge', -round(coalesce((settled.receipt ->> 'cost_usd')::numeric, 0) * 1000, 3), settled.id
+        );
+    end if;
+
+    insert into public.messages (owner, persona_id, prediction_id, role, content)
+    select settled.owner, settled.persona_id, settled.id, turn ->> 'role', turn ->> 'content'
+    from jsonb_array_elements(coalesce(outcome -> 'messages', '[]')) with ordinality as turns (turn, place)
+    order by place;
+
+    update public.files set referrer = settled.id
+    where path in (select jsonb_array_elements_text(coalesce(outcome -> 'files', '[]')));
+
+    if jsonb_typeof(outcome -> 'portrait') = 'object' then
+        update public.personas
+        set portrait = outcome -> 'portrait' ->> 'path', face = outcome -> 'portrait' -> 'face'
+        where id = settled.persona_id;
+        update public.files set referrer = null where referrer = settled.persona_id;  -- of the picture before
+    end if;
+
+    return jsonb_build_object('settled', true, 'notify', public.enqueue_delivery(settled, 'completed'));
+end $$;
+
+-- For the minutely reconciliation: predictions that should have ended, the longest overdue first.
+create function public.overdue_predictions(p_limit integer default 100) returns setof public.predictions
+language sql stable security definer set search_path = '' as $$
+    select * from public.predictions
+    where status in ('starting', 'processing') and deadline < now()
+    order by deadline limit p_limit;
+$$;
+
+-- Predictions of these models that wait for a worker although they were created p_seconds ago.
+create function public.waiting_predictions(p_models text[], p_seconds integer default 20, p_limit integer default 100)
+returns setof public.predictions
+language sql stable security definer set search_path = '' as $$
+    select * from public.predictions
+    where status = 'starting' and not stream and model = any (p_models)
+      and deadline > now() and created_at < now() - make_interval(secs => p_seconds)
+    order by created_at limit p_limit;
+$$;
+
+revoke all on public.predictions, public.messages from anon, authenticated, service_role;
+grant select on public.predictions, public.messages to authenticated;
+grant select, insert, update, delete on public.predictions, public.messages to service_role;
+revoke execute on function
+    public.predictions_stay_finished, public.create_prediction, public.claim_prediction, public.attach_provider,
+    public.settle_prediction, public.overdue_predictions, public.waiting_predictions
+    from public, anon, authenticated, service_role;
+grant execute on function public.create_prediction to authenticated;
+grant execute on function
+    public.claim_prediction, public.attach_provider, public.settle_prediction, public.overdue_predictions,
+    public.waiting_predictions
+    to service_role;

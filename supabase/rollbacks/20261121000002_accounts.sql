@@ -1,0 +1,2 @@
+drop function public.ensure_account, public.book;
+drop table public.usage, public.accounts;

@@ -1,0 +1,2 @@
+drop function public.remove_persona, public.correct_face, public.set_portrait, public.change_persona;
+drop table public.personas;

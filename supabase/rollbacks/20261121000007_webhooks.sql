@@ -1,0 +1,2 @@
+drop function public.due_deliveries, public.enqueue_delivery;
+drop table public.webhook_deliveries;
