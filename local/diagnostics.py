@@ -133,10 +133,7 @@ def _supabase(settings: Settings) -> list[Check]:
     headers = {"apikey": settings.supabase_secret_key, "Authorization": f"Bearer {settings.supabase_secret_key}"}
     try:
         with httpx.Client(base_url=settings.supabase_url, headers=headers, timeout=10) as http:
-            tables = {
-                name: http.get(f"/rest/v1/{name}", params={"limit": 1}).status_code
-                for name in TABLES
-            }
+            tables = {name: http.get(f"/rest/v1/{name}", params={"limit": 1}).status_code for name in TABLES}
             overdue = http.post("/rest/v1/rpc/overdue_predictions", json={})
             date = overdue.headers.get("date")
     except httpx.HTTPError as error:

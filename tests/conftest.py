@@ -7,20 +7,16 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import av
 import httpx
-import jwt
-import numpy as np
 import pytest
 from PIL import Image
 
 from local.portrait import draw
 from local.stack import Stack
 from shared.lipsync import face_models
-
-WOMAN = "a friendly young woman with fair skin, auburn hair in a bun, no glasses, no hat, a teal sweater"
+from tests.support.media import Decoded
+from tests.support.person import WOMAN, Person
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -48,46 +44,6 @@ def pytest_sessionstart() -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
-
-
-class Person:
-    """A signed-up user and their HTTP client, with credits and limits that a whole test run does not reach."""
-
-    def __init__(self, stack: Stack, **account: int) -> None:
-        self.token = stack.user(f"{uuid4().hex}@example.com")
-        self.id = str(jwt.decode(self.token, options={"verify_signature": False})["sub"])
-        secret = stack.settings["SUPABASE_SECRET_KEY"]
-        allowed = {"balance": 1_000_000, "running_limit": 1000, "minute_limit": 10_000, **account}
-        httpx.post(
-            f"{stack.settings['SUPABASE_URL']}/rest/v1/accounts",
-            json={"owner": self.id, **allowed},
-            headers={"apikey": secret, "Authorization": f"Bearer {secret}"},
-            trust_env=False,
-        ).raise_for_status()
-        headers = {"Authorization": f"Bearer {self.token}"}
-        self.http = httpx.Client(base_url=stack.url, headers=headers, timeout=60, trust_env=False)
-
-    def persona(self, portrait: bytes | None = None, **fields: str) -> dict[str, Any]:
-        given = {"name": "Ada", "description": "An astronomer who loves the moons of Jupiter.", **fields}
-        made = self.http.post("/v1/personas", json=given).raise_for_status().json()
-        if portrait is not None:
-            where = f"/v1/personas/{made['id']}/portrait"
-            made = self.http.put(where, content=portrait, params={"consent": "true"}).raise_for_status().json()
-        return dict(made)
-
-    def talk(self, persona: str, **given: Any) -> dict[str, Any]:
-        """Create a talk that waits for its stream."""
-        body = {"model": "personaforge/talk", "input": {"persona": persona, **given}, "stream": True}
-        return dict(self.http.post("/v1/predictions", json=body).raise_for_status().json())
-
-    def follow(self, job: dict[str, Any]) -> bytes:
-        with self.http.stream("GET", job["urls"]["stream"]) as answer:
-            answer.read()
-            answer.raise_for_status()
-            return answer.content
-
-    def look(self, job: dict[str, Any]) -> dict[str, Any]:
-        return dict(self.http.get(job["urls"]["get"]).raise_for_status().json())
 
 
 @pytest.fixture(scope="session")
@@ -127,14 +83,14 @@ def fault(stack: Stack) -> Iterator[Callable[..., None]]:
             http.post(f"{stack.addresses[vendor]}/_faults", json=what).raise_for_status()
 
         yield tell
-        for vendor in ("anthropic", "elevenlabs", "replicate"):
+        for vendor in ("anthropic", "elevenlabs", "replicate", "modal"):
             http.delete(f"{stack.addresses[vendor]}/_faults").raise_for_status()
 
 
 @pytest.fixture
 def container(stack: Stack, tmp_path: Path) -> Iterator[Any]:
-    """The functions in a process of their own (tests/container.py)."""
-    from tests.container import Container
+    """The functions in a process of their own (tests/support/container.py)."""
+    from tests.support.container import Container
 
     found = Container(stack, tmp_path / "container.log")
     yield found
@@ -151,34 +107,6 @@ def astronaut() -> bytes:
     return out.getvalue()
 
 
-class Decoded:
-    """A video decoded again: frames (n, height, width, 3) RGB, samples mono in -1..1, and the stream's times."""
-
-    def __init__(self, data: bytes | Path) -> None:
-        source = BytesIO(data) if isinstance(data, bytes) else str(data)
-        with av.open(source) as file:
-            video, audio = file.streams.video[0], file.streams.audio[0]
-            self.codecs = (video.codec_context.name, audio.codec_context.name)
-            self.rate, self.fps = audio.codec_context.sample_rate, float(video.average_rate or 0)
-            frames, sound, self.first_video, self.first_audio = [], [], None, None
-            for frame in file.decode(video, audio):
-                if isinstance(frame, av.VideoFrame):
-                    self.first_video = frame.time if self.first_video is None else self.first_video
-                    frames.append(frame.to_ndarray(format="rgb24"))
-                elif isinstance(frame, av.AudioFrame):
-                    self.first_audio = frame.time if self.first_audio is None else self.first_audio
-                    sound.append(frame.to_ndarray().mean(axis=0))
-        self.frames, self.samples = np.stack(frames), np.concatenate(sound)
-
-    @property
-    def video_seconds(self) -> float:
-        return len(self.frames) / self.fps
-
-    @property
-    def audio_seconds(self) -> float:
-        return len(self.samples) / self.rate
-
-
 @pytest.fixture(scope="session")
 def decode() -> Callable[[bytes | Path], Decoded]:
     return Decoded
@@ -188,6 +116,6 @@ def decode() -> Callable[[bytes | Path], Decoded]:
 def muse(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """MuseTalk with quick random networks, for what is around them; only where torch is."""
     from shared.lipsync.musetalk.model import MuseTalk
-    from tests.musetalk_small import QUICK, converted
+    from tests.support.musetalk_small import QUICK, converted
 
     return MuseTalk.load(converted(tmp_path_factory.mktemp("weights"), QUICK), QUICK)

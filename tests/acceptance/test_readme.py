@@ -1,0 +1,89 @@
+"""What the documents promise, held against the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from functions import ENDPOINTS, load
+from local.stack import ROOT, Stack
+from tests.support.person import Person
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_curls_of_the_readme_work_as_written(
+    stack: Stack, person: Person, portrait_png: bytes, tmp_path: Path
+) -> None:
+    """Create a persona, give it a picture, create a talk, open its stream, ask how it ended, as written."""
+    commands = [block for block in re.findall(r"```sh\n(.*?)```", README, re.S) if "curl" in block]
+    env = {"PATH": "/usr/bin:/bin", "TOKEN": person.token, "FORGE": stack.url, "NO_PROXY": "*"}
+
+    def shell(command: str, **cwd: Any) -> bytes:
+        return subprocess.run(["bash", "-ec", command], env=env, capture_output=True, check=True, **cwd).stdout
+
+    made = json.loads(shell(commands[0].replace("http://127.0.0.1:8000", stack.url)))
+    assert made["name"] == "Ada"
+    portrait, create, stream, look = re.split(r"^# [123].*$", commands[1], flags=re.M)
+    assert json.loads(shell(portrait.replace("<id>", made["id"])))["status"] == "succeeded"
+    (tmp_path / "me.jpg").write_bytes(portrait_png)
+    upload = next(line for line in portrait.splitlines() if "PUT" in line).lstrip("# ")
+    assert json.loads(shell(upload.replace("<id>", made["id"]), cwd=tmp_path))["consent_at"]
+    job = json.loads(shell(create.replace("<id>", made["id"])))
+    assert shell(stream.replace("<urls.stream>", job["urls"]["stream"]).replace("talk.mp4", "-"))[4:8] == b"ftyp"
+    assert json.loads(shell(look.replace("<urls.get>", job["urls"]["get"])))["status"] == "succeeded"
+
+
+def test_the_tree_in_the_readme_names_every_function_and_package() -> None:
+    """A reader finds each function and each package of shared in the map."""
+    tree = README.split("## The tree")[1].split("## ")[0]
+    modules = [path.stem for path in (ROOT / "functions").glob("*.py") if path.stem != "__init__"]
+    packages = [f"{path.parent.name}/" for path in (ROOT / "shared").glob("*/__init__.py")]
+    assert [name for name in modules + packages if not re.search(rf"^  {name}\s", tree, re.M)] == []
+
+
+def test_the_images_packages_satisfy_the_project() -> None:
+    """requirements.txt is pinned with hashes, names no index, and fits pyproject.toml."""
+    for file, groups in (("requirements.txt", []), ("requirements-gpu.txt", ["gpu"])):
+        _pinned((ROOT / file).read_text(), groups)
+
+
+def _pinned(text: str, groups: list[str]) -> None:
+    pins = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\n]+)", text, re.M))
+    assert "://" not in text
+    assert text.count("--hash=sha256:") >= len(pins)
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for line in [
+        *told["project"]["dependencies"],
+        *(one for group in groups for one in told["dependency-groups"][group]),
+    ]:
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(pins[wanted.name]), line
+
+
+def test_the_routes_for_one_origin_reach_every_function() -> None:
+    """Each route of each function is sent to that function, by method where two share an address."""
+    routes = json.loads((ROOT / "web" / "vercel.json").read_text())["routes"]
+
+    def sent_to(method: str, path: str) -> str:
+        for route in routes:
+            found = re.fullmatch(route.get("src", "^$"), path)
+            if found and method in route.get("methods", [method]):
+                address: str = route["dest"]
+                for number, group in enumerate(found.groups(), 1):
+                    address = address.replace(f"${number}", group or "")
+                return address
+        return ""
+
+    for endpoint in ENDPOINTS:
+        name = endpoint.replace("_", "-")
+        for path, methods in load(endpoint).build().openapi()["paths"].items():
+            for method in methods:
+                label, _, rest = sent_to(method.upper(), path).partition(".modal.run")
+                assert (label, rest) == (f"https://YOUR-WORKSPACE--personaforge-{name}", path)

@@ -1,0 +1,167 @@
+"""The player page in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from local.stack import Stack
+from tests.support.person import Person
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            tmp_path / "profile",
+            executable_path=CHROMIUM,
+            headless=True,
+            args=FLAGS,
+            viewport={"width": 1020, "height": 860},
+        )
+        yield browser.pages[0]
+        browser.close()
+
+
+@pytest.mark.usefixtures("persona")
+def test_a_talk_plays_through_mse_while_it_is_made(page: Page, stack: Stack, person: Person) -> None:
+    """A question typed into the page: the first frame is presented, the video plays to its end, with sound."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(f"{stack.url}/#token={person.token}")
+    page.wait_for_selector("#people button")
+    assert person.token not in page.url
+    page.fill("#message", "Who are you? Answer in 12 words.")
+    page.click("#ask button")
+    page.wait_for_function("window.firstFrameMs > 0", timeout=15_000)
+    page.wait_for_function("window.lastTalk", timeout=15_000)
+    page.wait_for_function("document.getElementById('player').ended", timeout=30_000)
+    found = page.evaluate(
+        """() => { const v = document.getElementById('player'); return {
+            start: v.buffered.start(0), end: v.buffered.end(0), parts: v.buffered.length, width: v.videoWidth,
+            duration: v.duration, frames: v.getVideoPlaybackQuality().totalVideoFrames,
+            dropped: v.getVideoPlaybackQuality().droppedVideoFrames, sound: v.webkitAudioDecodedByteCount }; }"""
+    )
+    talk = page.evaluate("window.lastTalk")
+    assert (found["parts"], found["width"]) == (1, 512)
+    assert found["start"] == pytest.approx(0, abs=0.001)
+    assert found["end"] == pytest.approx(talk["receipt"]["duration_s"], abs=0.05)
+    assert found["frames"] >= 20
+    assert found["sound"] > 2000
+    assert page.inner_text("#status") == talk["text"]
+    page.wait_for_selector("#gallery button")
+    assert errors == []
+
+
+def test_the_kept_file_plays_in_a_plain_video_element(
+    page: Page, stack: Stack, person: Person, persona: dict[str, Any]
+) -> None:
+    """Length known, picture and sound there, played to the end."""
+    job = person.talk(persona["id"], say="Kept for later.")
+    person.follow(job)
+    done = person.look(job)
+    page.goto(f"{stack.url}/")
+    page.evaluate(
+        """url => { const v = document.getElementById('player'); v.src = url; v.muted = false; return v.play(); }""",
+        done["output"],
+    )
+    page.wait_for_function("document.getElementById('player').ended", timeout=20_000)
+    assert page.evaluate("document.getElementById('player').duration") == pytest.approx(
+        done["receipt"]["duration_s"], abs=0.05
+    )
+
+
+def test_a_persona_is_created_on_the_page_and_a_failure_is_shown(
+    page: Page, stack: Stack, person: Person, fault: Any
+) -> None:
+    """The new persona appears with its portrait; a provider that is down is explained, not a black player."""
+    page.goto(f"{stack.url}/#token={person.token}")
+    page.fill("#name", "Brigitte")
+    page.fill("#appearance", "an elderly woman with white curly hair and glasses")
+    page.click("#create button")
+    page.wait_for_selector("#people button[title=Brigitte] img[src*='/personaforge/']")
+    fault("anthropic", path="/v1", status=529, calls=3)
+    page.fill("#message", "Hello?")
+    page.click("#ask button")
+    page.wait_for_selector("#status.error")
+    assert "anthropic" in page.inner_text("#status")
+
+
+def test_an_answer_without_a_voice_is_read_and_says_why(page: Page, stack: Stack, sign_up: Any, fault: Any) -> None:
+    """No black player: the text stands there, with what could not be had."""
+    person = sign_up()
+    persona = person.persona(appearance="a miller with a grey beard")
+    made = {"model": "portrait", "input": {"persona": persona["id"]}}
+    person.http.post("/v1/predictions", json=made, headers={"Prefer": "wait=30"}).raise_for_status()
+    page.goto(f"{stack.url}/#token={person.token}")
+    page.wait_for_selector("#people button")
+    fault("elevenlabs", path="/v1", status=401, code="quota_exceeded")
+    page.fill("#message", "What is your name?")
+    page.click("#ask button")
+    page.wait_for_function("window.lastTalk", timeout=15_000)
+    shown = page.inner_text("#status")
+    assert shown.startswith(page.evaluate("window.lastTalk.text"))
+    assert "text only: elevenlabs" in shown
+    assert page.get_attribute("#player", "poster") == page.get_attribute("#people img", "src")
+
+
+def test_without_a_token_the_page_says_what_to_do(page: Page, stack: Stack) -> None:
+    """Opening the bare address explains where the token is."""
+    page.goto(stack.url)
+    page.wait_for_selector("#status.error")
+    assert "forge up" in page.inner_text("#status")
+    page.fill("#message", "Hello?")
+    page.click("#ask button")
+    assert "token" in page.inner_text("#status")
+
+
+def test_asking_again_at_once_makes_one_talk_and_a_persona_without_picture_gets_one(
+    page: Page, stack: Stack, sign_up: Any
+) -> None:
+    """Two quick questions: the first is cancelled. The picture that was missing is drawn on the way."""
+    person = sign_up()
+    person.persona(appearance="a miller with a grey beard")
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{stack.url}/#token={person.token}")
+    page.wait_for_selector("#people button")
+    page.fill("#message", "First?")
+    page.click("#ask button")
+    page.wait_for_function("window.lastTalk", timeout=15_000)
+    page.evaluate("window.lastTalk = null")
+    page.evaluate(
+        """() => { for (const text of ['Second, in 60 seconds?', 'Third?']) {
+            document.getElementById('message').value = text;
+            document.getElementById('ask').requestSubmit(); } }"""
+    )
+    page.wait_for_function("window.lastTalk", timeout=15_000)
+    page.wait_for_timeout(500)
+    found = person.http.get("/v1/predictions").json()["results"]
+    states = {one["input"]["message"]: one["status"] for one in found if one["model"].endswith("talk")}
+    assert states == {"First?": "succeeded", "Second, in 60 seconds?": "canceled", "Third?": "succeeded"}
+    page.click("#gallery button")
+    page.wait_for_timeout(300)
+    assert page.get_attribute("#status", "class") != "error"
+    assert errors == []

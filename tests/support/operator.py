@@ -1,0 +1,91 @@
+"""What only the operator of a deployment can do: look behind row-level security, run the schedule, move the clock."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from local.stack import ROOT, Stack
+from tests.support.person import Person
+
+
+def rest(stack: Stack) -> httpx.Client:
+    """PostgREST with the secret key."""
+    secret = stack.settings["SUPABASE_SECRET_KEY"]
+    headers = {"apikey": secret, "Authorization": f"Bearer {secret}", "Prefer": "return=representation"}
+    return httpx.Client(
+        base_url=f"{stack.settings['SUPABASE_URL']}/rest/v1", headers=headers, trust_env=False, timeout=60
+    )
+
+
+def row_of(stack: Stack, persona: dict[str, Any]) -> dict[str, Any]:
+    """The persona's newest prediction as it lies in the table."""
+    with rest(stack) as service:
+        where = {"persona_id": f"eq.{persona['id']}", "order": "created_at.desc", "limit": "1"}
+        return dict(service.get("/predictions", params=where).raise_for_status().json()[0])
+
+
+def account(stack: Stack, person: Person) -> tuple[float, dict[str, float]]:
+    """The balance, and the sum of the ledger by kind."""
+    headers = {"apikey": stack.settings["SUPABASE_PUBLISHABLE_KEY"], "Authorization": f"Bearer {person.token}"}
+    with httpx.Client(base_url=f"{stack.settings['SUPABASE_URL']}/rest/v1", headers=headers, trust_env=False) as rest:
+        balance = float(rest.get("/accounts").json()[0]["balance"])
+        kinds: dict[str, float] = {}
+        for line in rest.get("/usage").json():
+            kinds[line["kind"]] = round(kinds.get(line["kind"], 0) + float(line["credits"]), 3)
+    return balance, kinds
+
+
+def reconcile(stack: Stack) -> dict[str, int]:
+    """Run the scheduled function as Modal would, in a process of its own; every unreferenced file is old enough."""
+    script = "import asyncio, json; from functions.reconcile import reconcile as run; "
+    script += "print(json.dumps(asyncio.run(run.local(0))))"
+    env = {**stack.settings, "PATH": "/usr/bin", "NO_PROXY": "*"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def let_the_deadline_pass(stack: Stack, persona: dict[str, Any]) -> None:
+    where = {"persona_id": f"eq.{persona['id']}", "status": "in.(starting,processing)"}
+    with rest(stack) as service:
+        service.patch("/predictions", params=where, json={"deadline": "2020-01-01T00:00:00Z"}).raise_for_status()
+
+
+def files(stack: Stack, person: Person, prediction: dict[str, Any]) -> set[str]:
+    """Every file that this prediction's owner has in storage, by name."""
+    headers = {key: stack.settings["SUPABASE_SECRET_KEY"] for key in ("apikey",)}
+    headers["Authorization"] = f"Bearer {stack.settings['SUPABASE_SECRET_KEY']}"
+    owner = person.http.get(f"/v1/personas/{prediction['persona']}").json()["portrait"].rsplit("/", 2)[-2]
+    url = f"{stack.settings['SUPABASE_URL']}/storage/v1/object/list/personaforge"
+    answer = httpx.post(url, json={"prefix": f"{owner}/", "limit": 1000}, headers=headers, trust_env=False)
+    return {found["name"].rsplit("/")[-1] for found in answer.raise_for_status().json()}
+
+
+def wait_until_settled(person: Person, job: dict[str, Any], seconds: float = 10) -> dict[str, Any]:
+    limit = time.monotonic() + seconds
+    while (found := person.look(job))["status"] in ("starting", "processing") and time.monotonic() < limit:
+        time.sleep(0.1)
+    return found
+
+
+def signed(stack: Stack, body: bytes, *, age: int = 0, key: str = "") -> dict[str, str]:
+    """Headers as Replicate makes them."""
+    headers = {"Authorization": f"Bearer {stack.settings['REPLICATE_API_TOKEN']}"}
+    address = f"{stack.addresses['replicate']}/v1/webhooks/default/secret"
+    secret = key or httpx.get(address, headers=headers, trust_env=False).json()["key"].removeprefix("whsec_")
+    message, stamp = f"msg_{uuid4().hex}", str(int(time.time()) - age)
+    mac = hmac.new(base64.b64decode(secret), f"{message}.{stamp}.".encode() + body, hashlib.sha256).digest()
+    signature = f"v1,{base64.b64encode(mac).decode()}"
+    return {"webhook-id": message, "webhook-timestamp": stamp, "webhook-signature": signature}

@@ -1,0 +1,70 @@
+"""A proxy in front of Supabase that counts what passes and can hold an answer back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import httpx
+
+from tests.support.receiver import serve
+
+
+class Proxy:
+    """`seen` lists "METHOD /path" of each request. `slow` delays answers; `stop_at` blocks a request for good."""
+
+    def __init__(self, target: str) -> None:
+        self.seen: list[str] = []
+        self.slow: dict[str, float] = {}
+        self.stop_at = ""
+        self.stopped = threading.Event()
+        self._http = httpx.Client(base_url=target, timeout=60, trust_env=False, limits=httpx.Limits(keepalive_expiry=4))
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                outer._pass(self)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = do_HEAD = handle_any
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server, self.url = serve(Handler)
+
+    def _pass(self, request: Any) -> None:
+        what = f"{request.command} {request.path.partition('?')[0]}"
+        body = request.rfile.read(int(request.headers.get("content-length") or 0))
+        self.seen.append(what)
+        if self.stop_at and self.stop_at in what:
+            self.stopped.set()
+            time.sleep(3600)
+        headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "accept-encoding")}
+        answer = self._http.request(request.command, request.path, content=body, headers=headers)
+        time.sleep(max((pause for part, pause in self.slow.items() if part in what), default=0))
+        request.send_response(answer.status_code)
+        for name in ("content-type", "content-range"):
+            if name in answer.headers:
+                request.send_header(name, answer.headers[name])
+        request.send_header("content-length", str(len(answer.content)))
+        request.end_headers()
+        request.wfile.write(answer.content)
+
+    @contextmanager
+    def counting(self) -> Iterator[list[str]]:
+        """The requests that pass within this block."""
+        before = len(self.seen)
+        passed: list[str] = []
+        yield passed
+        passed += self.seen[before:]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self._http.close()
