@@ -1,11 +1,12 @@
 """People talking while others poll, for a minute, on a stack with a real Postgres: what it carries and where it bends.
 
-    uv run python -m bench.load [--json] [--seconds 60] [--talkers 50] [--rate 1000]
+    uv run python -m bench.load [--json] [--seconds 60] [--talkers 12] [--rate 100]
 
 First unloaded: status calls and talks one after the other. Then the rate of status calls alone is doubled until it
 no longer keeps up. Then talkers and status calls together, of the talks that are being made just then and of a job
-that a provider runs. Client, functions, stand-ins and database share this
-machine's cores, so these are the figures of the whole, not of the functions alone.
+that a provider runs. A talker watches each answer to its end before the next question: what arrives later than it is
+to be shown is a stall. Client, functions, stand-ins and database share this machine's cores, so these are the figures
+of the whole, not of the functions alone.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ from local.portrait import draw
 from local.stack import Stack, free_port
 
 CONNECTIONS = 64  # status calls under way at once, at most
+FRAGMENT = 0.08  # seconds of video in a fragment: two frames
+FRAME = 0.04  # seconds: what is late by less is not seen
+FIRST_QUESTION = 3.0  # seconds within which the talkers begin
+MOST = 1000  # status calls per second up to which the ramp goes
 
 
 @dataclass
@@ -44,6 +49,7 @@ class Seen:
     first_ms: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)  # of video
     talks: list[str] = field(default_factory=list)
+    stalls: list[float] = field(default_factory=list)  # seconds each
     open: dict[str, Person] = field(default_factory=dict)  # talks being made, by address
     errors: list[str] = field(default_factory=list)
 
@@ -58,11 +64,29 @@ class Person:
         return {"Authorization": f"Bearer {self.token}"}
 
 
+class Playback:
+    """A player: shows what has arrived, from the first fragment on, and waits where nothing has."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen, self._fragments = seen, 0
+        self.began = self.ends = 0.0
+
+    def receive(self, fragments: int) -> None:
+        now = time.perf_counter()
+        if fragments and not self._fragments:
+            self.began = self.ends = now
+        if fragments and now > self.ends + FRAME and self._fragments:
+            self._seen.stalls.append(now - self.ends)
+            self.ends = now
+        self._fragments += fragments
+        self.ends += fragments * FRAGMENT
+
+
 def main() -> None:
     arguments = parser(__doc__ or "")
     arguments.add_argument("--seconds", type=int, default=60)
-    arguments.add_argument("--talkers", type=int, default=50)
-    arguments.add_argument("--rate", type=int, default=1000, help="status calls per second that are offered")
+    arguments.add_argument("--talkers", type=int, default=12)
+    arguments.add_argument("--rate", type=int, default=100, help="status calls per second that are offered")
     args = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder), postgres=True) as stack:
         figures, details = asyncio.run(_measure(stack, args.seconds, args.talkers, args.rate))
@@ -79,9 +103,9 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
         for _ in range(300):
             await _status(http, running, people[0], quiet)
         for _ in range(5):
-            await _talk(http, stack.url, people[0], quiet)
+            await _talk(http, stack.url, people[0], quiet, watch=False)
         bare = await _cpu_per_call(http, running, people[0])
-        bend, ramp = await _bend(http, running, people[0], rate)
+        bend, ramp = await _bend(http, running, people[0], MOST)
         loud = Seen()
         async with _watch_connections(stack) as connections:
             started = time.monotonic()
@@ -102,6 +126,7 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
         f"  {len(loud.talks)} talks in {took:.0f} s, {sum(loud.seconds) / took:.1f} x real time in all, first fragment "
         f"p50 {statistics.median(loud.first_ms):.0f} ms, p95 {_p95(loud.first_ms):.0f} ms",
         f"CPU of a status call (it asks the provider) {bare[0] * 1e6:.0f} us, of a bare handler {bare[1] * 1e6:.0f} us",
+        f"stalls: {len(loud.stalls)}, {sum(loud.stalls):.2f} s in all, the longest {max(loud.stalls, default=0):.2f} s",
         f"connections to Postgres, at start {connections[0]}, at most {max(connections)}",
         *(f"error: {error}" for error in sorted(set(loud.errors))[:10]),
     ]
@@ -112,6 +137,8 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
         "status_alone_bends_at_per_s": bend,
         "errors": len(loud.errors),
         "lost": lost,
+        "stalls": len(loud.stalls),
+        "first_fragment_p95_s": round(_p95(loud.first_ms) / 1000, 3),
         "p95_ms": round(loud_p95, 1),
         "p95_over_unloaded": round(loud_p95 / quiet_p95, 1),
         "pg_connections_max": max(connections),
@@ -165,9 +192,9 @@ async def _status(http: aiohttp.ClientSession, url: str, person: Person, seen: S
     seen.status_ms.append((time.perf_counter() - started) * 1000)
 
 
-async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: Seen) -> None:
+async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: Seen, *, watch: bool) -> None:
     body = {"model": "talk", "stream": True, "input": {"persona": person.persona, "message": "Who are you?"}}
-    started, first, address = time.perf_counter(), 0.0, ""
+    started, address = time.perf_counter(), ""
     try:
         async with http.post(f"{url}/v1/predictions", json=body, headers=person.headers) as answer:
             job = await answer.json()
@@ -180,15 +207,18 @@ async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: See
         async with http.get(job["urls"]["stream"], headers=person.headers) as answer:
             if answer.status != 200:
                 seen.errors.append(f"talk answered {answer.status}: {(await answer.text())[:200]}")
+            playback, tail = Playback(seen), b""
             async for chunk in answer.content.iter_any():
-                if not first and b"moof" in chunk:
-                    first = (time.perf_counter() - started) * 1000
-        seen.first_ms.append(first)
+                playback.receive((tail + chunk).count(b"moof"))
+                tail = chunk[-3:]
+        seen.first_ms.append((playback.began - started) * 1000)
         async with http.get(address, headers=person.headers) as answer:
             done = await answer.json()
             seen.seconds.append((done["receipt"] or {}).get("duration_s") or 0.0)
             if done["status"] != "succeeded" or done["degraded"]:
                 seen.errors.append(f"talk {done['status']}: {done['error']} {done['degraded']}")
+        if watch:
+            await asyncio.sleep(max(0.0, playback.ends - time.perf_counter()))
     except (aiohttp.ClientError, TimeoutError) as error:
         seen.errors.append(f"talk: {type(error).__name__}")
     finally:
@@ -196,8 +226,10 @@ async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: See
 
 
 async def _keep_talking(http: aiohttp.ClientSession, url: str, person: Person, stop: float, seen: Seen) -> None:
+    """Question after question; nobody waits for the others to begin."""
+    await asyncio.sleep(random.uniform(0, FIRST_QUESTION))  # noqa: S311
     while time.monotonic() < stop:
-        await _talk(http, url, person, seen)
+        await _talk(http, url, person, seen, watch=True)
 
 
 async def _poll_at(http: aiohttp.ClientSession, url: str, person: Person, rate: int, stop: float, seen: Seen) -> None:

@@ -1,0 +1,906 @@
+-- Name: prediction_status; Type: TYPE; Schema: public; Owner: -
+
+CREATE TYPE public.prediction_status AS ENUM (
+    'starting',
+    'processing',
+    'succeeded',
+    'failed',
+    'canceled',
+    'aborted'
+);
+
+-- Name: as_object(jsonb); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.as_object(p jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select case jsonb_typeof(p) when 'string' then (p #>> '{}')::jsonb else p end
+$$;
+
+-- Name: predictions; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.predictions (
+    id uuid NOT NULL,
+    owner uuid NOT NULL,
+    model text NOT NULL,
+    model_code smallint NOT NULL,
+    persona_id uuid,
+    status public.prediction_status DEFAULT 'starting'::public.prediction_status NOT NULL,
+    input jsonb NOT NULL,
+    stream boolean DEFAULT false NOT NULL,
+    provider_id text,
+    cancel_requested boolean DEFAULT false NOT NULL,
+    output text,
+    captions text,
+    text text,
+    error text,
+    degraded jsonb,
+    receipt jsonb,
+    reserved numeric(14,3) DEFAULT 0 NOT NULL,
+    idempotency_key text,
+    body_hash text,
+    webhook text,
+    webhook_events text[] DEFAULT '{}'::text[] NOT NULL,
+    deadline timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    CONSTRAINT predictions_idempotency_key_check CHECK (((char_length(idempotency_key) >= 1) AND (char_length(idempotency_key) <= 200))),
+    CONSTRAINT predictions_input_check CHECK ((octet_length((input)::text) < 100000)),
+    CONSTRAINT predictions_webhook_check CHECK (((char_length(webhook) >= 1) AND (char_length(webhook) <= 2000)))
+);
+
+-- Name: attach_provider(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.attach_provider(p_id uuid, p_provider_id text) RETURNS SETOF public.predictions
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    attached public.predictions;
+begin
+    update public.predictions set provider_id = p_provider_id, status = 'processing', started_at = now()
+    where id = p_id and status = 'starting'
+    returning * into attached;
+    if found then
+        perform public.enqueue_delivery(attached, 'start');
+        return next attached;
+    end if;
+end $$;
+
+-- Name: book(uuid, text, numeric, uuid, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid DEFAULT NULL::uuid, p_external_id text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    -- The account first, also to refuse: a line without an account would be money that nobody has.
+    perform 1 from public.accounts where owner = p_owner for update;
+    if not found then
+        raise exception 'owner % has no account', p_owner using errcode = 'PT500';
+    end if;
+    if p_credits = 0 then
+        return false;
+    end if;
+    insert into public.usage (owner, kind, credits, prediction_id, external_id)
+    values (p_owner, p_kind, p_credits, p_prediction, p_external_id)
+    on conflict (external_id) do nothing;
+    if not found then
+        return false;
+    end if;
+    update public.accounts set balance = balance + p_credits where owner = p_owner;
+    return true;
+end $$;
+
+-- Name: change_persona(uuid, jsonb); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.change_persona(p_persona uuid, p_changes jsonb) RETURNS boolean
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with argument as (
+        select public.as_object(p_changes) as change
+    ), changed as (
+        update public.personas set
+            name = coalesce(change ->> 'name', name),
+            description = coalesce(change ->> 'description', description),
+            appearance = coalesce(change ->> 'appearance', appearance),
+            voice_id = coalesce(change ->> 'voice_id', voice_id),
+            liveliness = coalesce((change ->> 'liveliness')::double precision, liveliness),
+            gaze = coalesce(change ->> 'gaze', gaze)
+        from argument
+        where id = p_persona and owner = auth.uid()
+        returning id
+    )
+    select exists (select 1 from changed);
+$$;
+
+-- Name: claim_prediction(uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.claim_prediction(p_id uuid) RETURNS SETOF public.predictions
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    claimed public.predictions;
+begin
+    update public.predictions set status = 'processing', started_at = now()
+    where id = p_id and status = 'starting'
+    returning * into claimed;
+    if found then
+        perform public.enqueue_delivery(claimed, 'start');
+        return next claimed;
+    end if;
+end $$;
+
+-- Name: correct_face(uuid, uuid, text, jsonb); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    released text[];
+begin
+    update public.personas set face = public.as_object(p_face)
+    where id = p_persona and owner = p_owner and portrait = p_path;
+    if not found then
+        return null;
+    end if;
+    with former as (
+        update public.files set referrer = null where referrer = p_persona and path <> p_path returning path
+    )
+    select coalesce(array_agg(path), '{}') into released from former;
+    return released;
+end $$;
+
+-- Name: create_prediction(uuid, text, uuid, jsonb, boolean, integer, text, text, text, text[]); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.create_prediction(p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer, p_key text DEFAULT NULL::text, p_hash text DEFAULT NULL::text, p_webhook text DEFAULT NULL::text, p_events text[] DEFAULT '{}'::text[]) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    caller uuid := auth.uid();
+    account public.accounts;
+    model public.models;
+    created public.predictions;
+    portrait text;
+    recent integer;
+    oldest timestamptz;
+begin
+    if caller is null then
+        raise exception 'sign in first' using errcode = 'PT401';
+    end if;
+    select * into model from public.models where name = p_model;
+    if not found then
+        raise exception 'no such model' using errcode = 'PT404';
+    end if;
+    account := public.ensure_account(caller);  -- from here on, one call of this owner at a time
+
+    if p_key is not null then
+        select * into created from public.predictions
+        where owner = caller and idempotency_key = p_key and created_at > now() - interval '24 hours'
+        order by created_at desc limit 1;
+        if found and created.body_hash is distinct from p_hash then
+            raise exception 'this Idempotency-Key was used with another body' using errcode = 'PT409';
+        elsif found then
+            return jsonb_build_object('prediction', to_jsonb(created), 'created', false);
+        end if;
+    end if;
+
+    if 'persona' = any (model.needs) then
+        select p.portrait into portrait from public.personas p where id = p_persona and owner = caller;
+        if not found then
+            raise exception 'no such persona' using errcode = 'PT404';
+        end if;
+        if portrait is null and 'portrait' = any (model.needs) then
+            raise exception '%', 'this persona has no portrait yet; make one with the model personaforge/portrait, '
+                'or upload a photo with PUT /v1/personas/{id}/portrait' using errcode = 'PT409';
+        end if;
+    end if;
+    select count(*), min(deadline) into recent, oldest from public.predictions
+    where owner = caller and status in ('starting', 'processing') and deadline > now();
+    if recent >= account.running_limit then
+        raise exception '% predictions are running, and no more are allowed at once', recent
+        using errcode = 'PT429', hint = greatest(1, least(30, ceil(extract(epoch from oldest - now()))))::text;
+    end if;
+    select count(*), min(created_at) into recent, oldest from public.predictions
+    where owner = caller and created_at > now() - interval '1 minute';
+    if recent >= account.minute_limit then
+        raise exception '% predictions were made within a minute, and no more are allowed', recent
+        using errcode = 'PT429', hint = greatest(1, ceil(extract(epoch from oldest - now()) + 60))::text;
+    end if;
+    if account.balance < model.reserve then
+        raise exception 'this takes up to % credits, and % are left', model.reserve, account.balance
+        using errcode = 'PT402';
+    end if;
+
+    insert into public.predictions (
+        id, owner, model, model_code, persona_id, input, stream, reserved, idempotency_key, body_hash,
+        webhook, webhook_events, deadline
+    ) values (
+        p_id, caller, model.name, model.code, p_persona, public.as_object(p_input), p_stream, model.reserve, p_key,
+        p_hash, p_webhook, p_events, now() + make_interval(secs => greatest(5, least(p_seconds, 3600)))
+    ) returning * into created;
+    perform public.book(caller, 'reserve', -model.reserve, created.id);
+    return jsonb_build_object('prediction', to_jsonb(created), 'created', true);
+end $$;
+
+-- Name: due_deliveries(uuid, integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.due_deliveries(p_prediction uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 50) RETURNS SETOF jsonb
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with lined_up as (
+        select id, row_number() over (partition by owner order by next_at, event desc) as turn
+        from public.webhook_deliveries
+        where next_at <= now() and (p_prediction is null or prediction_id = p_prediction)
+    ), due as (  -- each owner in turn: nobody's dead receiver keeps the others waiting
+        select d.id from public.webhook_deliveries d join lined_up on lined_up.id = d.id
+        where d.next_at <= now() order by lined_up.turn, d.next_at limit p_limit for update of d skip locked
+    )
+    update public.webhook_deliveries d set
+        attempts = d.attempts + 1,
+        next_at = now() + ('{1 min,5 min,30 min,2 h,5 h,10 h,10 h}'::interval[])[d.attempts + 1]
+    from due, public.predictions p
+    where d.id = due.id and p.id = d.prediction_id
+    returning jsonb_build_object('id', d.id, 'event', d.event, 'prediction', to_jsonb(p));
+$$;
+
+-- Name: enqueue_delivery(public.predictions, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.enqueue_delivery(p_prediction public.predictions, p_event text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if p_prediction.webhook is null or p_event <> all (p_prediction.webhook_events) then
+        return false;
+    end if;
+    insert into public.webhook_deliveries (owner, prediction_id, event)
+    values (p_prediction.owner, p_prediction.id, p_event);
+    return true;
+end $$;
+
+-- Name: accounts; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.accounts (
+    owner uuid NOT NULL,
+    balance numeric(14,3) DEFAULT 0 NOT NULL,
+    running_limit integer DEFAULT 8 NOT NULL,
+    minute_limit integer DEFAULT 60 NOT NULL
+);
+
+-- Name: ensure_account(uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.ensure_account(p_owner uuid) RETURNS public.accounts
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    account public.accounts;
+begin
+    insert into public.accounts (owner) values (p_owner) on conflict do nothing;
+    if found then
+        perform public.book(p_owner, 'grant', 5000);
+    end if;
+    select * into account from public.accounts where owner = p_owner for update;
+    return account;
+end $$;
+
+-- Name: overdue_predictions(integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.overdue_predictions(p_limit integer DEFAULT 100) RETURNS SETOF public.predictions
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select * from public.predictions
+    where status in ('starting', 'processing') and deadline < now()
+    order by deadline limit p_limit;
+$$;
+
+-- Name: predictions_stay_finished(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.predictions_stay_finished() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    if old.status in ('succeeded', 'failed', 'canceled', 'aborted') then
+        raise exception 'prediction % is finished and cannot change', old.id using errcode = 'PT409';
+    end if;
+    return new;
+end $$;
+
+-- Name: release_files(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.release_files() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    update public.files set referrer = null where referrer = old.id;
+    return old;
+end $$;
+
+-- Name: remove_persona(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.remove_persona(p_persona uuid, p_owner uuid) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    released text[];
+begin
+    perform 1 from public.personas where id = p_persona and owner = p_owner for update;
+    if not found then
+        raise exception 'no such persona' using errcode = 'PT404';
+    end if;
+    perform public.settle_prediction(id, '{"status": "canceled", "error": "Its persona was removed."}')
+    from public.predictions where persona_id = p_persona and status in ('starting', 'processing');
+    select coalesce(array_agg(path), '{}') into released from public.files
+    where referrer = p_persona
+       or referrer in (select id from public.predictions where persona_id = p_persona);
+    delete from public.personas where id = p_persona;
+    return released;
+end $$;
+
+-- Name: set_portrait(uuid, uuid, text, jsonb); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.set_portrait(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    released text[];
+begin
+    update public.personas set portrait = p_path, face = public.as_object(p_face), consent_at = now()
+    where id = p_persona and owner = p_owner;
+    if not found then
+        raise exception 'no such persona' using errcode = 'PT404';
+    end if;
+    with former as (
+        update public.files set referrer = null where referrer = p_persona and path <> p_path returning path
+    )
+    select coalesce(array_agg(path), '{}') into released from former;
+    update public.files set referrer = p_persona where path = p_path;
+    return released;
+end $$;
+
+-- Name: settle_prediction(uuid, jsonb); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.settle_prediction(p_id uuid, p_outcome jsonb) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    outcome jsonb := public.as_object(p_outcome);
+    settled public.predictions;
+begin
+    if outcome ->> 'status' is null or outcome ->> 'status' in ('starting', 'processing') then
+        raise exception 'a prediction is settled with a final status' using errcode = 'PT422';
+    end if;
+    update public.predictions set
+        status = (outcome ->> 'status')::public.prediction_status,
+        output = outcome ->> 'output',
+        captions = outcome ->> 'captions',
+        text = outcome ->> 'text',
+        error = outcome ->> 'error',
+        degraded = nullif(outcome -> 'degraded', 'null'),
+        receipt = nullif(outcome -> 'receipt', 'null'),
+        completed_at = now()
+    where id = p_id and status in ('starting', 'processing')
+    returning * into settled;
+    if not found then
+        return '{"settled": false, "notify": false}';
+    end if;
+
+    -- The reservation goes back; what it cost is charged, unless it failed.
+    perform public.book(settled.owner, 'release', settled.reserved, settled.id);
+    if settled.status in ('succeeded', 'canceled') then
+        perform public.book(
+            settled.owner, 'charge', -round(coalesce((settled.receipt ->> 'cost_usd')::numeric, 0) * 1000, 3), settled.id
+        );
+    end if;
+
+    insert into public.messages (owner, persona_id, prediction_id, role, content)
+    select settled.owner, settled.persona_id, settled.id, turn ->> 'role', turn ->> 'content'
+    from jsonb_array_elements(coalesce(outcome -> 'messages', '[]')) with ordinality as turns (turn, place)
+    order by place;
+
+    update public.files set referrer = settled.id
+    where path in (select jsonb_array_elements_text(coalesce(outcome -> 'files', '[]')));
+
+    if jsonb_typeof(outcome -> 'portrait') = 'object' then
+        update public.personas
+        set portrait = outcome -> 'portrait' ->> 'path', face = outcome -> 'portrait' -> 'face'
+        where id = settled.persona_id;
+        update public.files set referrer = null where referrer = settled.persona_id;  -- of the picture before
+    end if;
+
+    return jsonb_build_object('settled', true, 'notify', public.enqueue_delivery(settled, 'completed'));
+end $$;
+
+-- Name: unreferenced_files(integer, integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.unreferenced_files(p_minutes integer DEFAULT 10, p_limit integer DEFAULT 1000) RETURNS SETOF text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select path from public.files
+    where referrer is null and created_at < now() - make_interval(mins => p_minutes)
+    order by created_at limit p_limit;
+$$;
+
+-- Name: waiting_predictions(text[], integer, integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.waiting_predictions(p_models text[], p_seconds integer DEFAULT 20, p_limit integer DEFAULT 100) RETURNS SETOF public.predictions
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select * from public.predictions
+    where status = 'starting' and not stream and model = any (p_models)
+      and deadline > now() and created_at < now() - make_interval(secs => p_seconds)
+    order by created_at limit p_limit;
+$$;
+
+-- Name: files; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.files (
+    path text NOT NULL,
+    owner uuid NOT NULL,
+    referrer uuid,
+    content_type text NOT NULL,
+    bytes bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT files_bytes_check CHECK ((bytes >= 0))
+);
+
+-- Name: messages; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.messages (
+    id bigint NOT NULL,
+    owner uuid NOT NULL,
+    persona_id uuid NOT NULL,
+    prediction_id uuid,
+    role text NOT NULL,
+    content text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT messages_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text])))
+);
+
+-- Name: messages_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+
+ALTER TABLE public.messages ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.messages_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: models; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.models (
+    name text NOT NULL,
+    code smallint NOT NULL,
+    reserve numeric(14,3) NOT NULL,
+    needs text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT models_code_check CHECK (((code >= 0) AND (code <= 255))),
+    CONSTRAINT models_needs_check CHECK ((needs <@ '{persona,portrait}'::text[])),
+    CONSTRAINT models_reserve_check CHECK ((reserve >= (0)::numeric))
+);
+
+-- Name: personas; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.personas (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    owner uuid DEFAULT auth.uid() NOT NULL,
+    name text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    appearance text DEFAULT ''::text NOT NULL,
+    voice_id text DEFAULT ''::text NOT NULL,
+    liveliness double precision DEFAULT 0.5 NOT NULL,
+    gaze text DEFAULT 'natural'::text NOT NULL,
+    portrait text,
+    face jsonb,
+    consent_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT personas_appearance_check CHECK ((char_length(appearance) <= 1000)),
+    CONSTRAINT personas_description_check CHECK ((char_length(description) <= 4000)),
+    CONSTRAINT personas_gaze_check CHECK ((gaze = ANY (ARRAY['viewer'::text, 'natural'::text, 'wandering'::text]))),
+    CONSTRAINT personas_liveliness_check CHECK (((liveliness >= (0)::double precision) AND (liveliness <= (1)::double precision))),
+    CONSTRAINT personas_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 80))),
+    CONSTRAINT personas_voice_id_check CHECK ((voice_id ~ '^[A-Za-z0-9]{0,40}$'::text))
+);
+
+-- Name: usage; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.usage (
+    id bigint NOT NULL,
+    owner uuid NOT NULL,
+    prediction_id uuid,
+    kind text NOT NULL,
+    credits numeric(14,3) NOT NULL,
+    external_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT usage_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'reserve'::text, 'release'::text, 'charge'::text, 'purchase'::text, 'refund'::text])))
+);
+
+-- Name: usage_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+
+ALTER TABLE public.usage ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.usage_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: webhook_deliveries; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.webhook_deliveries (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    owner uuid NOT NULL,
+    prediction_id uuid NOT NULL,
+    event text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now(),
+    delivered_at timestamp with time zone,
+    status integer,
+    error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT webhook_deliveries_event_check CHECK ((event = ANY (ARRAY['start'::text, 'completed'::text])))
+);
+
+-- Name: accounts accounts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (owner);
+
+-- Name: files files_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.files
+    ADD CONSTRAINT files_pkey PRIMARY KEY (path);
+
+-- Name: messages messages_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_pkey PRIMARY KEY (id);
+
+-- Name: models models_code_key; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.models
+    ADD CONSTRAINT models_code_key UNIQUE (code);
+
+-- Name: models models_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.models
+    ADD CONSTRAINT models_pkey PRIMARY KEY (name);
+
+-- Name: personas personas_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.personas
+    ADD CONSTRAINT personas_pkey PRIMARY KEY (id);
+
+-- Name: predictions predictions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.predictions
+    ADD CONSTRAINT predictions_pkey PRIMARY KEY (id);
+
+-- Name: usage usage_external_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.usage
+    ADD CONSTRAINT usage_external_id_key UNIQUE (external_id);
+
+-- Name: usage usage_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.usage
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (id);
+
+-- Name: webhook_deliveries webhook_deliveries_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (id);
+
+-- Name: files_by_referrer; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX files_by_referrer ON public.files USING btree (referrer) WHERE (referrer IS NOT NULL);
+
+-- Name: files_unreferenced; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX files_unreferenced ON public.files USING btree (created_at) WHERE (referrer IS NULL);
+
+-- Name: messages_by_persona; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX messages_by_persona ON public.messages USING btree (persona_id, id DESC);
+
+-- Name: messages_by_prediction; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX messages_by_prediction ON public.messages USING btree (prediction_id) WHERE (prediction_id IS NOT NULL);
+
+-- Name: personas_by_owner; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX personas_by_owner ON public.personas USING btree (owner, created_at DESC, id DESC);
+
+-- Name: personas_by_portrait; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX personas_by_portrait ON public.personas USING btree (portrait) WHERE (portrait IS NOT NULL);
+
+-- Name: predictions_by_key; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX predictions_by_key ON public.predictions USING btree (owner, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+
+-- Name: predictions_by_owner; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX predictions_by_owner ON public.predictions USING btree (owner, created_at DESC, id DESC);
+
+-- Name: predictions_by_persona; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX predictions_by_persona ON public.predictions USING btree (persona_id);
+
+-- Name: predictions_unfinished; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX predictions_unfinished ON public.predictions USING btree (deadline) WHERE (status = ANY (ARRAY['starting'::public.prediction_status, 'processing'::public.prediction_status]));
+
+-- Name: usage_by_owner; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX usage_by_owner ON public.usage USING btree (owner, id DESC);
+
+-- Name: webhook_deliveries_by_prediction; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX webhook_deliveries_by_prediction ON public.webhook_deliveries USING btree (prediction_id);
+
+-- Name: webhook_deliveries_due; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX webhook_deliveries_due ON public.webhook_deliveries USING btree (next_at) WHERE (next_at IS NOT NULL);
+
+-- Name: personas personas_release_files; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER personas_release_files BEFORE DELETE ON public.personas FOR EACH ROW EXECUTE FUNCTION public.release_files();
+
+-- Name: predictions predictions_release_files; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER predictions_release_files BEFORE DELETE ON public.predictions FOR EACH ROW EXECUTE FUNCTION public.release_files();
+
+-- Name: predictions predictions_stay_finished; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER predictions_stay_finished BEFORE UPDATE ON public.predictions FOR EACH ROW EXECUTE FUNCTION public.predictions_stay_finished();
+
+-- Name: messages messages_persona_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_persona_id_fkey FOREIGN KEY (persona_id) REFERENCES public.personas(id) ON DELETE CASCADE;
+
+-- Name: messages messages_prediction_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_prediction_id_fkey FOREIGN KEY (prediction_id) REFERENCES public.predictions(id) ON DELETE SET NULL;
+
+-- Name: personas personas_portrait_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.personas
+    ADD CONSTRAINT personas_portrait_fkey FOREIGN KEY (portrait) REFERENCES public.files(path);
+
+-- Name: predictions predictions_model_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.predictions
+    ADD CONSTRAINT predictions_model_fkey FOREIGN KEY (model) REFERENCES public.models(name);
+
+-- Name: predictions predictions_persona_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.predictions
+    ADD CONSTRAINT predictions_persona_id_fkey FOREIGN KEY (persona_id) REFERENCES public.personas(id) ON DELETE CASCADE;
+
+-- Name: webhook_deliveries webhook_deliveries_prediction_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_prediction_id_fkey FOREIGN KEY (prediction_id) REFERENCES public.predictions(id) ON DELETE CASCADE;
+
+-- Name: accounts; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.accounts ENABLE ROW LEVEL SECURITY;
+
+-- Name: files; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.files ENABLE ROW LEVEL SECURITY;
+
+-- Name: messages; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.messages ENABLE ROW LEVEL SECURITY;
+
+-- Name: models; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.models ENABLE ROW LEVEL SECURITY;
+
+-- Name: models models are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "models are read" ON public.models FOR SELECT TO anon, authenticated USING (true);
+
+-- Name: accounts own account is read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own account is read" ON public.accounts FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
+-- Name: webhook_deliveries own deliveries are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own deliveries are read" ON public.webhook_deliveries FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
+-- Name: files own files are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own files are read" ON public.files FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
+-- Name: messages own messages are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own messages are read" ON public.messages FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
+-- Name: personas own personas are created, without a picture; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own personas are created, without a picture" ON public.personas FOR INSERT TO authenticated WITH CHECK (((owner = auth.uid()) AND (portrait IS NULL) AND (face IS NULL) AND (consent_at IS NULL)));
+
+-- Name: personas own personas are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own personas are read" ON public.personas FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
+-- Name: predictions own predictions are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own predictions are read" ON public.predictions FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
+-- Name: usage own usage is read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own usage is read" ON public.usage FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
+-- Name: personas; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.personas ENABLE ROW LEVEL SECURITY;
+
+-- Name: predictions; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.predictions ENABLE ROW LEVEL SECURITY;
+
+-- Name: usage; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.usage ENABLE ROW LEVEL SECURITY;
+
+-- Name: webhook_deliveries; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.webhook_deliveries ENABLE ROW LEVEL SECURITY;
+
+-- Name: SCHEMA public; Type: ACL; Schema: -; Owner: -
+
+GRANT USAGE ON SCHEMA public TO postgres;
+GRANT USAGE ON SCHEMA public TO anon;
+GRANT USAGE ON SCHEMA public TO authenticated;
+GRANT USAGE ON SCHEMA public TO service_role;
+
+-- Name: FUNCTION as_object(p jsonb); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.as_object(p jsonb) FROM PUBLIC;
+
+-- Name: TABLE predictions; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.predictions TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.predictions TO service_role;
+
+-- Name: FUNCTION attach_provider(p_id uuid, p_provider_id text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text) TO service_role;
+
+-- Name: FUNCTION book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text) TO service_role;
+
+-- Name: FUNCTION change_persona(p_persona uuid, p_changes jsonb); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.change_persona(p_persona uuid, p_changes jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.change_persona(p_persona uuid, p_changes jsonb) TO authenticated;
+
+-- Name: FUNCTION claim_prediction(p_id uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.claim_prediction(p_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_prediction(p_id uuid) TO service_role;
+
+-- Name: FUNCTION correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) TO service_role;
+
+-- Name: FUNCTION create_prediction(p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer, p_key text, p_hash text, p_webhook text, p_events text[]); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.create_prediction(p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer, p_key text, p_hash text, p_webhook text, p_events text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_prediction(p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer, p_key text, p_hash text, p_webhook text, p_events text[]) TO authenticated;
+
+-- Name: FUNCTION due_deliveries(p_prediction uuid, p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.due_deliveries(p_prediction uuid, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.due_deliveries(p_prediction uuid, p_limit integer) TO service_role;
+
+-- Name: FUNCTION enqueue_delivery(p_prediction public.predictions, p_event text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.enqueue_delivery(p_prediction public.predictions, p_event text) FROM PUBLIC;
+
+-- Name: TABLE accounts; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.accounts TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.accounts TO service_role;
+
+-- Name: FUNCTION ensure_account(p_owner uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.ensure_account(p_owner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ensure_account(p_owner uuid) TO service_role;
+
+-- Name: FUNCTION overdue_predictions(p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.overdue_predictions(p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.overdue_predictions(p_limit integer) TO service_role;
+
+-- Name: FUNCTION predictions_stay_finished(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.predictions_stay_finished() FROM PUBLIC;
+
+-- Name: FUNCTION release_files(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.release_files() FROM PUBLIC;
+
+-- Name: FUNCTION remove_persona(p_persona uuid, p_owner uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.remove_persona(p_persona uuid, p_owner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.remove_persona(p_persona uuid, p_owner uuid) TO service_role;
+
+-- Name: FUNCTION set_portrait(p_persona uuid, p_owner uuid, p_path text, p_face jsonb); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.set_portrait(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.set_portrait(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) TO service_role;
+
+-- Name: FUNCTION settle_prediction(p_id uuid, p_outcome jsonb); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.settle_prediction(p_id uuid, p_outcome jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.settle_prediction(p_id uuid, p_outcome jsonb) TO service_role;
+
+-- Name: FUNCTION unreferenced_files(p_minutes integer, p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.unreferenced_files(p_minutes integer, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.unreferenced_files(p_minutes integer, p_limit integer) TO service_role;
+
+-- Name: FUNCTION waiting_predictions(p_models text[], p_seconds integer, p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.waiting_predictions(p_models text[], p_seconds integer, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.waiting_predictions(p_models text[], p_seconds integer, p_limit integer) TO service_role;
+
+-- Name: TABLE files; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.files TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.files TO service_role;
+
+-- Name: TABLE messages; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.messages TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.messages TO service_role;
+
+-- Name: TABLE models; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.models TO anon;
+GRANT SELECT ON TABLE public.models TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.models TO service_role;
+
+-- Name: TABLE personas; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT,INSERT ON TABLE public.personas TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.personas TO service_role;
+
+-- Name: TABLE usage; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.usage TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage TO service_role;
+
+-- Name: TABLE webhook_deliveries; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.webhook_deliveries TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_deliveries TO service_role;

@@ -1,0 +1,140 @@
+"""The migrations, there and back, on new hosted projects: no default grants, and a `postgres` that is no superuser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from local.stack import ROOT
+from shared.models.registry import models
+from tests.support.postgres import MIGRATIONS, Postgres, SqlError
+
+ROLLBACKS = ROOT / "supabase" / "rollbacks"
+OURS = "select count(*) from information_schema.tables where table_schema = 'public'"
+FUNCTIONS = "select count(*) from pg_proc where pronamespace = 'public'::regnamespace"
+TYPES = "select count(*) from pg_type where typnamespace = 'public'::regnamespace"
+
+
+@pytest.fixture(scope="module", params=[15, 18])
+def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    with Postgres(request.param) as server:
+        for path in MIGRATIONS:
+            server.file(path)
+        yield server
+
+
+@pytest.mark.parametrize("version", [15, 18])
+def test_every_migration_has_a_way_back(version: int) -> None:
+    """Up, each one back and up again, then all the way down: nothing of ours is left, and up once more."""
+    with Postgres(version) as server:
+        empty = [server.query(sql) for sql in (OURS, FUNCTIONS, TYPES)]
+        for path in MIGRATIONS:
+            server.file(path)
+        whole = server.dump()
+        for path in reversed(MIGRATIONS):
+            server.file(ROLLBACKS / path.name)
+        assert [server.query(sql) for sql in (OURS, FUNCTIONS, TYPES)] == empty
+        for count, path in enumerate(MIGRATIONS):
+            server.file(path)
+            before = server.dump()
+            server.file(ROLLBACKS / path.name)
+            server.file(path)
+            assert server.dump() == before, path.name
+        assert server.dump() == whole
+
+
+def test_schema_sql_is_what_the_migrations_make(postgres: Postgres) -> None:
+    """The same on 15 and 18. Generate it anew: python -m tests.support.postgres > supabase/schema.sql"""
+    assert postgres.dump() == (ROOT / "supabase" / "schema.sql").read_text()
+
+
+def test_the_table_of_models_says_what_their_files_say(postgres: Postgres) -> None:
+    """Code, reservation and needs: enforced in the database, declared in shared/models."""
+    rows = postgres.query("select name, code, reserve::int, array_to_string(needs, ',') from public.models")
+    declared = [[model.name, str(model.code), str(model.reserve), ",".join(model.needs)] for model in models().values()]
+    assert sorted(rows) == sorted(declared)
+
+
+def test_what_is_granted_is_what_is_written_down(postgres: Postgres) -> None:
+    """To anon, authenticated and the backend, on every table, and nothing that a project may have left to them."""
+    sql = """
+        select table_name, grantee, string_agg(privilege_type, ',' order by privilege_type)
+        from information_schema.role_table_grants
+        where table_schema = 'public' and grantee in ('anon', 'authenticated', 'service_role') group by 1, 2
+    """
+    granted = {(table, role): privileges for table, role, privileges in postgres.query(sql)}
+    tables = {table for table, _ in granted}
+    expected = {(table, "service_role"): "DELETE,INSERT,SELECT,UPDATE" for table in tables}
+    expected |= {(table, "authenticated"): "SELECT" for table in tables}
+    expected |= {("personas", "authenticated"): "INSERT,SELECT", ("models", "anon"): "SELECT"}
+    assert granted == expected
+    assert len(tables) == int(postgres.query(OURS)[0][0])
+    unprotected = "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' "
+    assert postgres.query(unprotected + "and not relrowsecurity") == []
+
+
+def test_functions_are_called_by_whom_they_are_for(postgres: Postgres) -> None:
+    """Two by users, for themselves; nothing by anybody who has not signed in."""
+    sql = """
+        select p.proname from pg_proc p
+        where p.pronamespace = 'public'::regnamespace and has_function_privilege('{}', p.oid, 'execute') order by 1
+    """
+    assert postgres.query(sql.format("anon")) == []
+    assert postgres.query(sql.format("authenticated")) == [["change_persona"], ["create_prediction"]]
+    of_ours = "select p.proname from pg_proc p where p.pronamespace = 'public'::regnamespace "
+    unsafe = of_ours + "and p.prosecdef and not coalesce(p.proconfig::text like '%search_path%', false)"
+    assert postgres.query(unsafe) == []
+
+
+def test_booking_without_an_account_is_an_error(postgres: Postgres) -> None:
+    """Never a line of the ledger that no balance has."""
+    with pytest.raises(SqlError, match="has no account"):
+        postgres.query(f"select public.book('{uuid4()}', 'grant', 10)")
+    assert postgres.query("select count(*) from public.usage where credits = 10") == [["0"]]
+
+
+def test_an_account_gets_its_welcome_once_and_a_payment_is_booked_once(postgres: Postgres) -> None:
+    """However often it is made sure of, and however often a payment is reported."""
+    owner = uuid4()
+    for _ in range(3):
+        assert postgres.query(f"select (public.ensure_account('{owner}')).balance::int") == [["5000"]]
+    book = f"select public.book('{owner}', 'purchase', 700, null, 'cs_{owner}')"
+    assert [postgres.query(book), postgres.query(book)] == [[["t"]], [["f"]]]
+    postgres.query(f"select public.book('{owner}', 'refund', -700, null, 're_{owner}')")
+    lines = postgres.query(f"select kind, credits::int from public.usage where owner = '{owner}' order by id")
+    assert lines == [["grant", "5000"], ["purchase", "700"], ["refund", "-700"]]
+    assert postgres.query(f"select balance::int from public.accounts where owner = '{owner}'") == [["5000"]]
+    with pytest.raises(SqlError, match="usage_kind_check"):
+        postgres.query(f"select public.book('{owner}', 'gift', 1)")
+
+
+def test_files_lose_their_referrer_with_its_row(postgres: Postgres) -> None:
+    """Whatever refers to them: no kind of file is named in SQL."""
+    owner, persona = uuid4(), uuid4()
+    postgres.query(f"""
+        insert into public.personas (id, owner, name) values ('{persona}', '{owner}', 'Ada');
+        insert into public.files (path, owner, referrer, content_type, bytes, created_at)
+        values ('{owner}/a.xyz', '{owner}', '{persona}', 'a/b', 1, now() - interval '1 hour')
+    """)
+    sweep = f"select * from public.unreferenced_files() as path where path like '{owner}%'"
+    assert postgres.query(sweep) == []
+    postgres.query(f"delete from public.personas where id = '{persona}'")
+    assert postgres.query(sweep) == [[f"{owner}/a.xyz"]]
+
+
+def test_a_migration_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    """Each file is applied whole or not at all, and what is missing can be applied later."""
+    with Postgres(18) as server:
+        for path in MIGRATIONS[:3]:
+            server.file(path)
+        broken = tmp_path / "broken.sql"
+        tmp_path.chmod(0o755)
+        broken.write_text(MIGRATIONS[3].read_text() + "\nselect 1 / 0;\n")
+        with pytest.raises(SqlError, match="division by zero"):
+            server.file(broken)
+        for path in MIGRATIONS[3:]:
+            server.file(path)
+        assert server.dump() == (ROOT / "supabase" / "schema.sql").read_text()
