@@ -119,7 +119,7 @@ async def _create(
     request = PredictionRequest(
         model.name,
         wanted.model_dump(mode="json", exclude_none=True),
-        wanted.persona,
+        getattr(wanted, "persona", None),
         stream=body.stream and model.streamable,
         seconds=options.seconds,
         key=options.key,

@@ -39,7 +39,7 @@ class Video(BaseModel):
     text: str | None
     duration_s: float | None
     created_at: Time
-    persona: VideoPersona
+    persona: VideoPersona | None
 
 
 class VideoPage(BaseModel):
@@ -91,7 +91,8 @@ def _video(row: Row, store: Store) -> Video:
         text=prediction.text,
         duration_s=prediction.receipt.duration_s if prediction.receipt else None,
         created_at=prediction.created_at,
-        persona=VideoPersona(id=row["persona_id"], name=persona["name"], portrait=store.address(persona["portrait"])),
+        persona=persona
+        and VideoPersona(id=row["persona_id"], name=persona["name"], portrait=store.address(persona["portrait"])),
     )
 
 

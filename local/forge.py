@@ -22,6 +22,7 @@ from rich.status import Status
 from rich.table import Table
 
 from local import diagnostics
+from local.openapi import document
 from local.stack import PROVIDERS, ROOT, Stack, StackError
 from shared.core.errors import FaceModelsMissing, ForgeError
 from shared.core.settings import Settings
@@ -132,6 +133,12 @@ def replay(
     if not found:
         _stop(f"{prediction} has no webhooks: it was made without one, or there is no such prediction.")
     raise SystemExit(0 if all(row["delivered_at"] for row in found) else 1)
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the OpenAPI document of all functions together."""
+    print(json.dumps(document(), indent=2))
 
 
 @cli.command()

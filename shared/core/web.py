@@ -73,7 +73,7 @@ def function_app(
             finally:
                 await asyncio.to_thread(telemetry.flush)
 
-    app = FastAPI(
+    app = _Documented(
         title=f"PersonaForge {title}", version="1", lifespan=lifespan, redirect_slashes=False, responses=PROBLEM
     )
     app.add_middleware(_BodyLimit, limit=body_limit)
@@ -120,9 +120,18 @@ class Problem(BaseModel):
 PROBLEM: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "Problem",
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 }
+
+
+class _Documented(FastAPI):
+    """Whose OpenAPI document holds the schema of problems, which every operation refers to."""
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        return document
 
 
 def problem_response(error: ForgeError, path: str) -> JSONResponse:

@@ -14,7 +14,7 @@ from shared.core.errors import AudioUnusable
 from shared.core.fetch import Fetcher
 from shared.core.settings import Settings
 from shared.core.text import Text
-from shared.models.model import Input, Model
+from shared.models.model import InputWithPersona, Model
 from shared.personas import persona as personas
 from shared.personas.persona import Persona
 from shared.personas.voice import voice_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 LARGEST_AUDIO = 20 * 1024 * 1024
 
 
-class LipsyncInput(Input):
+class LipsyncInput(InputWithPersona):
     """The persona says `say`, or moves to the sound at `audio`, up to 35 s; by a hosted model, not streamed."""
 
     say: Text | None = Field(None, min_length=1, max_length=1000)
@@ -106,5 +106,5 @@ async def _speak(settings: Settings, persona: Persona, text: str) -> Samples:
 
 MODEL = Model(
     name="lipsync", code=2, input=LipsyncInput, runner=Hosted(LipsyncModel()), reserve=2000, output="video",
-    in_gallery=True,
+    needs=("persona", "portrait"), in_gallery=True,
 )  # fmt: skip

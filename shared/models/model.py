@@ -19,6 +19,11 @@ class Input(BaseModel):
     """The base of every model's input."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class InputWithPersona(Input):
+    """The base of those that need a persona."""
+
     persona: UUID = Field(description="The persona's id.")
 
 
@@ -36,7 +41,7 @@ class Model:
     runner: Runner
     reserve: int
     output: Literal["video", "image"]
-    needs: tuple[Need, ...] = ("persona", "portrait")
+    needs: tuple[Need, ...] = ()
     streamable: bool = False  # a listener may open urls.stream
     in_gallery: bool = False
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from shared.billing import prices
 from shared.core.auth import User
 from shared.core.text import Text
-from shared.models.model import Input, Model
+from shared.models.model import InputWithPersona, Model
 from shared.personas import persona as personas
 from shared.personas.persona import Persona
 from shared.personas.portrait import read_portrait
@@ -21,7 +21,7 @@ from shared.runners.hosted import Hosted, HostedModel, Request
 from shared.runners.services import Services
 
 
-class PortraitInput(Input):
+class PortraitInput(InputWithPersona):
     """A picture of the persona, made from its appearance unless a prompt is given."""
 
     prompt: Text | None = Field(None, min_length=3, max_length=1000)

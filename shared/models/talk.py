@@ -8,14 +8,14 @@ from pydantic import Field, model_validator
 
 from shared.core.auth import User
 from shared.core.text import Text
-from shared.models.model import Input, Model
+from shared.models.model import InputWithPersona, Model
 from shared.predictions.prediction import Prediction
 from shared.predictions.work import Work
 from shared.runners.services import Services
 from shared.runners.spawned import Streamed
 
 
-class TalkInput(Input):
+class TalkInput(InputWithPersona):
     """Exactly one of `message` (the persona answers it) and `say` (it says exactly this)."""
 
     message: Text | None = Field(None, min_length=1, max_length=8000)
@@ -43,6 +43,6 @@ async def make_work(services: Services, prediction: Prediction, user: User | Non
 
 
 MODEL = Model(
-    name="talk", code=0, input=TalkInput, runner=Streamed(make_work), reserve=60, output="video", streamable=True,
-    in_gallery=True,
+    name="talk", code=0, input=TalkInput, runner=Streamed(make_work), reserve=60, output="video",
+    needs=("persona", "portrait"), streamable=True, in_gallery=True,
 )  # fmt: skip

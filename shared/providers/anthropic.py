@@ -96,8 +96,8 @@ def translate(error: Exception) -> ForgeError:
         return provider_error(NAME, error.status_code, detail, retry_after)
     if isinstance(error, anthropic.APIResponseValidationError):
         return ProviderFailed(NAME, "Claude's answer is not what its interface promises.")
-    if isinstance(error, (anthropic.AnthropicError, httpx2.HTTPError)):
+    if isinstance(error, (anthropic.AnthropicError, httpx2.HTTPError, httpx2.StreamError, httpx2.CookieConflict)):
         return ProviderFailed(NAME, "The connection to Claude failed.")
-    if isinstance(error, (ValueError, AssertionError, KeyError)):
+    if isinstance(error, (httpx2.InvalidURL, ValueError, AssertionError, KeyError)):
         return ProviderFailed(NAME, "Claude's answer is not what its interface promises.")
     return ForgeError("An unexpected error in the adapter of Anthropic; it has been logged.")

@@ -108,9 +108,9 @@ def translate(error: Exception) -> ForgeError:
 
     if isinstance(error, httpx.TimeoutException):
         return ProviderTimeout(NAME, "The voice did not answer in time.")
-    if isinstance(error, httpx.HTTPError):
+    if isinstance(error, (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict)):
         return ProviderFailed(NAME, "The connection to the voice failed.")
-    if isinstance(error, (ValueError, ParsingError)):
+    if isinstance(error, (httpx.InvalidURL, ValueError, ParsingError)):
         return ProviderFailed(NAME, "The voice's answer is not what its interface promises.")
     if isinstance(error, ApiError):
         body: Any = error.body

@@ -111,18 +111,18 @@ class Replicate:
 
 def translate(error: Exception) -> ForgeError:
     """The error for one of the SDK's."""
-    from replicate.exceptions import ModelError, ReplicateError
+    from replicate.exceptions import ReplicateError, ReplicateException
 
     if isinstance(error, ReplicateError):
         status = error.status or 502
         return provider_error(NAME, status, f"Replicate answered {status} ({error.title or 'no title'}).")
-    if isinstance(error, ModelError):
+    if isinstance(error, ReplicateException):
         return ProviderFailed(NAME, "The model failed.")
     if isinstance(error, (httpx.TimeoutException, TimeoutError)):
         return ProviderTimeout(NAME, "Replicate did not answer in time.")
-    if isinstance(error, httpx.HTTPError):
+    if isinstance(error, (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict)):
         return ProviderFailed(NAME, "The connection to Replicate failed.")
-    if isinstance(error, (ValueError, KeyError)):
+    if isinstance(error, (httpx.InvalidURL, ValueError, KeyError)):
         return ProviderFailed(NAME, "Replicate's answer is not what its interface promises.")
     return ForgeError("An unexpected error in the adapter of Replicate; it has been logged.")
 
