@@ -96,8 +96,8 @@ class ControlPlane:
 
     async def DictGetOrCreate(self, request: api.DictGetOrCreateRequest) -> api.DictGetOrCreateResponse:
         name = request.deployment_name
-        self._dicts.setdefault(name, {})
-        return api.DictGetOrCreateResponse(dict_id=name, metadata=api.DictMetadata(name=name))
+        self._dicts.setdefault(f"di-{name}", {})
+        return api.DictGetOrCreateResponse(dict_id=f"di-{name}", metadata=api.DictMetadata(name=name))
 
     async def DictGet(self, request: api.DictGetRequest) -> api.DictGetResponse:
         value = _known(self._dicts, request.dict_id).get(request.key)

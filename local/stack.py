@@ -25,7 +25,9 @@ ROOT = Path(__file__).parent.parent
 _NODE_HOME = ROOT / ".forge" / "node"
 _CLI = _NODE_HOME / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"
 
-_FUNCTIONS = ("functions", "talk", "worker", "cron")  # processes; the others are what they talk to
+# Processes of ours; the others are what they talk to.
+_WORKING = ("talk", "worker", "cron")
+_FUNCTIONS = (*_WORKING, "functions")
 
 # A provider is real when its key stands in .env; else its stand-in is started.
 PROVIDERS = {
@@ -80,10 +82,10 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the functions, then what they talk to: they settle running talks as they go."""
-        ours = [process for process in self._processes if process.name in _FUNCTIONS]
-        _end(ours)
-        _end([process for process in self._processes if process not in ours])
+        """End who works on predictions, as they settle them, then who passes on, then what they all talk to."""
+        for names in (_WORKING, _FUNCTIONS):
+            _end([process for process in self._processes if process.name in names])
+        _end([process for process in self._processes if process.name not in _FUNCTIONS])
         self._processes.clear()
         if self._lock:
             self._lock.close()
@@ -314,6 +316,7 @@ class Stack:
 
 def _end(processes: list[_Process]) -> None:
     """Let go of them, wait, and kill what does not end."""
+    processes = [process for process in processes if process.popen.poll() is None]
     for process in processes:
         assert process.popen.stdin
         process.popen.stdin.close()

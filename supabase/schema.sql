@@ -686,7 +686,7 @@ ALTER TABLE ONLY public.messages
 -- Name: personas personas_portrait_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.personas
-    ADD CONSTRAINT personas_portrait_fkey FOREIGN KEY (portrait) REFERENCES public.files(path);
+    ADD CONSTRAINT personas_portrait_fkey FOREIGN KEY (portrait) REFERENCES public.files(path) ON DELETE SET NULL;
 
 -- Name: predictions predictions_model_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 

@@ -96,4 +96,4 @@ def translate(error: Exception) -> ForgeError:
         return ProviderRefused(NAME, f"Modal has no such thing of {APP}. Deploy it: modal deploy modal_app.py.")
     if isinstance(error, (exception.ConnectionError, grpclib.exceptions.StreamTerminatedError, OSError)):
         return ProviderFailed(NAME, "Modal could not be reached.")
-    return ProviderFailed(NAME, "Modal could not do it.")
+    return ProviderFailed(NAME, f"Modal could not do it ({type(error).__name__}).")

@@ -39,7 +39,9 @@ class Execution:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             self.stop(STOPPED)
-            await asyncio.wait([task])
+            while not task.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
             raise
 
     def stop(self, ending: Ending) -> None:

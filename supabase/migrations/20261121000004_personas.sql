@@ -9,7 +9,7 @@ create table public.personas (
     voice_id text not null default '' check (voice_id ~ '^[A-Za-z0-9]{0,40}$'),
     liveliness double precision not null default 0.5 check (liveliness between 0 and 1),
     gaze text not null default 'natural' check (gaze in ('viewer', 'natural', 'wandering')),
-    portrait text references public.files (path),
+    portrait text references public.files (path) on delete set null,
     face jsonb,
     consent_at timestamptz,
     created_at timestamptz not null default now()

@@ -101,9 +101,11 @@ def test_a_hosted_job_that_hangs_is_given_up_in_time(
 def test_the_voice_alone_when_there_is_no_picture(stack: Stack, person: Person, portrait_png: bytes) -> None:
     """The portrait's file is gone: sound with captions is kept, and the stream says that there is no video."""
     persona = person.persona(portrait_png)
-    with rest(stack) as service:
-        where = {"id": f"eq.{persona['id']}"}
-        service.patch("/personas", params=where, json={"portrait": f"{person.id}/gone.png"}).raise_for_status()
+    secret = stack.settings["SUPABASE_SECRET_KEY"]
+    headers = {"apikey": secret, "Authorization": f"Bearer {secret}"}
+    name = "/".join(persona["portrait"].rsplit("/", 2)[-2:])
+    where = f"{stack.settings['SUPABASE_URL']}/storage/v1/object/personaforge"
+    httpx.request("DELETE", where, json={"prefixes": [name]}, headers=headers, trust_env=False).raise_for_status()
     job = person.talk(persona["id"], say="You can only hear me.")
     answer = person.http.get(job["urls"]["stream"])
     assert (answer.status_code, answer.json()["code"]) == (502, "no_video")

@@ -237,4 +237,4 @@ def test_a_sound_that_is_none_is_refused(person: Person, persona: dict[str, Any]
     with serving(lambda handler: reply(handler, data)) as server:
         body = {"model": "lipsync", "input": {"persona": persona["id"], "audio": server.url}}
         answer = person.http.post("/v1/predictions", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "sound_unusable")
+    assert (answer.status_code, answer.json()["code"]) == (422, "audio_unusable")

@@ -55,7 +55,7 @@ def test_a_hundred_at_once_settle_one_job_once(
     service = {"apikey": secret, "Authorization": f"Bearer {secret}"}
     rest = f"{real.settings['SUPABASE_URL']}/rest/v1"
     row = httpx.get(f"{rest}/predictions", params={"persona_id": f"eq.{persona['id']}"}, headers=service).json()[0]
-    settle = {"p_id": row["id"], "p_status": "failed", "p_result": {"error": "settled directly"}}
+    settle = {"p_id": row["id"], "p_outcome": {"status": "failed", "error": "settled directly"}}
 
     hint = json.dumps({"id": row["provider_id"]}).encode()
 

@@ -37,7 +37,7 @@ def test_every_migration_has_a_way_back(version: int) -> None:
         for path in reversed(MIGRATIONS):
             server.file(ROLLBACKS / path.name)
         assert [server.query(sql) for sql in (OURS, FUNCTIONS, TYPES)] == empty
-        for count, path in enumerate(MIGRATIONS):
+        for path in MIGRATIONS:
             server.file(path)
             before = server.dump()
             server.file(ROLLBACKS / path.name)
