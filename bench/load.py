@@ -108,7 +108,7 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
         bend, ramp = await _bend(http, running, people[0], MOST)
         loud = Seen()
         async with _watch_connections(stack) as connections:
-            started = time.monotonic()
+            started, before = time.monotonic(), _cpu_seconds(stack)
             stop = started + seconds
             polling = asyncio.create_task(_poll_at(http, running, people[0], rate, stop, loud))
             talking = [asyncio.create_task(_keep_talking(http, stack.url, one, stop, loud)) for one in people]
@@ -116,6 +116,7 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
             polled = len(loud.status_ms) / (time.monotonic() - started)
             await asyncio.gather(*talking)
             took = time.monotonic() - started
+            cores = {name: (after - before[name]) / took for name, after in _cpu_seconds(stack).items()}
     lost = _lost(stack, loud.talks)
     quiet_p95, loud_p95 = _p95(quiet.status_ms), _p95(loud.status_ms)
     details = [
@@ -126,6 +127,7 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
         f"  {len(loud.talks)} talks in {took:.0f} s, {sum(loud.seconds) / took:.1f} x real time in all, first fragment "
         f"p50 {statistics.median(loud.first_ms):.0f} ms, p95 {_p95(loud.first_ms):.0f} ms",
         f"CPU of a status call (it asks the provider) {bare[0] * 1e6:.0f} us, of a bare handler {bare[1] * 1e6:.0f} us",
+        f"cores: {', '.join(f'{name} {used:.2f}' for name, used in sorted(cores.items(), key=lambda one: -one[1]))}",
         f"stalls: {len(loud.stalls)}, {sum(loud.stalls):.2f} s in all, the longest {max(loud.stalls, default=0):.2f} s",
         f"connections to Postgres, at start {connections[0]}, at most {max(connections)}",
         *(f"error: {error}" for error in sorted(set(loud.errors))[:10]),
@@ -145,6 +147,15 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
         "status_over_bare": round(bare[0] / bare[1], 1),
     }
     return figures, details
+
+
+def _cpu_seconds(stack: Stack) -> dict[str, float]:
+    """What each process of the stack, with its children, and this one have used."""
+    used = {"client": sum(psutil.Process().cpu_times()[:2])}
+    for name, pid in stack.pids.items():
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        used[name] = sum(sum(process.cpu_times()[:2]) for process in family)
+    return used
 
 
 def _person(stack: Stack, png: bytes) -> Person:

@@ -116,6 +116,11 @@ class Stack:
             raise StackError(f"Supabase gave no access token for {email}: {answer.text[:200]}")
         return str(token)
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of each process's supervisor, by name."""
+        return {process.name: process.popen.pid for process in self._processes}
+
     def check(self) -> None:
         """Raises StackError when a process has ended by itself."""
         for process in self._processes:

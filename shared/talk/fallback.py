@@ -14,13 +14,14 @@ from functools import partial
 from shared.billing import prices
 from shared.core.errors import AudioUnusable, ForgeError, ProviderTimeout
 from shared.core.store import Store
-from shared.lipsync.engine import Engine, PreparedPortrait
+from shared.lipsync.engine import PreparedPortrait
 from shared.media.audio import LONGEST
 from shared.media.types import RATE
 from shared.personas.persona import Persona
 from shared.predictions.receipt import FallbackReason
 from shared.providers import job as jobs
 from shared.providers.replicate import Replicate
+from shared.talk.portrait_cache import PortraitCache
 from shared.talk.remote import RemoteVideoRenderer, RenderRemotely, Speaker
 from shared.talk.utterance import Utterance
 from shared.talk.video_renderer import Renderer, VideoRenderer
@@ -83,15 +84,14 @@ class RemoteSource(VideoSource):
 class LocalSource(VideoSource):
     """An engine in this container. Begins at once, while the language model still thinks."""
 
-    def __init__(self, engine: Engine, picture: PortraitPicture) -> None:
-        self.name = self.engine = engine.name
-        self._preparing = asyncio.ensure_future(self._prepare(engine, picture))
+    def __init__(self, name: str, portraits: PortraitCache, picture: PortraitPicture) -> None:
+        self.name = self.engine = name
+        self._preparing = asyncio.ensure_future(self._prepare(portraits, picture))
 
     @staticmethod
-    async def _prepare(engine: Engine, picture: PortraitPicture) -> PreparedPortrait:
+    async def _prepare(portraits: PortraitCache, picture: PortraitPicture) -> PreparedPortrait:
         async with asyncio.timeout(PATIENCE):
-            data = await picture.data()
-            return await asyncio.to_thread(_prepared, engine, data, picture.persona, picture.size)
+            return await portraits.get(picture.persona, picture.size, picture.data)
 
     async def prepare(self, utterance: Utterance) -> RendererFactory:  # noqa: ARG002
         return partial(VideoRenderer, await asyncio.shield(self._preparing))
@@ -100,14 +100,6 @@ class LocalSource(VideoSource):
         self._preparing.cancel()
         if self._preparing.done() and not self._preparing.cancelled():
             self._preparing.exception()  # it may have failed without anybody having waited for it
-
-
-def _prepared(engine: Engine, data: bytes, persona: Persona, size: int) -> PreparedPortrait:
-    from shared.lipsync.face import Face
-    from shared.lipsync.picture import Picture
-    from shared.media.image import decode
-
-    return engine.prepare(Picture(decode(data), Face.load(persona.face)), size, persona.style)
 
 
 class HostedSource(VideoSource):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.core.settings import Settings
+from shared.talk.portrait_cache import PortraitCache
 
 if TYPE_CHECKING:
     from shared.lipsync.engine import Engine
@@ -27,9 +28,13 @@ class TalkRuntime:
     language_model: LanguageModel
     text_to_speech: TextToSpeech
     render_remotely: RenderRemotely | None = None
+    portraits: PortraitCache = field(init=False)
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TALKS))
     waiting: int = 0
     _cold: bool = True
+
+    def __post_init__(self) -> None:
+        self.portraits = PortraitCache(self.engine)
 
     @classmethod
     @asynccontextmanager

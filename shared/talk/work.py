@@ -76,7 +76,7 @@ class TalkWork(Work):
         runtime, picture = self._runtime, PortraitPicture(self._store, self._persona, self._size)
         remote = (RemoteSource(runtime.render_remotely, picture),) if runtime.render_remotely else ()
         hosted = HostedSource(self._store, self._replicate, picture, ends)
-        return (*remote, LocalSource(runtime.engine, picture), hosted, StillSource(picture))
+        return (*remote, LocalSource(runtime.engine.name, runtime.portraits, picture), hosted, StillSource(picture))
 
     async def keep(self) -> Outcome:
         """Upload the files, if there are any."""
