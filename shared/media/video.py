@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from shared.media.audio import AAC_OPTIONS
 from shared.media.types import FPS, PER_FRAME, RATE, Pixels, Samples
 
 MIME = 'video/mp4; codecs="avc1.4d4020, mp4a.40.2"'
@@ -65,7 +66,7 @@ class FragmentedMp4:
         context.time_base = Fraction(1, FPS)
         context.gop_size = 2 * FPS
         context.max_b_frames = 0
-        self._audio = self._container.add_stream("aac", rate=RATE, layout="mono", bit_rate=64_000)
+        self._audio = self._container.add_stream("aac", rate=RATE, layout="mono", bit_rate=64_000, options=AAC_OPTIONS)
         self._container.start_encoding()
         self.frames = 0
         self._audio_samples = 0

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
+import cv2
+
 _WAITING = 32  # threads that only wait for a device
 # A thread that comes back from encoding waits this long (s) for the interpreter while the event loop is busy; at
 # Python's 5 ms, a container that answers many requests renders nothing.
@@ -30,6 +32,7 @@ class FrameScheduler:
         self._line: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         sys.setswitchinterval(_SWITCH_INTERVAL)
+        cv2.setNumThreads(1)  # these threads are all that there is to share: OpenCV's own would only contend
 
     @classmethod
     @cache

@@ -17,6 +17,8 @@ from shared.talk.scheduler import FrameScheduler, SerialTask
 
 _AHEAD = 24  # frames rendered but not yet encoded, at most: 10 MB at 512 pixels
 _TURN = 4  # frames in one turn: a few milliseconds
+_HEAD_START = 12  # frames due with the first one: who has begun has half a second in hand
+_PATIENCE = 0.5  # seconds that a first frame may take: who listens already comes before who waits for that long
 
 
 class Renderer(Protocol):
@@ -49,7 +51,7 @@ class VideoRenderer:
         self._all_rendered = False
         self._video: FragmentedMp4 | None = None
         self._stopped = False
-        self._playing_since = time.monotonic()  # what has not begun to play is due since it was asked for
+        self._first_due = self._playing_since = time.monotonic() + _PATIENCE
         self._played = False
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[None] = self._loop.create_future()
@@ -76,7 +78,7 @@ class VideoRenderer:
 
     def _due(self, frame: int) -> float:
         """When a listener needs this frame, on the monotonic clock."""
-        return self._playing_since + frame / FPS
+        return self._first_due if frame < _HEAD_START else self._playing_since + frame / FPS
 
     def _write(self, data: bytes) -> None:
         if not self._played and b"moof" in data:
