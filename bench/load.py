@@ -2,11 +2,11 @@
 
     uv run python -m bench.load [--json] [--seconds 60] [--talkers 12] [--rate 25]
 
-First unloaded: status calls, and everybody talks once, one after the other. Then the rate of status calls alone is doubled until it
-no longer keeps up. Then talkers and status calls together, of the talks that are being made just then and of a job
-that a provider runs. A talker watches each answer to its end before the next question: what arrives later than it is
-to be shown is a stall. Client, functions, stand-ins and database share this machine's cores, so these are the figures
-of the whole, not of the functions alone.
+First unloaded: status calls in the same mix, and everybody talks once, one after the other. Then the rate of status
+calls alone is doubled until it no longer keeps up. Then talkers and status calls together, of the talks that are being
+made just then and of a job that a provider runs. A talker watches each answer to its end before the next question: what
+arrives later than it is to be shown is a stall. Client, functions, stand-ins and database share this machine's cores, so
+these are the figures of the whole, not of the functions alone.
 """
 
 from __future__ import annotations
@@ -100,8 +100,9 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(150)) as http:
         running = await _stuck_job(http, stack, people[0])
         quiet = Seen()
+        talk = await _stalled_talk(http, stack, people[0])
         for _ in range(300):
-            await _status(http, running, people[0], quiet)
+            await _status(http, random.choice([running, *[talk] * talkers]), people[0], quiet)  # noqa: S311
         for one in people:  # so everybody has talked with their persona before
             await _talk(http, stack.url, one, quiet, watch=False)
         bare = await _cpu_per_call(http, running, people[0])
@@ -117,7 +118,7 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
             await asyncio.gather(*talking)
             took = time.monotonic() - started
             cores = {name: (after - before[name]) / took for name, after in _cpu_seconds(stack).items()}
-    lost = _lost(stack, loud.talks, len(quiet.talks))
+    lost = _lost(stack, loud.talks, len(quiet.talks) + 1)
     quiet_p95, loud_p95 = _p95(quiet.status_ms), _p95(loud.status_ms)
     details = [
         f"unloaded: status p95 {quiet_p95:.1f} ms, first fragment p50 {statistics.median(quiet.first_ms):.0f} ms",
@@ -189,6 +190,21 @@ async def _stuck_job(http: aiohttp.ClientSession, stack: Stack, person: Person) 
     async with http.post(f"{stack.url}/v1/predictions", json=body, headers=headers) as answer:
         answer.raise_for_status()
         return str((await answer.json())["urls"]["get"])
+
+
+async def _stalled_talk(http: aiohttp.ClientSession, stack: Stack, person: Person) -> str:
+    """A talk that is being made for half a minute, as its language model has stopped writing."""
+    fault = {"path": "/v1", "stall_after": 3}
+    async with http.post(f"{stack.addresses['anthropic']}/_faults", json=fault) as answer:
+        answer.raise_for_status()
+    body = {"model": "talk", "input": {"persona": person.persona, "message": "Who are you?"}}
+    async with http.post(f"{stack.url}/v1/predictions", json=body, headers=person.headers) as answer:
+        answer.raise_for_status()
+        address = str((await answer.json())["urls"]["get"])
+    while True:
+        async with http.get(address, headers=person.headers) as answer:
+            if (await answer.json())["status"] == "processing":
+                return address
 
 
 async def _status(http: aiohttp.ClientSession, url: str, person: Person, seen: Seen) -> None:

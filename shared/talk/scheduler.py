@@ -21,13 +21,14 @@ _WAITING = 32  # threads that only wait for a device
 # A thread that comes back from encoding waits this long (s) for the interpreter while the event loop is busy; at
 # Python's 5 ms, a container that answers many requests renders nothing.
 _SWITCH_INTERVAL = 0.0005
+_NICENESS = 10
 
 
 class FrameScheduler:
     """A line of turns, ordered by deadline, and the threads that take them."""
 
     def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames", initializer=_yield_to_others)
         self._lock = threading.Lock()
         self._line: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -50,6 +51,12 @@ class FrameScheduler:
         with self._lock:
             _, _, turn = heapq.heappop(self._line)
         turn()
+
+
+def _yield_to_others() -> None:
+    """Whoever answers requests comes before whoever renders ahead. Linux alone has priorities of threads."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 class SerialTask:
