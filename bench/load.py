@@ -5,8 +5,8 @@
 First unloaded: status calls in the same mix, and everybody talks once, one after the other. Then the rate of status
 calls alone is doubled until it no longer keeps up. Then talkers and status calls together, of the talks that are being
 made just then and of a job that a provider runs. A talker watches each answer to its end before the next question: what
-arrives later than it is to be shown is a stall. Client, functions, stand-ins and database share this machine's cores, so
-these are the figures of the whole, not of the functions alone.
+arrives later than it is to be shown is a stall. Client, functions, stand-ins and database share this machine's cores,
+so these are the figures of the whole, not of the functions alone.
 """
 
 from __future__ import annotations

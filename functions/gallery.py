@@ -60,7 +60,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         persona: UUID | None = None,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> VideoPage:
-        shown = [name for name, model in registry.models().items() if model.in_gallery]
+        names = [name for name, model in registry.models().items() if model.in_gallery]
         columns = (
             "id,owner,model,model_code,status,deadline,provider_id,output,captions,text,receipt,created_at,persona_id"
         )
@@ -69,7 +69,7 @@ def build(settings: Settings | None = None) -> FastAPI:
             .from_("predictions")
             .select(f"{columns},personas(name,portrait)")
             .eq("status", "succeeded")
-            .in_("model", shown)
+            .in_("model", names)
             .like("output", "%.mp4")
         )
         if persona:

@@ -136,7 +136,7 @@ def _system(system: Any) -> str:
 
 
 _asked: Counter[tuple[str, str]] = Counter()  # how often each persona has been asked each question
-_given: defaultdict[tuple[str, str], set[str]] = defaultdict(set)  # and what it has replied
+_used: defaultdict[tuple[str, str], set[str]] = defaultdict(set)  # and what it has replied
 
 
 def compose(system: str, turns: list[dict[str, Any]]) -> str:
@@ -153,39 +153,39 @@ def compose(system: str, turns: list[dict[str, Any]]) -> str:
     lot = random.Random(f"{name} {question} {_asked[name, question]}")  # noqa: S311  # variety, not secrets
     words = re.search(r"(\d+)[ -](?:second|word)", question)
     wanted = round(int(words[1]) * (2.7 if "second" in question else 1.0)) if words else 45
-    said = [
+    sentences = [
         lot.choice(
             GREETINGS if re.match(r"\W*(hello|hi|hey|good (morning|evening|day))\b", question, re.I) else OPENINGS
         )
     ]
     if re.search(r"\b(your name|who are you|introduce|about yourself)\b", question, re.I):
-        said.append(f"My name is {name}, and {facts[0]}." if facts else f"My name is {name}.")
-        said += [f"{fact[0].upper()}{fact[1:]}." for fact in facts[1:2]]
+        sentences.append(f"My name is {name}, and {facts[0]}." if facts else f"My name is {name}.")
+        sentences += [f"{fact[0].upper()}{fact[1:]}." for fact in facts[1:2]]
     earlier = [_text(turn["content"]) for turn in turns[:-1] if turn["role"] == "user"]
     if earlier and re.search(r"\b(remember|before|earlier|last|first)\b", question, re.I):
-        said.append(f"Before, you asked me this: {earlier[-1].rstrip('?!. ')}.")
-    given = _given[name, question]
-    for reply in islice(_replies(question, description, given, lot), 200):
-        missing = wanted - len(" ".join(said).split())
+        sentences.append(f"Before, you asked me this: {earlier[-1].rstrip('?!. ')}.")
+    used = _used[name, question]
+    for reply in islice(_replies(question, description, used, lot), 200):
+        missing = wanted - len(" ".join(sentences).split())
         if missing < 10:
             break
-        if len(reply.split()) < 1.6 * missing or len(said) == 1:
-            said.append(reply)
-            given.add(reply)
-    if wanted > 20 and not said[-1].endswith("?"):
-        said.append(lot.choice(ENDINGS))
-    return " ".join(said)
+        if len(reply.split()) < 1.6 * missing or len(sentences) == 1:
+            sentences.append(reply)
+            used.add(reply)
+    if wanted > 20 and not sentences[-1].endswith("?"):
+        sentences.append(lot.choice(ENDINGS))
+    return " ".join(sentences)
 
 
 def _replies(question: str, description: str, before: set[str], lot: random.Random) -> Iterator[str]:
     """Replies without end: of the question's topics, of the persona's, and any; of each those first that were not
     given before, and that share words with the question."""
-    given: set[str] = set()
+    used: set[str] = set()
     for replies in (_of(question, question), _of(description, question), GENERAL):
         mixed = lot.sample(replies, len(replies))
         for reply in sorted(mixed, key=lambda one: (one in before, -len(_stems(one) & _stems(question)))):
-            if reply not in given:
-                given.add(reply)
+            if reply not in used:
+                used.add(reply)
                 yield reply
     while True:
         yield from lot.sample(GENERAL, len(GENERAL))

@@ -43,9 +43,9 @@ def find_settings(running: Path, env: Mapping[str, str | None]) -> tuple[Setting
 
     Raises FileNotFoundError when there is neither.
     """
-    given = {key: value for key, value in env.items() if value}
-    if "SUPABASE_URL" in given:
-        return Settings(given), given["SUPABASE_URL"]
+    values = {key: value for key, value in env.items() if value}
+    if "SUPABASE_URL" in values:
+        return Settings(values), values["SUPABASE_URL"]
     return Settings(json.loads(running.read_text())), "this machine"
 
 
@@ -81,9 +81,9 @@ def videos(settings: Settings) -> list[Row]:
                 .limit(1000)
             )
             for row in found:
-                made = [one for one in row.pop("predictions") if one["output"] and one["model"] != "portrait"]
-                made.sort(key=lambda one: str(one["created_at"]), reverse=True)
-                row["videos"] = [{**one, "output": store.address(one["output"])} for one in made]
+                created = [one for one in row.pop("predictions") if one["output"] and one["model"] != "portrait"]
+                created.sort(key=lambda one: str(one["created_at"]), reverse=True)
+                row["videos"] = [{**one, "output": store.address(one["output"])} for one in created]
             return found
 
     return asyncio.run(ask())
@@ -207,8 +207,8 @@ def show_jobs(console: Console, found: dict[str, list[Row]]) -> None:
         for row in rows:
             colour = {"succeeded": "green", "failed": "red", "canceled": "yellow"}.get(row["status"], "cyan")
             took = (row["receipt"] or {}).get("total_ms")
-            made, status = str(row["created_at"])[5:19], f"[{colour}]{row['status']}[/]"
-            table.add_row(row["id"], made, row["model"], status, f"{took / 1000:.1f}" if took else "")
+            created, status = str(row["created_at"])[5:19], f"[{colour}]{row['status']}[/]"
+            table.add_row(row["id"], created, row["model"], status, f"{took / 1000:.1f}" if took else "")
         console.print(table)
         for row in rows:
             if beyond := "  ".join(one for one in (row["provider_id"], row["error"]) if one):

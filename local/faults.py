@@ -76,13 +76,13 @@ class Faults:
             self._faults.clear()
         unknown: set[str] = set()
         if request.method == "POST":
-            given = json.loads(await request.body())
-            unknown = set(given) - {field.name for field in fields(Fault)}
+            body = json.loads(await request.body())
+            unknown = set(body) - {field.name for field in fields(Fault)}
             if not unknown:
-                self._faults.append(Fault(**given))
-        told = {"faults": [asdict(fault) for fault in self._faults if fault.calls > 0]}
-        answer = JSONResponse({"unknown": sorted(unknown)}, 422) if unknown else JSONResponse(told)
-        await answer(request.scope, request.receive, send)
+                self._faults.append(Fault(**body))
+        remaining = {"faults": [asdict(fault) for fault in self._faults if fault.calls > 0]}
+        response = JSONResponse({"unknown": sorted(unknown)}, 422) if unknown else JSONResponse(remaining)
+        await response(request.scope, request.receive, send)
 
 
 class Cut(Exception):  # raised on purpose: the server then breaks the connection off

@@ -65,7 +65,7 @@ def demo(
         _stop("--size is 512 or 1024.", 2)
     if not (say or ask or QUESTION).strip() or "" in (say, ask):
         _stop("The text is blank. Write what is to be said or asked.", 2)
-    given = {"say": say} if say is not None else {"message": ask if ask is not None else QUESTION}
+    talk_input = {"say": say} if say is not None else {"message": ask if ask is not None else QUESTION}
     persona = dict(STRANGER if photo else ADA)
     if photo:
         _look_at(photo)
@@ -75,11 +75,11 @@ def demo(
     persona |= {"name": name} if name else {}
     persona |= {"voice_id": VOICES.get(voice, voice)} if voice else {}
     with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, _api(stack) as http:
-        made = _Demo(http, status).run(persona, photo, {**given, "size": size}, out)
+        result = _Demo(http, status).run(persona, photo, {**talk_input, "size": size}, out)
     if as_json:
-        print(json.dumps(made))
+        print(json.dumps(result))
     else:
-        _show(made)
+        _show(result)
 
 
 @cli.command()
@@ -256,9 +256,11 @@ class _Demo:
     http: httpx.Client
     status: Status
 
-    def run(self, wanted: dict[str, str], photo: Path | None, given: dict[str, Any], out: Path) -> dict[str, Any]:
+    def run(
+        self, persona_input: dict[str, str], photo: Path | None, talk_input: dict[str, Any], out: Path
+    ) -> dict[str, Any]:
         self.status.update("making a persona")
-        persona = self._ask("POST", "/v1/personas", json=wanted)
+        persona = self._ask("POST", "/v1/personas", json=persona_input)
         if photo:
             self.status.update(f"looking at {escape(photo.name)}")
             where = f"/v1/personas/{persona['id']}/portrait"
@@ -269,7 +271,7 @@ class _Demo:
         started = time.perf_counter()
         job = self._ask(
             "POST", "/v1/predictions",
-            json={"model": "personaforge/talk", "input": {**given, "persona": persona["id"]}, "stream": True},
+            json={"model": "personaforge/talk", "input": {**talk_input, "persona": persona["id"]}, "stream": True},
         )  # fmt: skip
         first, received = self._follow(job["urls"]["stream"], started)
         total = round((time.perf_counter() - started) * 1000)
@@ -334,15 +336,15 @@ def _refusal(answer: httpx.Response) -> _Refused:
         return _Refused(f"The backend answered {answer.status_code}.")
 
 
-def _show(made: dict[str, Any]) -> None:
-    console.print(f"\n[bold green]{escape(made['output'])}[/]", soft_wrap=True)
-    console.print(f"“{escape(made['text'])}”\n", soft_wrap=True)
-    console.print(f"Captions: {escape(made['captions'])}\n", soft_wrap=True)
-    receipt = made["receipt"]
+def _show(result: dict[str, Any]) -> None:
+    console.print(f"\n[bold green]{escape(result['output'])}[/]", soft_wrap=True)
+    console.print(f"“{escape(result['text'])}”\n", soft_wrap=True)
+    console.print(f"Captions: {escape(result['captions'])}\n", soft_wrap=True)
+    receipt = result["receipt"]
     table = Table(box=None, padding=(0, 2), show_header=False)
-    table.add_row("first frame", f"{made['first_frame_ms']} ms after the question")
-    table.add_row("length", f"{made['duration_s']:.1f} s, made in {made['total_ms'] / 1000:.1f} s")
-    table.add_row("real-time factor", f"{made['duration_s'] / (made['total_ms'] / 1000):.1f} x")
+    table.add_row("first frame", f"{result['first_frame_ms']} ms after the question")
+    table.add_row("length", f"{result['duration_s']:.1f} s, made in {result['total_ms'] / 1000:.1f} s")
+    table.add_row("real-time factor", f"{result['duration_s'] / (result['total_ms'] / 1000):.1f} x")
     for key in ("engine", "first_token_ms", "first_audio_ms", "first_frame_ms", "total_ms", "bytes", "characters"):
         if receipt[key]:
             table.add_row(f"receipt {key}", str(receipt[key]))

@@ -60,24 +60,24 @@ class Run:
 
 
 @dataclass
-class Shop:
+class State:
     """What the vendor keeps."""
 
     runs: dict[str, Run] = field(default_factory=dict)
     files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
 
 
-shop = Shop()
+state = State()
 
 
-def portrait(given: dict[str, Any]) -> tuple[bytes, str]:
-    return draw(str(given["prompt"])), "image/png"
+def portrait(inputs: dict[str, Any]) -> tuple[bytes, str]:
+    return draw(str(inputs["prompt"])), "image/png"
 
 
-def lipsync(given: dict[str, Any]) -> tuple[bytes, str]:
+def lipsync(inputs: dict[str, Any]) -> tuple[bytes, str]:
     """A picture and a sound (WAV) become a video; the mouth follows the sound itself."""
-    picture = read_picture(_bytes(given["image"]))
-    with wave.open(BytesIO(_bytes(given["audio"]))) as file:
+    picture = read_picture(_bytes(inputs["image"]))
+    with wave.open(BytesIO(_bytes(inputs["audio"]))) as file:
         rate, samples = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)
         samples = samples[:: file.getnchannels()]
     count = round(len(samples) * RATE / rate)
@@ -101,8 +101,8 @@ def _bytes(address: str) -> bytes:
     if address.startswith("data:"):
         return base64.b64decode(address.partition(",")[2])
     file_id = address.rstrip("/").rsplit("/", 1)[-1]
-    if file_id in shop.files:
-        return shop.files[file_id][0]
+    if file_id in state.files:
+        return state.files[file_id][0]
     return httpx.get(address, timeout=30, follow_redirects=True).raise_for_status().content
 
 
@@ -134,11 +134,11 @@ async def create(request: Request) -> Response:
     params = request.path_params
     name = f"{params['owner']}/{params['name']}" if params else str(body.get("version") or body.get("model") or "")
     model = MODELS.get(name.partition(":")[0])
-    given = body.get("input")
+    inputs = body.get("input")
     if model is None:
         return _problem(404 if params else 422, f"There is no model or version {name!r}")
-    if not isinstance(given, dict) or (missing := [key for key in model["required"] if not given.get(key)]):
-        missing = model["required"] if not isinstance(given, dict) else missing
+    if not isinstance(inputs, dict) or (missing := [key for key in model["required"] if not inputs.get(key)]):
+        missing = model["required"] if not isinstance(inputs, dict) else missing
         return _problem(422, f"- input: {', '.join(missing)} is required")
     job_id, base = uuid4().hex[:26], _base(request)
     urls = {
@@ -147,12 +147,12 @@ async def create(request: Request) -> Response:
         "web": f"{base}/p/{job_id}",
     }
     prediction = {
-        "id": job_id, "model": name, "version": "hidden", "input": given, "output": None, "logs": "", "error": None,
+        "id": job_id, "model": name, "version": "hidden", "input": inputs, "output": None, "logs": "", "error": None,
         "status": "starting", "created_at": _now(), "started_at": None, "completed_at": None, "metrics": {},
         "urls": urls, "data_removed": False, "source": "api",
     }  # fmt: skip
     run = Run(prediction, body.get("webhook"), body.get("webhook_events_filter") or ["completed"])
-    shop.runs[job_id] = run
+    state.runs[job_id] = run
     run.task = asyncio.create_task(_work(run, model, base, stuck=bool(request.scope.get("stuck"))))
     limit = _seconds(request.headers.get("cancel-after", ""))
     if limit:
@@ -186,7 +186,7 @@ async def _work(run: Run, model: dict[str, Any], base: str, *, stuck: bool) -> N
     try:
         data, kind = await asyncio.to_thread(model["run"], body["input"])
         file_id = uuid4().hex
-        shop.files[file_id] = (data, kind)
+        state.files[file_id] = (data, kind)
         body.update(status="succeeded", output=f"{base}/delivery/{file_id}")
     except asyncio.CancelledError:
         raise
@@ -218,17 +218,17 @@ async def _notify(run: Run, event: str) -> None:
 
 
 async def get(request: Request) -> Response:
-    run = shop.runs.get(request.path_params["id"])
+    run = state.runs.get(request.path_params["id"])
     return JSONResponse(run.body) if run else _problem(404, "The requested prediction does not exist")
 
 
 async def listing(_: Request) -> Response:
-    newest = sorted((run.body for run in shop.runs.values()), key=lambda body: body["created_at"], reverse=True)
+    newest = sorted((run.body for run in state.runs.values()), key=lambda body: body["created_at"], reverse=True)
     return JSONResponse({"next": None, "previous": None, "results": newest[:100]})
 
 
 async def cancel(request: Request) -> Response:
-    run = shop.runs.get(request.path_params["id"])
+    run = state.runs.get(request.path_params["id"])
     if run is None:
         return _problem(404, "The requested prediction does not exist")
     if run.body["status"] not in FINISHED:
@@ -246,7 +246,7 @@ async def upload(request: Request) -> Response:
         return _problem(422, "content: a file is required")
     data, file_id = await content.read(), uuid4().hex
     kind = content.content_type or "application/octet-stream"
-    shop.files[file_id] = (data, kind)
+    state.files[file_id] = (data, kind)
     found = {
         "id": file_id, "name": content.filename, "content_type": kind, "size": len(data), "metadata": {},
         "etag": hashlib.md5(data, usedforsecurity=False).hexdigest(), "created_at": _now(), "expires_at": _now(),
@@ -257,7 +257,7 @@ async def upload(request: Request) -> Response:
 
 
 async def file(request: Request) -> Response:
-    found = shop.files.get(request.path_params["id"])
+    found = state.files.get(request.path_params["id"])
     return Response(found[0], media_type=found[1]) if found else _problem(404, "The file does not exist")
 
 

@@ -189,11 +189,11 @@ def subgraph(data: bytes, outputs: Sequence[int], inputs: Sequence[int] | None =
     graph = target(target(field(model, 2)) + 4)
     operators = target(field(graph, 3))
     tables = [target(operators + 4 + 4 * place) for place in range(number(operators))]
-    given, wanted, kept = set(inputs or ()), set(outputs), []
+    available, wanted, kept = set(inputs or ()), set(outputs), []
     for table in reversed(tables):
-        if wanted & set(numbers(table, 2)) - given:
+        if wanted & set(numbers(table, 2)) - available:
             kept.append(table)
-            wanted |= set(numbers(table, 1)) - given
+            wanted |= set(numbers(table, 1)) - available
     struct.pack_into("<i", buffer, operators, len(kept))
     for place, table in enumerate(reversed(kept)):
         at = operators + 4 + 4 * place

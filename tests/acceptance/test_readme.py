@@ -13,16 +13,18 @@ from packaging.requirements import Requirement
 
 from functions import ENDPOINTS, load
 from local.stack import ROOT, Stack
+from shared.core.settings import REQUIRED_KEYS, Settings
 from tests.support.person import Person
 
 README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
 
 
-def test_the_curls_of_the_readme_work_as_written(
+def test_the_curls_of_the_documents_work_as_written(
     stack: Stack, person: Person, portrait_png: bytes, tmp_path: Path
 ) -> None:
     """Create a persona, give it a picture, create a talk, open its stream, ask how it ended, as written."""
-    commands = [block for block in re.findall(r"```sh\n(.*?)```", README, re.S) if "curl" in block]
+    commands = [block for block in re.findall(r"```sh\n(.*?)```", README + API, re.S) if "curl" in block]
     env = {"PATH": "/usr/bin:/bin", "TOKEN": person.token, "FORGE": stack.url, "NO_PROXY": "*"}
 
     def shell(command: str, **cwd: Any) -> bytes:
@@ -46,6 +48,21 @@ def test_the_tree_in_the_readme_names_every_function_and_package() -> None:
     modules = [path.stem for path in (ROOT / "functions").glob("*.py") if path.stem != "__init__"]
     packages = [f"{path.parent.name}/" for path in (ROOT / "shared").glob("*/__init__.py")]
     assert [name for name in modules + packages if not re.search(rf"^  {name}\s", tree, re.M)] == []
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    """Between files of this repository; and the README can be read in a few minutes."""
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\((?!http)([^)#]+)", path.read_text()):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"
+    assert len(README.splitlines()) <= 120
+
+
+def test_every_setting_is_documented() -> None:
+    """Under Settings in docs/operations.md; but for addresses of vendors, which are for stand-ins."""
+    names = [name.upper() for name in vars(Settings) if name.upper() in REQUIRED_KEYS or name.startswith("forge_")]
+    text = (ROOT / "docs" / "operations.md").read_text()
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 def test_the_images_packages_satisfy_the_project() -> None:

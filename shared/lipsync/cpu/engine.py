@@ -126,8 +126,8 @@ class CpuSession:
         self._voiced = voiced
         look = self._motion.step(hearing, remaining)
         look_jaw = self._portrait.chin * (jaw - mouth.gap) * speaking
-        shown = Look(look.shut, look.aside, look.up, look.pose._replace(jaw=look_jaw))
-        return self._portrait.frame(mouth, speaking, shown)
+        moved_look = Look(look.shut, look.aside, look.up, look.pose._replace(jaw=look_jaw))
+        return self._portrait.frame(mouth, speaking, moved_look)
 
 
 class _Loudness:

@@ -188,9 +188,9 @@ class Interior:
 
     def _lay_lower_teeth(self, colour: Floats, aside: Floats, under: Floats, tallest: float) -> None:
         edge = 0.052 * min(1.0, (tallest - 0.2) / 0.06)
-        shown = smoothstep((edge - under) / 0.012 + 0.5) * (1 - smoothstep((aside - 0.2) / 0.18))
+        visible = smoothstep((edge - under) / 0.012 + 0.5) * (1 - smoothstep((aside - 0.2) / 0.18))
         gaps = 1 - 0.2 * np.exp(-((((aside * 2 / 0.17) % 1 - 0.5) / 0.09) ** 2))
-        colour += (self._tooth * (0.42 * gaps)[..., None] - colour) * (shown * 0.75)[..., None]
+        colour += (self._tooth * (0.42 * gaps)[..., None] - colour) * (visible * 0.75)[..., None]
 
     def _lay_upper_teeth(
         self, colour: Floats, mouth: Mouth, u: Floats, v: Floats, aside: Floats, above: Floats
@@ -206,11 +206,11 @@ class Interior:
         hidden = 0.03 * float(np.clip((1 - mouth.width) / 0.3, 0, 1))  # pursed lips cover them
         edge = np.array(_TOOTH_EDGES)[tooth] - 0.012 * place**4 - hidden
         soft = 0.7 / self._unit
-        shown = np.clip((edge - below) / soft + 0.5, 0, 1) * inside
+        visible = np.clip((edge - below) / soft + 0.5, 0, 1) * inside
         light = (1 - 0.55 * smoothstep((aside - 0.14) / 0.36)) * (0.68 + 0.32 * np.clip(above / 0.055, 0, 1))
         light *= 1 - 0.16 * np.clip((place - 0.86) / 0.14, 0, 1)
         light *= 0.94 + 0.06 * np.clip((edge - below) / 0.03, 0, 1)
-        colour += (self._tooth * light[..., None] - colour) * shown[..., None]
+        colour += (self._tooth * light[..., None] - colour) * visible[..., None]
 
     def _lay_own_teeth(self, colour: Floats, u: Floats, v: Floats, pixels: Floats, above: Floats, drop: float) -> None:
         """The photo's own open mouth where it was; its lower half moves with the jaw when that was wide open."""

@@ -19,9 +19,9 @@ Frames = Callable[[], Iterator[Pixels]]  # waits for the device, then gives the 
 
 
 @dataclass
-class _Asked:
+class _Request:
     tensors: tuple[Tensor, ...]
-    answer: Future[Frames] = field(default_factory=Future)
+    result: Future[Frames] = field(default_factory=Future)
 
     def __len__(self) -> int:
         return len(self.tensors[0])
@@ -38,8 +38,8 @@ class Batcher:
     def __init__(self, draw: Callable[..., Tensor], sizes: tuple[int, ...]) -> None:
         """draw: tensors with the batch as their first dimension -> frames. sizes: of batches, ascending."""
         self._draw, self._sizes = draw, sizes
-        self._urgent: deque[_Asked] = deque()
-        self._asked: deque[_Asked] = deque()
+        self._urgent: deque[_Request] = deque()
+        self._requests: deque[_Request] = deque()
         self._closed = False
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="device", daemon=True).start()
@@ -49,11 +49,11 @@ class Batcher:
 
         urgent: goes ahead of what waits, in a batch of its own: somebody waits for the first frames of a talk.
         """
-        asked = _Asked(tensors)
+        request = _Request(tensors)
         with self._changed:
-            (self._urgent if urgent else self._asked).append(asked)
+            (self._urgent if urgent else self._requests).append(request)
             self._changed.notify()
-        return asked.answer
+        return request.result
 
     def close(self) -> None:
         """End the thread after what was asked for."""
@@ -67,34 +67,34 @@ class Batcher:
                 self._answer(batch)
             except Exception as error:
                 for one in batch:
-                    if not one.answer.done():
-                        one.answer.set_exception(error)
+                    if not one.result.done():
+                        one.result.set_exception(error)
 
-    def _next(self) -> list[_Asked]:
+    def _next(self) -> list[_Request]:
         """What is drawn next: one that is urgent, or as many of those that wait as fit. Empty at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._urgent or self._asked or self._closed)
+            self._changed.wait_for(lambda: self._urgent or self._requests or self._closed)
             if self._urgent:
                 return [self._urgent.popleft()]
-            batch: list[_Asked] = []
-            while self._asked and self._fits(batch, self._asked[0]):
-                batch.append(self._asked.popleft())
+            batch: list[_Request] = []
+            while self._requests and self._fits(batch, self._requests[0]):
+                batch.append(self._requests.popleft())
             return batch
 
-    def _fits(self, batch: list[_Asked], one: _Asked) -> bool:
+    def _fits(self, batch: list[_Request], one: _Request) -> bool:
         return not batch or (one.shapes == batch[0].shapes and sum(map(len, batch)) + len(one) <= self._sizes[-1])
 
-    def _answer(self, batch: list[_Asked]) -> None:
+    def _answer(self, batch: list[_Request]) -> None:
         count = sum(map(len, batch))
         full = next(size for size in self._sizes if size >= count)
-        given = [torch.cat([part, part.new_zeros(full - count, *part.shape[1:])]) for part in map(torch.cat, zip(
+        tensors = [torch.cat([part, part.new_zeros(full - count, *part.shape[1:])]) for part in map(torch.cat, zip(
             *(one.tensors for one in batch), strict=True))]  # fmt: skip
         with torch.inference_mode():
-            drawn = self._draw(*given)[:count]
+            drawn = self._draw(*tensors)[:count]
         frames = _to_host(drawn)
         first = 0
         for one in batch:
-            one.answer.set_result(_part(frames, first, first + len(one)))
+            one.result.set_result(_part(frames, first, first + len(one)))
             first += len(one)
 
 
@@ -107,8 +107,8 @@ def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
 def _to_host(drawn: Tensor) -> Callable[[], list[Pixels]]:
     """Copy frames without waiting; while they are on their way the device draws the next batch."""
     if drawn.device.type != "cuda":
-        made = list(drawn.numpy())
-        return lambda: made
+        frames = list(drawn.numpy())
+        return lambda: frames
     host = torch.empty(drawn.shape, dtype=drawn.dtype, pin_memory=True)
     host.copy_(drawn, non_blocking=True)
     arrived = torch.cuda.Event()

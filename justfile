@@ -1,0 +1,39 @@
+# List the commands.
+default:
+    @just --list
+
+# Everything on this machine, until Ctrl-C.
+up *options:
+    uv run forge up {{options}}
+
+# What changes must pass in a few minutes.
+check:
+    uv run ruff check .
+    uv run ruff format --check .
+    uv run mypy
+    uv run pytest -m "not slow"
+
+# All tests.
+test *options:
+    uv run pytest {{options}}
+
+# As CI does it.
+ci:
+    bash .ci/run
+
+# Renew openapi.json.
+openapi:
+    uv run forge openapi > openapi.json
+
+# Renew supabase/schema.sql from the migrations.
+schema:
+    uv run python -m tests.support.postgres > supabase/schema.sql
+
+# Pin the images' packages with hashes.
+requirements:
+    uv export -q --no-default-groups --no-emit-project --no-header -o requirements.txt
+    uv export -q --no-default-groups --group gpu --no-emit-project --no-header -o requirements-gpu.txt
+
+# Measure, for example: just bench load --json
+bench name *options:
+    uv run python -m bench.{{name}} {{options}}
