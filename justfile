@@ -25,6 +25,10 @@ ci:
 openapi:
     uv run forge openapi > openapi.json
 
+# Renew web/vercel.json.
+routes:
+    uv run forge routes > web/vercel.json
+
 # Renew supabase/schema.sql from the migrations.
 schema:
     uv run python -m tests.support.postgres > supabase/schema.sql

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from local import diagnostics
 from local.openapi import document
+from local.routes import vercel
 from local.stack import PROVIDERS, ROOT, Stack, StackError
 from shared.core.errors import FaceModelsMissing, ForgeError
 from shared.core.settings import Settings
@@ -139,6 +140,12 @@ def replay(
 def openapi() -> None:
     """Print the OpenAPI document of all functions together."""
     print(json.dumps(document(), indent=2))
+
+
+@cli.command()
+def routes() -> None:
+    """Print the routes of all functions for Vercel: web/vercel.json."""
+    print(json.dumps(vercel(), indent=2))
 
 
 @cli.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -181,9 +181,3 @@ class Lifecycle:
         """Those of these models that nobody has claimed although they were created a while ago."""
         rows = await self._store.call("waiting_predictions", {"p_models": list(models)})
         return [Prediction.from_row(row) for row in rows]
-
-
-def with_error(outcome: Outcome, code: str) -> Outcome:
-    """The outcome with this code in its receipt."""
-    receipt = (outcome.receipt or Receipt()).model_copy(update={"error_code": code})
-    return replace(outcome, receipt=receipt)

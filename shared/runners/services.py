@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends
 
 from shared.core.single_flight import SingleFlight
 from shared.core.store import Store
-from shared.core.web import Context
+from shared.core.web import Context, ContextDep
 from shared.predictions.heartbeat import Heartbeats
 from shared.predictions.lifecycle import Lifecycle
 from shared.predictions.prediction import Prediction
@@ -62,10 +62,8 @@ async def open_services(context: Context) -> AsyncIterator[Services]:
         yield services
 
 
-async def _services(request: Request) -> Services:
-    if problem := getattr(request.app.state, "problem", None):
-        raise problem
-    services: Services = request.app.state.context.services
+async def _services(context: ContextDep) -> Services:
+    services: Services = context.services
     return services
 
 

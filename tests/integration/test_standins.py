@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -12,12 +14,15 @@ import anthropic
 import av
 import elevenlabs.core.api_error
 import httpx
+import modal
 import numpy as np
 import pytest
 import replicate.exceptions
 from elevenlabs.client import ElevenLabs
 
 from local.stack import Stack
+from shared.core.errors import NotFound, ProviderBusy, ProviderRefused, ProviderTimeout
+from shared.providers.modal import Modal
 
 VOICE = "21m00Tcm4TlvDq8ikWAM"
 
@@ -302,3 +307,51 @@ def test_a_stuck_job_stays_in_processing_until_it_is_cancelled(
     time.sleep(1.2)
     assert models.predictions.get(made.id).status == "processing"
     assert models.predictions.cancel(made.id).status == "canceled"
+
+
+@pytest.fixture
+def modal_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Modal's own client in this process, pointed at the stand-in by its environment alone."""
+    for name, value in stack.settings.items():
+        if name.startswith("MODAL_"):
+            monkeypatch.setenv(name, value)
+    yield
+    modal.Client.from_env().__exit__(None, None, None)
+
+
+def ask_modal(question: Callable[[Modal], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        return await question(Modal())
+
+    return asyncio.run(run())
+
+
+@pytest.mark.usefixtures("modal_environment")
+def test_modals_client_shares_values_and_spawns(fault: Callable[..., None]) -> None:
+    """A value put by one handle is got by another; a call is running, then succeeded or failed; faults reach both."""
+
+    async def share(one: Modal) -> list[Any]:
+        await one.put("key", {"status": "processing"})
+        return await asyncio.gather(*(other.get("key") for other in (one, Modal(), Modal())), one.get("nothing"))
+
+    assert ask_modal(share) == [{"status": "processing"}] * 3 + [None]
+
+    async def spawn(one: Modal) -> str:
+        call = await one.spawn("worker", "no uuid")
+        while (status := await one.status(call)) == "running":  # noqa: ASYNC110  # as a caller would
+            await asyncio.sleep(0.05)
+        return status
+
+    assert ask_modal(spawn) == "failed"
+    with pytest.raises(NotFound):
+        ask_modal(lambda one: one.status("fc-unknown"))
+    with pytest.raises(ProviderRefused, match="modal deploy"):
+        ask_modal(lambda one: one.spawn("no_such_function", "x"))
+    fault("modal", path="DictGet", status=8)  # RESOURCE_EXHAUSTED
+    with pytest.raises(ProviderBusy):
+        ask_modal(lambda one: one.get("key"))
+    fault("modal", path="DictUpdate", stuck=True)
+    started = time.monotonic()
+    with pytest.raises(ProviderTimeout):
+        ask_modal(lambda one: one.put("key", 1))
+    assert time.monotonic() - started < 8
