@@ -52,15 +52,16 @@ class VideoSource(ABC):
 
 
 class PortraitPicture:
-    """The persona's picture, fetched once, for all sources."""
+    """The persona's picture, fetched once, for all sources. Raises Conflict for a persona that has none."""
 
     def __init__(self, store: Store, persona: Persona, size: int) -> None:
         self._store, self.persona, self.size = store, persona, size
+        self._path = persona.required_portrait
         self._fetching: asyncio.Task[bytes] | None = None
 
     async def data(self) -> bytes:
         if self._fetching is None:
-            self._fetching = asyncio.create_task(self._store.get(self.persona.required_portrait))
+            self._fetching = asyncio.create_task(self._store.get(self._path))
         return await asyncio.shield(self._fetching)
 
 

@@ -10,7 +10,6 @@ from shared.core.errors import NoVideo
 from shared.core.store import Store
 from shared.media.video import seekable
 from shared.personas import persona as personas
-from shared.personas.persona import Persona
 from shared.personas.voice import voice_of
 from shared.predictions.outcome import Message, Outcome
 from shared.predictions.prediction import Prediction
@@ -41,9 +40,8 @@ class TalkWork(Work):
             personas.find(store, persona, listener) if listener else personas.find_of(store, persona, owner),
             prompt.recent_messages(store, client, persona, owner),
         )
-        _ = found.required_portrait
-        self._persona: Persona = found
-        self._size, self._message, self._listens = size, message, listener is not None
+        self._picture = PortraitPicture(store, found, size)
+        self._message, self._listens = message, listener is not None
         voice_id = voice_of(found, self._runtime.text_to_speech.default_voice)
         script = Script(voice_id, say=say)
         if message is not None:
@@ -73,7 +71,7 @@ class TalkWork(Work):
             slots.release()
 
     def _sources(self, ends: float) -> tuple[VideoSource, ...]:
-        runtime, picture = self._runtime, PortraitPicture(self._store, self._persona, self._size)
+        runtime, picture = self._runtime, self._picture
         remote = (RemoteSource(runtime.render_remotely, picture),) if runtime.render_remotely else ()
         hosted = HostedSource(self._store, self._replicate, picture, ends)
         return (*remote, LocalSource(runtime.engine.name, runtime.portraits, picture), hosted, StillSource(picture))
