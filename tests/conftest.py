@@ -103,7 +103,7 @@ def astronaut() -> bytes:
     from skimage import data
 
     out = BytesIO()
-    Image.fromarray(data.astronaut()).save(out, "PNG")
+    Image.fromarray(data.astronaut()).save(out, "PNG")  # type: ignore[no-untyped-call]
     return out.getvalue()
 
 

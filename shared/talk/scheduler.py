@@ -15,8 +15,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-import cv2
-
 _WAITING = 32  # threads that only wait for a device
 # A thread that comes back from encoding waits this long (s) for the interpreter while the event loop is busy; at
 # Python's 5 ms, a container that answers many requests renders nothing.
@@ -28,6 +26,8 @@ class FrameScheduler:
     """A line of turns, ordered by deadline, and the threads that take them."""
 
     def __init__(self, threads: int) -> None:
+        import cv2
+
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames", initializer=_yield_to_others)
         self._lock = threading.Lock()
         self._line: list[tuple[float, int, Callable[[], None]]] = []

@@ -7,7 +7,6 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -28,8 +27,8 @@ def test_the_curls_of_the_documents_work_as_written(
     commands = [block for block in re.findall(r"```sh\n(.*?)```", README + API, re.S) if "curl" in block]
     env = {"PATH": "/usr/bin:/bin", "TOKEN": person.token, "FORGE": stack.url, "NO_PROXY": "*"}
 
-    def shell(command: str, **cwd: Any) -> bytes:
-        return subprocess.run(["bash", "-ec", command], env=env, capture_output=True, check=True, **cwd).stdout
+    def shell(command: str, cwd: Path | None = None) -> bytes:
+        return subprocess.run(["bash", "-ec", command], env=env, capture_output=True, check=True, cwd=cwd).stdout
 
     made = json.loads(shell(commands[0].replace("http://127.0.0.1:8000", stack.url)))
     assert made["name"] == "Ada"

@@ -56,6 +56,11 @@ def test_a_container_killed_at_any_step_leaves_no_job_open_and_no_file_behind(
             reading = pool.submit(lambda: http.get(job["urls"]["stream"]))
             if where == "supabase":
                 assert container.proxy.stopped.wait(15)
+            elif where == "slow":
+                limit = time.monotonic() + 15
+                while f"POST /rest/v1/{what}" not in container.proxy.seen and time.monotonic() < limit:
+                    time.sleep(0.1)
+                time.sleep(0.5)  # it is done, and its answer held back
             else:
                 time.sleep(2.5)
             container.process.kill()

@@ -115,7 +115,7 @@ def test_the_voice_alone_when_there_is_no_picture(stack: Stack, person: Person, 
         "succeeded", answer.json()["degraded"], ["cpu", "hosted", "idle"],
     )  # fmt: skip
     kept = httpx.get(done["output"], trust_env=False)
-    with av.open(BytesIO(kept.content)) as file:
+    with av.open(BytesIO(kept.content), "r") as file:
         assert not file.streams.video
         seconds = sum(frame.samples for frame in file.decode(audio=0)) / 24_000
     assert seconds == pytest.approx(done["receipt"]["duration_s"], abs=0.1)

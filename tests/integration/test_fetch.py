@@ -210,7 +210,7 @@ def test_a_sound_at_an_address_moves_the_face(
 ) -> None:
     """`audio` of the lip-sync model: a WAV is fetched, decoded, and its length is the video's."""
     tone = (8000 * np.sin(np.arange(2 * RATE) * 0.05)).astype(np.int16)
-    body = {"model": "lipsync", "input": {"persona": persona["id"]}}
+    body: dict[str, Any] = {"model": "lipsync", "input": {"persona": persona["id"]}}
     with serving(lambda handler: reply(handler, encode_wav(tone))) as server:
         body["input"]["audio"] = f"{server.url}/tone.wav"
         done = wait_until_settled(person, person.http.post("/v1/predictions", json=body).raise_for_status().json(), 20)

@@ -36,7 +36,7 @@ class TalkServer:
 
     def __init__(self, stack: Stack, model: Any) -> None:
         settings = Settings({**stack.settings, "FORGE_ENGINE": "musetalk"})
-        engine = MuseTalkEngine(model, batches=(2, 8))
+        engine: Any = MuseTalkEngine(model, batches=(2, 8))  # Any: one of its methods is replaced
         self.broken = ""
         self.prepared = 0
         prepare = engine.prepare

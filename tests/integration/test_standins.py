@@ -69,8 +69,10 @@ def test_claude_answers_in_the_personas_manner_whole_and_streamed(claude: anthro
     with claude.messages.stream(**ask()) as stream:
         pieces = list(stream.text_stream)
         final = stream.get_final_message()
-    assert "".join(pieces) == final.content[0].text
-    for text in (whole.content[0].text, final.content[0].text):
+    block = final.content[0]
+    assert block.type == "text"
+    assert "".join(pieces) == block.text
+    for text in (whole.content[0].text, block.text):
         assert "Ada" in text
         assert "baker" in text
     assert len(pieces) > 10
@@ -82,7 +84,8 @@ def test_the_same_question_gets_other_words_and_each_topic_its_own(claude: anthr
     """Asked twice, the reply differs; what is asked about is answered about, in whole sentences."""
 
     def reply(question: str) -> str:
-        return claude.messages.create(**ask(question)).content[0].text
+        text: str = claude.messages.create(**ask(question)).content[0].text
+        return text
 
     sky = [reply("What do you see in the night sky?") for _ in range(4)]
     assert len(set(sky)) == 4
@@ -150,7 +153,7 @@ def test_the_voice_speaks_alike_in_all_four_ways(voice: ElevenLabs) -> None:
         x, y = (np.abs(sound[: steps * 480].reshape(steps, 480)).mean(axis=1) for sound in (a, b))
         return abs(len(a) - len(b)) < 0.01 * len(a) and float(np.corrcoef(x, y)[0, 1]) > 0.97
 
-    said = {"voice_id": VOICE, "text": "Hello there, my friend.", "output_format": "pcm_24000"}
+    said: dict[str, Any] = {"voice_id": VOICE, "text": "Hello there, my friend.", "output_format": "pcm_24000"}
     whole = b"".join(voice.text_to_speech.convert(**said))
     assert alike(b"".join(voice.text_to_speech.stream(**said)), whole)
     timed = voice.text_to_speech.convert_with_timestamps(**said)
@@ -158,7 +161,11 @@ def test_the_voice_speaks_alike_in_all_four_ways(voice: ElevenLabs) -> None:
     chunks = list(voice.text_to_speech.stream_with_timestamps(**said))
     assert alike(b"".join(base64.b64decode(chunk.audio_base_64) for chunk in chunks), whole)
     assert len(chunks) >= 2
-    assert [c for chunk in chunks for c in chunk.alignment.characters] == list("Hello there, my friend.")
+    characters: list[str] = []
+    for chunk in chunks:
+        assert chunk.alignment is not None
+        characters += chunk.alignment.characters
+    assert characters == list("Hello there, my friend.")
     assert 1.0 < len(whole) / 2 / 24000 < 3.0
 
 
@@ -169,6 +176,7 @@ def test_character_times_match_the_sound(voice: ElevenLabs) -> None:
     )
     sound = np.frombuffer(base64.b64decode(timed.audio_base_64), np.int16) / 32768
     alignment = timed.alignment
+    assert alignment is not None
     starts, ends = alignment.character_start_times_seconds, alignment.character_end_times_seconds
     assert starts == sorted(starts)
     assert all(a <= b for a, b in zip(starts, ends, strict=True))
@@ -186,7 +194,7 @@ def test_character_times_match_the_sound(voice: ElevenLabs) -> None:
 def test_mp3_is_real_mp3(voice: ElevenLabs) -> None:
     """The default format decodes to the same length of sound."""
     data = b"".join(voice.text_to_speech.convert(VOICE, text="Hello there.", output_format="mp3_44100_128"))
-    with av.open(BytesIO(data)) as file:
+    with av.open(BytesIO(data), "r") as file:
         seconds = sum(frame.samples for frame in file.decode(audio=0)) / 44100
         assert file.streams.audio[0].codec_context.name.startswith("mp3")
     assert 0.6 < seconds < 2.5
@@ -292,6 +300,7 @@ def test_faults_hit_the_next_calls_and_then_stop(
     with pytest.raises(elevenlabs.core.api_error.ApiError) as busy:
         list(voice.text_to_speech.stream(VOICE, text="Hi"))
     assert busy.value.status_code == 429
+    assert busy.value.headers is not None
     assert busy.value.headers["retry-after"] == "3"
     assert b"".join(voice.text_to_speech.stream(VOICE, text="Hi"))
 
@@ -316,7 +325,7 @@ def modal_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator
         if name.startswith("MODAL_"):
             monkeypatch.setenv(name, value)
     yield
-    modal.Client.from_env().__exit__(None, None, None)
+    modal.Client.from_env().__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
 
 def ask_modal(question: Callable[[Modal], Awaitable[Any]]) -> Any:

@@ -237,7 +237,7 @@ def test_a_job_that_was_ended_while_it_was_being_started_is_stopped_at_the_provi
         time.sleep(0.8)
         row = row_of(stack, persona)
         with rest(stack) as service:
-            settle = {"p_id": row["id"], "p_status": "canceled", "p_result": {}}
+            settle = {"p_id": row["id"], "p_outcome": {"status": "canceled"}}
             assert service.post("/rpc/settle_prediction", json=settle).json()["settled"]
         assert starting.result()["status"] == "canceled"
     time.sleep(0.5)

@@ -14,7 +14,7 @@ class Decoded:
 
     def __init__(self, data: bytes | Path) -> None:
         source = BytesIO(data) if isinstance(data, bytes) else str(data)
-        with av.open(source) as file:
+        with av.open(source, "r") as file:
             video, audio = file.streams.video[0], file.streams.audio[0]
             self.codecs = (video.codec_context.name, audio.codec_context.name)
             self.rate, self.fps = audio.codec_context.sample_rate, float(video.average_rate or 0)

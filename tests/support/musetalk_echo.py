@@ -30,18 +30,18 @@ class Echo(MuseTalk):
         self.taesd, self._place = None, None
         self.still = nn.Parameter(torch.zeros(1), requires_grad=False)
 
-    @torch.inference_mode()
     def hear(self, samples: Any) -> Tensor:
         """Each step, 20 ms, as loud as it is on average: (steps, layers, width)."""
         steps = len(samples) * 50 // 16_000
-        loud = torch.from_numpy(np.abs(samples[: steps * 320])).reshape(steps, 320).mean(dim=1)
-        return loud[:, None, None].expand(steps, LAYERS, WIDTH).contiguous()
+        with torch.inference_mode():
+            loud = torch.from_numpy(np.abs(samples[: steps * 320])).reshape(steps, 320).mean(dim=1)
+            return loud[:, None, None].expand(steps, LAYERS, WIDTH).contiguous()
 
     def _places(self, length: int, width: int) -> Tensor:
         return torch.zeros(length, width)  # what is heard stays readable
 
 
-class _Unet(nn.Module):
+class _Unet(nn.Module):  # type: ignore[misc]
     def forward(self, latents: Tensor, _: Tensor, tokens: Tensor, *, return_dict: bool) -> tuple[Tensor]:
         assert not return_dict
         found = latents[:, 4:].clone()  # of the whole face
@@ -49,7 +49,7 @@ class _Unet(nn.Module):
         return (found,)
 
 
-class _Vae(nn.Module):
+class _Vae(nn.Module):  # type: ignore[misc]
     def encode(self, faces: Tensor) -> Any:
         """(n, 3, 256, 256) in -1..1 to (n, 4, 32, 32): means of blocks, and an empty channel for what is heard."""
         blocks = nn.functional.avg_pool2d(faces, 8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -125,7 +125,8 @@ def drawing_of_a_circle() -> np.ndarray:
 def noise(blur: float) -> np.ndarray:
     bgr = np.random.default_rng(3).integers(0, 256, (400, 400, 3), dtype=np.uint8)
     bgr = cv2.GaussianBlur(bgr, (0, 0), blur) if blur else bgr
-    return cv2.normalize(bgr, None, 0, 255, cv2.NORM_MINMAX)
+    out: np.ndarray = cv2.normalize(bgr, None, 0, 255, cv2.NORM_MINMAX)
+    return out
 
 
 def shipped(name: str) -> np.ndarray:
@@ -142,7 +143,7 @@ def shipped(name: str) -> np.ndarray:
 )
 def test_what_is_no_face_is_none(picture: str) -> None:
     """A smiling circle, noise, a cat, a cup, a rocket, a wall, coins and a cell are refused as no face."""
-    made = {
+    made: dict[str, Callable[[], np.ndarray]] = {
         "circle": drawing_of_a_circle,
         "noise": lambda: noise(0),
         "smooth noise": lambda: noise(6),
@@ -167,7 +168,7 @@ def test_threads_share_the_networks(astronaut_bgr: np.ndarray) -> None:
 
 
 @pytest.fixture
-def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder for the models, and a process that has loaded none."""
     monkeypatch.setenv("FORGE_MODELS", str(tmp_path))
     monkeypatch.setattr(FaceModels, "_shared", None)

@@ -15,6 +15,7 @@ from shared.lipsync.picture import read_picture
 from shared.lipsync.visemes import REST, Mouth, curves, from_characters, from_phonemes, from_sound
 from shared.media.types import FPS, PER_FRAME, RATE, Speech, Timing
 from shared.media.video import FragmentedMp4
+from tests.support.media import Decoded
 
 TEXT = (
     "Good evening, my name is Ada. Above the papers on my table you may find a map of the moons of Jupiter. "
@@ -28,7 +29,8 @@ def seen(frames: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     x0, y0, x1, y1 = box
     mouth = frames[:, y0:y1, x0:x1].astype(np.float32)
     reddish = mouth[..., 0] - mouth[..., 2]
-    return np.sqrt(((mouth.mean(axis=-1) < 75) | (reddish < 22)).mean(axis=(1, 2)))
+    opened: np.ndarray = np.sqrt(((mouth.mean(axis=-1) < 75) | (reddish < 22)).mean(axis=(1, 2)))
+    return opened
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def truth() -> tuple[np.ndarray, list[Timing]]:
     return take.samples, Espeak.shared().speak(TEXT, voice, speed, pitch).phonemes
 
 
-def film(portrait: bytes, speech: Speech, decode: Callable[[bytes], object]) -> np.ndarray:
+def film(portrait: bytes, speech: Speech, decode: Callable[[bytes], Decoded]) -> np.ndarray:
     """Render, encode, and decode again; frames (n, 512, 512, 3)."""
     session = CpuEngine().prepare(read_picture(portrait), 512).session()
     parts: list[bytes] = []
@@ -55,7 +57,7 @@ BOX = (218, 298, 294, 350)  # around the mouth of a drawn portrait at 512 pixels
 
 
 @pytest.fixture(scope="module")
-def films(portrait_png: bytes, truth: tuple[np.ndarray, list[Timing]], decode: Callable[[bytes], object]):  # type: ignore[no-untyped-def]
+def films(portrait_png: bytes, truth: tuple[np.ndarray, list[Timing]], decode: Callable[[bytes], Decoded]):  # type: ignore[no-untyped-def]
     samples, phonemes = truth
     take = speak(TEXT, VOICE, RATE)
     letters = [Timing(c, a, b) for c, a, b in zip(take.text, take.starts, take.ends, strict=True)]
@@ -78,7 +80,7 @@ def test_the_mouth_follows_the_speech(films, truth, source: str, least: float) -
     assert r > chance(mouth, truth[1], len(mouth)) + 0.2
 
 
-def test_the_mouth_follows_words_it_was_not_made_with(portrait_png: bytes, decode: Callable[[bytes], object]) -> None:
+def test_the_mouth_follows_words_it_was_not_made_with(portrait_png: bytes, decode: Callable[[bytes], Decoded]) -> None:
     """Another speech, full of words spelled unlike they sound, from its characters alone."""
     text = (
         "She sells sea shells by the sea shore. The quick brown fox jumps over the lazy dog, while everybody else "
@@ -106,12 +108,13 @@ def test_controls_score_below_chance(films, truth) -> None:  # type: ignore[no-u
     wanted = target(truth[1], len(mouth))
     by_chance = chance(mouth, truth[1], len(mouth))
     assert score(mouth, np.roll(wanted, round(2.1 * FPS)), reach=1)[0] < by_chance
-    assert score(np.random.default_rng(1).normal(size=len(mouth)), wanted, reach=1)[0] < by_chance
+    noise: np.ndarray = np.random.default_rng(1).normal(size=len(mouth))
+    assert score(noise, wanted, reach=1)[0] < by_chance
     late = np.concatenate([np.full(5, mouth[0]), mouth[:-5]])
     assert score(late, wanted)[1] == -5
 
 
-def test_a_frozen_mouth_scores_nothing(portrait_png: bytes, films, truth, decode: Callable[[bytes], object]) -> None:  # type: ignore[no-untyped-def]
+def test_a_frozen_mouth_scores_nothing(portrait_png: bytes, films, truth, decode: Callable[[bytes], Decoded]) -> None:  # type: ignore[no-untyped-def]
     """A mouth that rests through a whole speech scores below chance."""
     mouth = seen(film(portrait_png, Speech(np.zeros_like(truth[0])), decode), BOX)
     assert len(mouth) == len(films["phonemes"])
@@ -119,7 +122,7 @@ def test_a_frozen_mouth_scores_nothing(portrait_png: bytes, films, truth, decode
     assert score(mouth, target(truth[1], len(mouth)), reach=1)[0] < by_chance
 
 
-def test_in_silence_the_face_lives(portrait_png: bytes, decode: Callable[[bytes], object]) -> None:
+def test_in_silence_the_face_lives(portrait_png: bytes, decode: Callable[[bytes], Decoded]) -> None:
     """Nobody speaks: the eyes blink, the head moves a little, the picture's rim does not."""
     frames = film(portrait_png, Speech(np.zeros(8 * RATE, np.int16)), decode)
     eyes = frames[:, 215:240, 190:236].astype(np.float32)

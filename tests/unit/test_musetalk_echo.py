@@ -117,7 +117,7 @@ def _corners(patch: pytest.MonkeyPatch) -> None:
     def aligned(face: Any, grid: Any, **options: Any) -> Any:
         return sample(face, grid, **{**options, "align_corners": True})
 
-    patch.setattr(engine.F, "grid_sample", aligned)
+    patch.setattr(torch.nn.functional, "grid_sample", aligned)
 
 
 def _margin(patch: pytest.MonkeyPatch) -> None:

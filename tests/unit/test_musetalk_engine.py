@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -188,7 +188,7 @@ def test_a_talk_asks_for_its_first_frames_urgently(engine: MuseTalkEngine, pictu
             return submit(*tensors, urgent=urgent)
 
     portrait, device = engine.prepare(picture, 512), engine.device
-    engine.device = Listening()
+    engine.device = cast("Batcher", Listening())
     try:
         frames_of(portrait.session(), speech(0.4), speech(0.4))
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from io import BytesIO
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,9 @@ def test_words_that_are_understood_decide(description: str, field: str, value: o
 def test_what_is_asked_for_can_be_seen(plain: str, more: str) -> None:
     """The picture with it differs from the same person without it."""
     look = Look.read(f"{plain} with {more}")
-    bare = {"hijab": {"hat": ""}, "crown": {"hat": ""}, "mohawk": {"style": "bald"}, "eye patch": {"patch": False}}
+    bare: dict[str, dict[str, Any]] = {
+        "hijab": {"hat": ""}, "crown": {"hat": ""}, "mohawk": {"style": "bald"}, "eye patch": {"patch": False},
+    }  # fmt: skip
     without = replace(look, **bare.get(more.removeprefix("an ").removeprefix("a "), {"style": "short"}))
     assert np.abs(rendered(look) - rendered(without)).mean() > 0.5
 

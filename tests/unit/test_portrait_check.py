@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Callable
 from io import BytesIO
 
 import cv2
@@ -31,6 +32,7 @@ def png(rgb: np.ndarray, **options: object) -> bytes:
 
 
 PHOTOS = photos()
+Change = Callable[[np.ndarray], np.ndarray]
 
 
 @pytest.fixture(params=PHOTOS)
@@ -85,14 +87,15 @@ def cut_at_the_mouth(rgb: np.ndarray) -> np.ndarray:
 def blurred(rgb: np.ndarray, share: float) -> np.ndarray:
     """share: of the distance between the pupils, the Gaussian's sigma."""
     points = points_of(rgb)
-    return cv2.GaussianBlur(rgb, (0, 0), share * np.hypot(*(points[473] - points[468])))
+    out: np.ndarray = cv2.GaussianBlur(rgb, (0, 0), share * np.hypot(*(points[473] - points[468])))
+    return out
 
 
 def half(rgb: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rgb[:, int(points_of(rgb)[473, 0]) - 2 :])
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Change, str]] = {
     "too small": (lambda rgb: scaled_to(rgb, 12), "too small"),
     "dark mask": (lambda rgb: covered(rgb, (35, 33, 32), folds=False), "mouth is covered"),
     "blue mask with folds": (lambda rgb: covered(rgb, (150, 185, 205), folds=True), "mouth is covered"),
@@ -128,7 +131,7 @@ def test_a_refusal_takes_a_tenth_of_a_second(rgb: np.ndarray) -> None:
     assert min(taken) < 0.1
 
 
-WARNED = {
+WARNED: dict[str, tuple[Change, set[str]]] = {
     "sunglasses": (lambda rgb: eyes_painted(rgb, (12, 12, 12)), {"sunglasses"}),
     "few pixels": (lambda rgb: scaled_to(rgb, 24), {"low_resolution"}),
     "soft": (lambda rgb: blurred(rgb, 0.085), {"soft"}),

@@ -49,7 +49,8 @@ def prepared(name: str) -> CpuPortrait:
 
 
 def bgr(frame: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_NV12)
+    out: np.ndarray = cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_NV12)
+    return out
 
 
 @pytest.mark.slow

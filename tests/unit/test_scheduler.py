@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from shared.media.types import FPS, PER_FRAME, Pixels, Speech
-from shared.talk import video_renderer
 from shared.talk.scheduler import FrameScheduler, SerialTask
 from shared.talk.video_renderer import VideoRenderer
 
@@ -19,7 +18,11 @@ from shared.talk.video_renderer import VideoRenderer
 def test_turns_are_taken_by_deadline_and_not_in_the_order_in_which_they_came() -> None:
     """What is due first is done first; of two that are due at once, the one that came first."""
     scheduler, held, order = FrameScheduler(1), threading.Event(), list[str]()
-    scheduler.submit(0, held.wait)
+
+    def hold() -> None:
+        held.wait()
+
+    scheduler.submit(0, hold)
     done = threading.Event()
     for deadline, name in ((30, "late"), (10, "soon"), (20, "between"), (10, "soon too")):
         scheduler.submit(deadline, lambda name=name: order.append(name))  # type: ignore[misc]
@@ -62,7 +65,11 @@ def test_an_error_in_a_turn_is_handed_on() -> None:
     def turn() -> bool:
         raise RuntimeError("no picture")
 
-    task = SerialTask(FrameScheduler(1), turn, lambda: 0.0, lambda error: (errors.append(error), failed.set()))
+    def noted(error: BaseException) -> None:
+        errors.append(error)
+        failed.set()
+
+    task = SerialTask(FrameScheduler(1), turn, lambda: 0.0, noted)
     task.wake()
     assert failed.wait(5)
     assert [str(error) for error in errors] == ["no picture"]
@@ -92,7 +99,7 @@ class Slow:
 def test_who_begins_is_not_kept_waiting_by_who_is_far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread, and a talk of a minute under way: another gets its first frames before the minute is rendered on."""
     one = FrameScheduler(1)
-    monkeypatch.setattr(video_renderer.FrameScheduler, "shared", lambda **_: one)
+    monkeypatch.setattr(FrameScheduler, "shared", lambda **_: one)
     drawn: list[str] = []
 
     async def run() -> None:

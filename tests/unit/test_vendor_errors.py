@@ -38,7 +38,7 @@ from shared.providers import modal as functions
 from shared.providers import replicate as hosted
 
 
-def classes(*modules: ModuleType, base: type[BaseException] = Exception) -> Iterator[type[Exception]]:
+def classes(*modules: ModuleType, base: type[Exception] = Exception) -> Iterator[type[Exception]]:
     """Every exception class of these modules, without warnings."""
     for module in modules:
         for _, found in inspect.getmembers(module, inspect.isclass):

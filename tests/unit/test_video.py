@@ -10,6 +10,7 @@ import pytest
 
 from shared.media.types import FPS, PER_FRAME, RATE
 from shared.media.video import FragmentedMp4, seekable
+from tests.support.media import Decoded
 
 
 def clip(seconds: float = 3.0, flash_at: float = 1.0) -> tuple[bytes, list[bytes]]:
@@ -30,7 +31,7 @@ def clip(seconds: float = 3.0, flash_at: float = 1.0) -> tuple[bytes, list[bytes
 @pytest.mark.parametrize("finish", [lambda data: data, seekable], ids=["fragmented", "seekable"])
 def test_sound_and_picture_begin_at_zero_meet_and_end_together(
     finish: Callable[[bytes], bytes],
-    decode: Callable[[bytes], object],
+    decode: Callable[[bytes], Decoded],
 ) -> None:
     """A click and a flash at one second are decoded within 5 ms of each other, and both tracks fill 3 s."""
     found = decode(finish(clip()[0]))
@@ -63,11 +64,12 @@ def test_the_kept_file_has_its_index_in_front() -> None:
     assert 0 < data.index(b"moov") < data.index(b"mdat")
     import io
 
-    with av.open(io.BytesIO(data)) as file:
+    with av.open(io.BytesIO(data), "r") as file:
+        assert file.duration is not None
         assert file.duration / av.time_base == pytest.approx(3.0, abs=0.05)
 
 
-def test_sound_given_in_odd_pieces_is_kept_whole(decode: Callable[[bytes], object]) -> None:
+def test_sound_given_in_odd_pieces_is_kept_whole(decode: Callable[[bytes], Decoded]) -> None:
     """Pieces that fit no frame do not shift or lose a sample."""
     parts: list[bytes] = []
     video = FragmentedMp4(128, parts.append)
