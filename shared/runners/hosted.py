@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from shared.core.auth import User
-from shared.core.errors import ForgeError
+from shared.core.errors import ForgeError, NotFound
 from shared.core.settings import Settings
 from shared.predictions.id import PredictionId
 from shared.predictions.outcome import Outcome
@@ -110,7 +110,7 @@ class Hosted:
         job = await provider.look(job_id)
         try:
             prediction: Prediction | None = await services.lifecycle.read(identity.row, expire=False)
-        except ForgeError:
+        except NotFound:
             prediction = None
         if prediction is None or prediction.finished:
             if job.status not in FINISHED:
