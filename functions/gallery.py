@@ -82,7 +82,7 @@ def build(settings: Settings | None = None) -> FastAPI:
 
 
 def _video(row: Row, store: Store) -> Video:
-    prediction, persona = Prediction.from_row(row), row["personas"]
+    prediction = Prediction.from_row(row)
     return Video(
         prediction=prediction.identity.sign(store.settings.forge_signing_key),
         model=prediction.model,
@@ -91,9 +91,13 @@ def _video(row: Row, store: Store) -> Video:
         text=prediction.text,
         duration_s=prediction.receipt.duration_s if prediction.receipt else None,
         created_at=prediction.created_at,
-        persona=persona
-        and VideoPersona(id=row["persona_id"], name=persona["name"], portrait=store.address(persona["portrait"])),
+        persona=_persona(row, store) if row["personas"] else None,
     )
+
+
+def _persona(row: Row, store: Store) -> VideoPersona:
+    persona = row["personas"]
+    return VideoPersona(id=row["persona_id"], name=persona["name"], portrait=store.address(persona["portrait"]))
 
 
 @app.function(image=image, secrets=secrets, timeout=30)

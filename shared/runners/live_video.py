@@ -40,7 +40,12 @@ class LiveVideo(Response):
         task = executions.start(execution)
         task.add_done_callback(lambda _: work.chunks.put_nowait(None))
         disconnected = asyncio.create_task(_disconnected(request))
-        disconnected.add_done_callback(lambda done: None if done.cancelled() else execution.stop(HUNG_UP))
+
+        def hang_up(done: asyncio.Task[None]) -> None:
+            if not done.cancelled():
+                execution.stop(HUNG_UP)
+
+        disconnected.add_done_callback(hang_up)
         try:
             first = await work.chunks.get()
             if first is not None:

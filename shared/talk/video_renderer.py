@@ -144,7 +144,11 @@ class VideoRenderer:
 
     def _resolve(self, error: BaseException | None) -> None:
         def resolve() -> None:
-            if not self._done.done():
-                self._done.set_exception(error) if error else self._done.set_result(None)
+            if self._done.done():
+                return
+            if error:
+                self._done.set_exception(error)
+            else:
+                self._done.set_result(None)
 
         self._loop.call_soon_threadsafe(resolve)
