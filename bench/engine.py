@@ -76,7 +76,7 @@ def _measure() -> dict[str, Any]:
     prepared = CpuEngine().prepare(picture, 512)
     prepare_s = time.perf_counter() - ready
 
-    def film(text: str | None = None) -> tuple[float, float, int]:
+    def render(text: str | None = None) -> tuple[float, float, int]:
         """Seconds to the first moof, to the end, and frames; with a text, its voice is part of the time."""
         first: list[float] = []
 
@@ -97,9 +97,9 @@ def _measure() -> dict[str, Any]:
         made = asyncio.run(run())
         return first[0] - start, time.perf_counter() - start, made.frames
 
-    _, cold_s, frames = film()
-    warm = [film()[1] for _ in range(RUNS)]
-    moof = [film("Good evening, my friend.")[0] for _ in range(RUNS)]
+    _, cold_s, frames = render()
+    warm = [render()[1] for _ in range(RUNS)]
+    moof = [render("Good evening, my friend.")[0] for _ in range(RUNS)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     letters = [Timing(*each) for each in zip(take.text, take.starts, take.ends, strict=True)]

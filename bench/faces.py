@@ -233,7 +233,7 @@ def _milliseconds(work: Callable[[], Any], runs: int) -> float:
     return statistics.median(taken)
 
 
-def film(prepared: CpuPortrait, speech: Speech) -> list[Pixels]:
+def video(prepared: CpuPortrait, speech: Speech) -> list[Pixels]:
     """Rendered, encoded, and decoded again: BGR frames."""
     session, parts = prepared.session(), BytesIO()
     video = FragmentedMp4(prepared.size, parts.write)
@@ -249,7 +249,7 @@ def film(prepared: CpuPortrait, speech: Speech) -> list[Pixels]:
 def _speaking(name: str, picture: Picture, details: list[str]) -> dict[str, float | None]:
     prepared = CpuEngine().prepare(picture, 512)
     spoken = Espeak.shared().speak(TEXT, "en-us+f3", 162, 52)
-    frames = film(prepared, Speech(speak(TEXT, VOICE, RATE).samples, spoken.phonemes, "phonemes"))
+    frames = video(prepared, Speech(speak(TEXT, VOICE, RATE).samples, spoken.phonemes, "phonemes"))
     gaps = floats([opening(frame) for frame in frames])
     wanted = target(spoken.phonemes, len(frames))
     # In silence an open mouth is the photo's own again: only what is said is compared.

@@ -128,17 +128,17 @@ async def _batch(stack: Stack, png: bytes) -> dict[str, Any]:
         text = message.content[0].text  # type: ignore[union-attr]
         speeches = [speech async for speech in voice.speak(text, VOICES["neutral"], "", [])]
         data = bytearray()
-        film = VideoRenderer(prepared, data.extend)
+        video = VideoRenderer(prepared, data.extend)
         for speech in speeches:
-            film.append(speech)
-        film.finish()
-        await film.run()
+            video.append(speech)
+        video.finish()
+        await video.run()
         await store.put(f"bench/{uuid4().hex}.mp4", seekable(bytes(data)), "video/mp4", owner=uuid4())
         ready = time.perf_counter() - start
     await voice.close()
     await claude.close()
     polled = -(-ready // POLL) * POLL
-    return {"ms": polled * 1000, "ready_ms": ready * 1000, "duration_s": film.frames / 25}
+    return {"ms": polled * 1000, "ready_ms": ready * 1000, "duration_s": video.frames / 25}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A video of a speaking face that was made elsewhere, as frames for our own film."""
+"""A video of a speaking face that was made elsewhere, as frames for our own video."""
 
 from __future__ import annotations
 

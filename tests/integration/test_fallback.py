@@ -37,7 +37,7 @@ def steps(done: dict[str, Any]) -> list[str]:
 
 
 def test_a_whole_talk_says_nothing_of_degrading(person: Person, persona: dict[str, Any]) -> None:
-    """The first step of the ladder is not a fall."""
+    """The best source is no fallback."""
     job = person.talk(persona["id"], say="All is well.")
     person.follow(job)
     done = person.look(job)

@@ -1,4 +1,4 @@
-"""A talk whose film is made on a GPU's container: here the far end runs beside, with the model at small width."""
+"""A talk whose video is made on a GPU's container: here the far end runs beside, with the model at small width."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def truth() -> tuple[np.ndarray, list[Timing]]:
     return take.samples, Espeak.shared().speak(TEXT, voice, speed, pitch).phonemes
 
 
-def film(portrait: bytes, speech: Speech, decode: Callable[[bytes], Decoded]) -> np.ndarray:
+def video(portrait: bytes, speech: Speech, decode: Callable[[bytes], Decoded]) -> np.ndarray:
     """Render, encode, and decode again; frames (n, 512, 512, 3)."""
     session = CpuEngine().prepare(read_picture(portrait), 512).session()
     parts: list[bytes] = []
@@ -57,7 +57,7 @@ BOX = (218, 298, 294, 350)  # around the mouth of a drawn portrait at 512 pixels
 
 
 @pytest.fixture(scope="module")
-def films(portrait_png: bytes, truth: tuple[np.ndarray, list[Timing]], decode: Callable[[bytes], Decoded]):  # type: ignore[no-untyped-def]
+def videos(portrait_png: bytes, truth: tuple[np.ndarray, list[Timing]], decode: Callable[[bytes], Decoded]):  # type: ignore[no-untyped-def]
     samples, phonemes = truth
     take = speak(TEXT, VOICE, RATE)
     letters = [Timing(c, a, b) for c, a, b in zip(take.text, take.starts, take.ends, strict=True)]
@@ -66,13 +66,13 @@ def films(portrait_png: bytes, truth: tuple[np.ndarray, list[Timing]], decode: C
         "characters": Speech(samples, letters),
         "sound alone": Speech(samples),
     }
-    return {name: seen(film(portrait_png, speech, decode), BOX) for name, speech in given.items()}
+    return {name: seen(video(portrait_png, speech, decode), BOX) for name, speech in given.items()}
 
 
 @pytest.mark.parametrize(("source", "least"), [("phonemes", 0.8), ("characters", 0.7)])
-def test_the_mouth_follows_the_speech(films, truth, source: str, least: float) -> None:  # type: ignore[no-untyped-def]
+def test_the_mouth_follows_the_speech(videos, truth, source: str, least: float) -> None:  # type: ignore[no-untyped-def]
     """Within one frame of lag, above everything that chance reaches, also by a coarser target."""
-    mouth = films[source]
+    mouth = videos[source]
     r, lag = score(mouth, target(truth[1], len(mouth)))
     assert abs(lag) <= 1
     assert r >= least
@@ -88,23 +88,23 @@ def test_the_mouth_follows_words_it_was_not_made_with(portrait_png: bytes, decod
     )
     take = speak(text, VOICE, RATE)
     letters = [Timing(c, a, b) for c, a, b in zip(take.text, take.starts, take.ends, strict=True)]
-    mouth = seen(film(portrait_png, Speech(take.samples, letters), decode), BOX)
+    mouth = seen(video(portrait_png, Speech(take.samples, letters), decode), BOX)
     r, lag = score(mouth, target(Espeak.shared().speak(text, "en-us+f3", 162, 52).phonemes, len(mouth)))
     assert abs(lag) <= 1
     assert r >= 0.7
 
 
-def test_without_timings_the_mouth_follows_the_sound(films, truth) -> None:  # type: ignore[no-untyped-def]
+def test_without_timings_the_mouth_follows_the_sound(videos, truth) -> None:  # type: ignore[no-untyped-def]
     """A sound alone still moves the mouth better than chance, at the right time."""
-    mouth = films["sound alone"]
+    mouth = videos["sound alone"]
     r, lag = score(mouth, target(truth[1], len(mouth)))
     assert abs(lag) <= 2
     assert r > chance(mouth, truth[1], len(mouth)) + 0.1
 
 
-def test_controls_score_below_chance(films, truth) -> None:  # type: ignore[no-untyped-def]
+def test_controls_score_below_chance(videos, truth) -> None:  # type: ignore[no-untyped-def]
     """A shifted target and a frozen mouth stay below the null's maximum; 200 ms late is seen as 5 frames."""
-    mouth = films["phonemes"]
+    mouth = videos["phonemes"]
     wanted = target(truth[1], len(mouth))
     by_chance = chance(mouth, truth[1], len(mouth))
     assert score(mouth, np.roll(wanted, round(2.1 * FPS)), reach=1)[0] < by_chance
@@ -114,17 +114,17 @@ def test_controls_score_below_chance(films, truth) -> None:  # type: ignore[no-u
     assert score(late, wanted)[1] == -5
 
 
-def test_a_frozen_mouth_scores_nothing(portrait_png: bytes, films, truth, decode: Callable[[bytes], Decoded]) -> None:  # type: ignore[no-untyped-def]
+def test_a_frozen_mouth_scores_nothing(portrait_png: bytes, videos, truth, decode: Callable[[bytes], Decoded]) -> None:  # type: ignore[no-untyped-def]
     """A mouth that rests through a whole speech scores below chance."""
-    mouth = seen(film(portrait_png, Speech(np.zeros_like(truth[0])), decode), BOX)
-    assert len(mouth) == len(films["phonemes"])
-    by_chance = chance(films["phonemes"], truth[1], len(mouth))
+    mouth = seen(video(portrait_png, Speech(np.zeros_like(truth[0])), decode), BOX)
+    assert len(mouth) == len(videos["phonemes"])
+    by_chance = chance(videos["phonemes"], truth[1], len(mouth))
     assert score(mouth, target(truth[1], len(mouth)), reach=1)[0] < by_chance
 
 
 def test_in_silence_the_face_lives(portrait_png: bytes, decode: Callable[[bytes], Decoded]) -> None:
     """Nobody speaks: the eyes blink, the head moves a little, the picture's rim does not."""
-    frames = film(portrait_png, Speech(np.zeros(8 * RATE, np.int16)), decode)
+    frames = video(portrait_png, Speech(np.zeros(8 * RATE, np.int16)), decode)
     eyes = frames[:, 215:240, 190:236].astype(np.float32)
     white = (eyes.min(axis=-1) > 170).mean(axis=(1, 2))
     assert white.min() < 0.6 * np.median(white), "no blink in eight seconds"

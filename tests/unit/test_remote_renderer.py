@@ -1,4 +1,4 @@
-"""A film made elsewhere: what each end does when the other is gone. The far end here is the real one, at cpu speed."""
+"""A video made elsewhere: what each end does when the other is gone. The far end here is the real one, at cpu speed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Wire:
         self.server, self.first = server, first
         self.ended: str | None = None
 
-    async def film(self) -> AsyncIterator[tuple[int, bytes]]:
+    async def video(self) -> AsyncIterator[tuple[int, bytes]]:
         number = self.first
         try:
             async for data in self.server.render(SPEAKER, far_end(self.queue.get)):
@@ -66,7 +66,7 @@ class Wire:
 
         async def run() -> None:
             try:
-                async for message in self.film():
+                async for message in self.video():
                     out.put_nowait(message)
                 out.put_nowait(None)
             except BaseException as error:
@@ -90,16 +90,16 @@ async def until(true: Callable[[], Any]) -> None:
 def test_long_speech_travels_in_pieces_and_comes_back_as_one_film(
     server: CpuServer, decode: Callable[[bytes], Any]
 ) -> None:
-    """More than a message holds: the film is as long as all of it."""
+    """More than a message holds: the video is as long as all of it."""
 
     async def run() -> tuple[bytes, int]:
         made = bytearray()
-        film = RemoteVideoRenderer(Wire(server).open, SPEAKER, made.extend)
-        film.append(words(LONGEST / RATE + 1.5))
-        film.append(words(0.5))
-        film.finish()
-        await film.run()
-        return bytes(made), film.frames
+        renderer = RemoteVideoRenderer(Wire(server).open, SPEAKER, made.extend)
+        renderer.append(words(LONGEST / RATE + 1.5))
+        renderer.append(words(0.5))
+        renderer.finish()
+        await renderer.run()
+        return bytes(made), renderer.frames
 
     data, frames = asyncio.run(run())
     assert len(decode(data).frames) == frames == 2 + 7 * 25
@@ -110,9 +110,9 @@ def test_a_listener_who_leaves_stops_the_far_end(server: CpuServer) -> None:
 
     async def run() -> str | None:
         wire = Wire(server)
-        film = RemoteVideoRenderer(wire.open, SPEAKER, lambda _: None)
-        film.append(words(1))  # and never an end
-        running = asyncio.create_task(film.run())
+        renderer = RemoteVideoRenderer(wire.open, SPEAKER, lambda _: None)
+        renderer.append(words(1))  # and never an end
+        running = asyncio.create_task(renderer.run())
         await asyncio.sleep(0.5)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -149,24 +149,24 @@ def test_a_queue_that_fails_is_seen_at_once(server: CpuServer) -> None:
 
     async def run() -> None:
         wire = Wire(server)
-        film = RemoteVideoRenderer(lambda _, pieces: near_end(refuse, wire.far(), pieces), SPEAKER, lambda _: None)
-        film.append(words(1))
+        renderer = RemoteVideoRenderer(lambda _, pieces: near_end(refuse, wire.far(), pieces), SPEAKER, lambda _: None)
+        renderer.append(words(1))
         with pytest.raises(ConnectionError, match="no queue"):
-            await film.run()
+            await renderer.run()
         wire.task.cancel()
 
     asyncio.run(asyncio.wait_for(run(), 10))
 
 
 def test_a_container_that_was_replaced_is_not_taken_for_the_same_film(server: CpuServer) -> None:
-    """Its numbers do not go on from the last: two halves of different films are no film."""
+    """Its numbers do not go on from the last: two halves of different videos are no video."""
 
     async def run() -> None:
-        film = RemoteVideoRenderer(Wire(server, first=5).open, SPEAKER, lambda _: None)
-        film.append(words(0.5))
-        film.finish()
+        renderer = RemoteVideoRenderer(Wire(server, first=5).open, SPEAKER, lambda _: None)
+        renderer.append(words(0.5))
+        renderer.finish()
         with pytest.raises(ProviderFailed, match="replaced"):
-            await film.run()
+            await renderer.run()
 
     asyncio.run(asyncio.wait_for(run(), 10))
 
@@ -180,9 +180,9 @@ def test_a_far_end_that_does_not_answer_is_given_up() -> None:
             yield b""
 
     async def run() -> None:
-        film = RemoteVideoRenderer(silent, SPEAKER, lambda _: None, patience=0.3)
-        film.append(words(0.5))
+        renderer = RemoteVideoRenderer(silent, SPEAKER, lambda _: None, patience=0.3)
+        renderer.append(words(0.5))
         with pytest.raises(TimeoutError):
-            await film.run()
+            await renderer.run()
 
     asyncio.run(asyncio.wait_for(run(), 5))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.faces import TEXT, VOICE, brow_change, film, photos
+from bench.faces import TEXT, VOICE, brow_change, photos, video
 from bench.score import closed_frames, opening, score, target
 from local.elevenlabs import speak
 from local.espeak import Espeak
@@ -57,7 +57,7 @@ def bgr(frame: np.ndarray) -> np.ndarray:
 def test_the_lips_open_as_the_sounds_ask_at_the_right_time(prepared: CpuPortrait) -> None:
     """Over a spoken text: r of at least 0.89 at lag 0, closed where lips close, never wider than an open a."""
     spoken = Espeak.shared().speak(TEXT, "en-us+f3", 162, 52)
-    frames = film(prepared, Speech(speak(TEXT, VOICE, RATE).samples, spoken.phonemes, "phonemes"))
+    frames = video(prepared, Speech(speak(TEXT, VOICE, RATE).samples, spoken.phonemes, "phonemes"))
     gaps = np.array([opening(frame) for frame in frames])
     wanted = target(spoken.phonemes, len(frames))
     r, lag = score(gaps[wanted > 0, 0], wanted[wanted > 0], reach=3)
