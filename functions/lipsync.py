@@ -15,7 +15,7 @@ from shared.core.containers import WEIGHTS, gpu_image, secrets
 from shared.core.errors import ProviderBusy
 from shared.core.settings import Settings
 from shared.core.store import Store
-from shared.media.types import FPS, Speech
+from shared.media.types import FPS
 from shared.talk.remote import RenderServer, Speaker, far_end
 
 app = modal.App("personaforge-lipsync")
@@ -82,12 +82,6 @@ class Lipsync:
                 yield number, data
                 number += 1
 
-    @modal.method()
-    async def render(self, speaker: Speaker, speech: Speech) -> bytes:
-        """A whole video of speech that is there already."""
-        with self._counted(), _out_of_service():
-            return b"".join([data async for data in self.server.render(speaker, _once(speech))])
-
     @contextmanager
     def _counted(self) -> Iterator[None]:
         """Raises ProviderBusy when this GPU already draws for as many as it can: the talk goes on by another engine."""
@@ -98,10 +92,6 @@ class Lipsync:
             yield
         finally:
             self.speaking -= 1
-
-
-async def _once(speech: Speech) -> AsyncIterator[Speech]:
-    yield speech
 
 
 @contextmanager

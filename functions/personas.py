@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -70,11 +71,12 @@ def build(settings: Settings | None = None) -> FastAPI:
         store = services.store
         running = store.as_user(user).from_("predictions").select("*").eq("persona_id", str(persona_id))
         rows = await store.rows(running.in_("status", ["starting", "processing"]).limit(100))
+        # First what runs ends, so that it stops where it runs and its receipt says what was used.
+        cancels = [registry.find(one.model).runner.cancel(services, one) for one in map(Prediction.from_row, rows)]
+        await asyncio.gather(*cancels)
         released = await store.call("remove_persona", {"p_persona": str(persona_id), "p_owner": str(user.id)})
         if released:
             await store.remove(*released)
-        for prediction in map(Prediction.from_row, rows):  # the rows are gone: only what runs elsewhere is to be ended
-            await registry.find(prediction.model).runner.abandon(services, prediction)
 
     @web.put("/v1/personas/{persona_id}/portrait", openapi_extra=_PHOTO)
     async def upload(

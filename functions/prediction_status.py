@@ -49,7 +49,7 @@ def build(settings: Settings | None = None) -> FastAPI:
     @web.post("/v1/predictions/{public}/cancel")
     async def cancel(public: str, services: ServicesDep, user: CurrentUser) -> PredictionResponse:
         identity = PredictionId.read(public, services.settings.forge_signing_key, user)
-        prediction = await services.lifecycle.read(identity.row, user)
+        prediction = await services.lifecycle.read(identity.row, user, expire=False)
         if not prediction.finished:
             await registry.by_code(identity.model_code).runner.cancel(services, prediction)
             prediction = await services.lifecycle.read(identity.row, user)

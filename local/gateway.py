@@ -34,10 +34,12 @@ class Forward:
         path = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         request = self._http.build_request(scope["method"], path.decode(), headers=scope["headers"])
         passing, leaving = asyncio.create_task(self._pass(request, scope, send)), asyncio.create_task(_left(receive))
-        await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
-        passing.cancel()
-        await asyncio.wait({passing})
+        try:
+            await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            passing.cancel()
+            await asyncio.wait({passing})
         if not passing.cancelled():
             passing.result()
 

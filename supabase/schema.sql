@@ -47,8 +47,9 @@ CREATE TABLE public.predictions (
     started_at timestamp with time zone,
     completed_at timestamp with time zone,
     CONSTRAINT predictions_idempotency_key_check CHECK (((char_length(idempotency_key) >= 1) AND (char_length(idempotency_key) <= 200))),
-    CONSTRAINT predictions_input_check CHECK ((octet_length((input)::text) < 100000)),
-    CONSTRAINT predictions_webhook_check CHECK (((char_length(webhook) >= 1) AND (char_length(webhook) <= 2000)))
+    CONSTRAINT predictions_input_check CHECK (((jsonb_typeof(input) = 'object'::text) AND (octet_length((input)::text) < 100000))),
+    CONSTRAINT predictions_webhook_check CHECK (((char_length(webhook) >= 1) AND (char_length(webhook) <= 2000))),
+    CONSTRAINT predictions_webhook_events_check CHECK (((webhook_events <@ '{start,output,logs,completed}'::text[]) AND (array_position(webhook_events, NULL::text) IS NULL)))
 );
 
 -- Name: attach_provider(uuid, text); Type: FUNCTION; Schema: public; Owner: -
@@ -150,7 +151,8 @@ begin
         return null;
     end if;
     with former as (
-        update public.files set referrer = null where referrer = p_persona and path <> p_path returning path
+        update public.files set referrer = null
+        where owner = p_owner and referrer = p_persona and path <> p_path returning path
     )
     select coalesce(array_agg(path), '{}') into released from former;
     return released;
@@ -323,7 +325,7 @@ CREATE FUNCTION public.release_files() RETURNS trigger
     SET search_path TO ''
     AS $$
 begin
-    update public.files set referrer = null where referrer = old.id;
+    update public.files set referrer = null where owner = old.owner and referrer = old.id;
     return old;
 end $$;
 
@@ -343,8 +345,8 @@ begin
     perform public.settle_prediction(id, '{"status": "canceled", "error": "Its persona was removed."}')
     from public.predictions where persona_id = p_persona and status in ('starting', 'processing');
     select coalesce(array_agg(path), '{}') into released from public.files
-    where referrer = p_persona
-       or referrer in (select id from public.predictions where persona_id = p_persona);
+    where owner = p_owner
+      and (referrer = p_persona or referrer in (select id from public.predictions where persona_id = p_persona));
     delete from public.personas where id = p_persona;
     return released;
 end $$;
@@ -364,10 +366,11 @@ begin
         raise exception 'no such persona' using errcode = 'PT404';
     end if;
     with former as (
-        update public.files set referrer = null where referrer = p_persona and path <> p_path returning path
+        update public.files set referrer = null
+        where owner = p_owner and referrer = p_persona and path <> p_path returning path
     )
     select coalesce(array_agg(path), '{}') into released from former;
-    update public.files set referrer = p_persona where path = p_path;
+    update public.files set referrer = p_persona where owner = p_owner and path = p_path;
     return released;
 end $$;
 
@@ -413,13 +416,14 @@ begin
     order by place;
 
     update public.files set referrer = settled.id
-    where path in (select jsonb_array_elements_text(coalesce(outcome -> 'files', '[]')));
+    where owner = settled.owner and path in (select jsonb_array_elements_text(coalesce(outcome -> 'files', '[]')));
 
     if jsonb_typeof(outcome -> 'portrait') = 'object' then
         update public.personas
         set portrait = outcome -> 'portrait' ->> 'path', face = outcome -> 'portrait' -> 'face'
         where id = settled.persona_id;
-        update public.files set referrer = null where referrer = settled.persona_id;  -- of the picture before
+        update public.files set referrer = null  -- of the picture before
+        where owner = settled.owner and referrer = settled.persona_id;
     end if;
 
     return jsonb_build_object('settled', true, 'notify', public.enqueue_delivery(settled, 'completed'));

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from postgrest import AsyncPostgrestClient
 
 BUCKET = "personaforge"
+_AT_ONCE = 50  # files: their paths stand in the URL of one request
 T = TypeVar("T")
 Row = dict[str, Any]  # as PostgREST has it; becomes a type of the domain where it is read
 
@@ -150,7 +151,12 @@ class Store:
         note |= {"referrer": str(referrer)} if referrer else {}
         await self.rows(self.as_service().from_("files").insert(note))
         options = {"content-type": content_type, "cache-control": "31536000"}
-        await self._file("upload", self._bucket().upload(path, data, options))
+        try:
+            await self._file("upload", self._bucket().upload(path, data, options))
+        except BaseException:
+            with suppress(ForgeError):  # else what is not there would be kept by its referrer
+                await self.rows(self.as_service().from_("files").delete().eq("path", path))
+            raise
 
     async def get(self, path: str) -> bytes:
         """Raises NotFound when there is no such file."""
@@ -158,8 +164,10 @@ class Store:
 
     async def remove(self, *paths: str) -> None:
         """Remove files and their notes, those that are gone already included."""
-        await self._file("remove", self._bucket().remove(list(paths)))
-        await self.rows(self.as_service().from_("files").delete().in_("path", paths))
+        for first in range(0, len(paths), _AT_ONCE):
+            some = list(paths[first : first + _AT_ONCE])
+            await self._file("remove", self._bucket().remove(some))
+            await self.rows(self.as_service().from_("files").delete().in_("path", some))
 
     def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         """Begin work that nobody waits for and that a schedule does again should this container die before."""

@@ -91,7 +91,7 @@ def function_app(
 # Dependencies are coroutines even when they wait for nothing: others are run on a thread, at every request.
 async def _context(request: Request) -> Context:
     if problem := getattr(request.app.state, "problem", None):
-        raise problem
+        raise type(problem)(problem.detail)  # a new one: the same would grow with every request
     context: Context = request.app.state.context
     return context
 

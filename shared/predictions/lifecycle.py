@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+from pydantic import ValidationError
+
 from shared.core import telemetry
 from shared.core.auth import User
 from shared.core.errors import NotFound, StoreUnavailable
@@ -175,9 +177,19 @@ class Lifecycle:
 
     async def overdue(self) -> list[Prediction]:
         """Those that should have ended, the longest overdue first."""
-        return [Prediction.from_row(row) for row in await self._store.call("overdue_predictions", {})]
+        return await self._readable(await self._store.call("overdue_predictions", {}))
 
     async def waiting(self, *models: str) -> list[Prediction]:
         """Those of these models that nobody has claimed although they were created a while ago."""
         rows = await self._store.call("waiting_predictions", {"p_models": list(models)})
-        return [Prediction.from_row(row) for row in rows]
+        return await self._readable(rows)
+
+    async def _readable(self, rows: list[Any]) -> list[Prediction]:
+        """One that was created past the backend and cannot be read is settled, so that it does not keep the others."""
+        predictions = []
+        for row in rows:
+            try:
+                predictions.append(Prediction.from_row(row))
+            except ValidationError:
+                await self.fail(UUID(row["id"]), "Its row cannot be read.", "error")
+        return predictions

@@ -21,7 +21,7 @@ class Job:
     """A job at a provider. `output` is the address of its file, alive for an hour."""
 
     id: str
-    status: Literal["starting", "processing", "succeeded", "failed", "canceled"]
+    status: Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
     output: str | None = None
     error: str | None = None
     seconds: float | None = None  # of computing

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from shared.core.errors import DeadlineOver, ForgeError
+from shared.core.errors import DeadlineOver, ForgeError, NotFound
 from shared.core.time import format_time
 from shared.predictions.heartbeat import INTERVAL, Heartbeat, Heartbeats
 from shared.predictions.lifecycle import Lifecycle
@@ -25,6 +25,7 @@ class Execution:
     def __init__(self, lifecycle: Lifecycle, heartbeats: Heartbeats, prediction: Prediction, work: Work) -> None:
         self._lifecycle, self._heartbeats, self._prediction, self.work = lifecycle, heartbeats, prediction, work
         self._ending: Ending | None = None
+        self._begun = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
@@ -47,14 +48,17 @@ class Execution:
     def stop(self, ending: Ending) -> None:
         """End it early; what has succeeded already stays so."""
         self._ending = self._ending or ending
-        if self._task:
+        if self._task and self._begun:  # a task that has not begun would end without settling
             self._task.cancel()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         ends = loop.time() + (self._prediction.deadline - datetime.now(UTC)).total_seconds()
+        self._begun = True
         beating = asyncio.create_task(self._beat())
         try:
+            if self._ending:
+                raise asyncio.CancelledError
             async with asyncio.timeout_at(ends):
                 await self.work.run(ends)
             # From here on the result exists: hanging up does not undo it.
@@ -92,13 +96,18 @@ class Execution:
         reachable = False
         while True:
             # A database that is slow is not to be asked by all who poll as well.
-            with suppress(ForgeError, TimeoutError):
+            try:
                 async with asyncio.timeout(INTERVAL):
                     current = await self._lifecycle.read(prediction.id, expire=False)
-                if current.cancel_requested or current.finished:
-                    self.stop(CANCELED)
-                    return
+                wanted = not (current.cancel_requested or current.finished)
                 reachable = True
+            except NotFound:  # removed with its persona
+                wanted = False
+            except (ForgeError, TimeoutError):
+                wanted = True
+            if not wanted:
+                self.stop(CANCELED)
+                return
             if reachable:
                 await self._heartbeats.send(prediction.id, Heartbeat("processing", started_at, self.work.logs))
             await asyncio.sleep(INTERVAL)

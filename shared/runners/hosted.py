@@ -122,12 +122,9 @@ class Hosted:
             await self.finish(services, prediction, job)
 
     async def cancel(self, services: Services, prediction: Prediction) -> None:
-        await self.abandon(services, prediction)
-        await services.lifecycle.cancel(prediction.id)
-
-    async def abandon(self, services: Services, prediction: Prediction) -> None:
         if prediction.provider_id:
             await jobs.cancel(self._model.provider(services), prediction.provider_id)
+        await services.lifecycle.cancel(prediction.id)
 
     async def end_overdue(self, services: Services, prediction: Prediction) -> None:
         """Ask the provider once more: it may have finished unseen."""
@@ -149,7 +146,7 @@ class Hosted:
         elif job.status == "failed":
             reason = f"{provider.name}: {job.error or 'no reason given'}"
             await lifecycle.fail(prediction.id, reason, "provider_failed")
-        elif job.status == "canceled":
+        elif job.status in ("canceled", "aborted"):
             await lifecycle.settle(
                 prediction.id, Outcome("canceled", receipt=Receipt(provider_ids={provider.name: job.id}))
             )

@@ -54,6 +54,7 @@ class LiveVideo(Response):
             disconnected.cancel()
             await asyncio.wait([task])
         except asyncio.CancelledError:
+            disconnected.cancel()
             execution.stop(STOPPED)
             raise
         if listener_left:

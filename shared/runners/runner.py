@@ -25,10 +25,6 @@ class Runner(Protocol):
         """End an unfinished one for its owner."""
         ...
 
-    async def abandon(self, services: Services, prediction: Prediction) -> None:
-        """Its row is settled or gone: end what still runs elsewhere."""
-        ...
-
     async def end_overdue(self, services: Services, prediction: Prediction) -> None:
         """Settle one whose deadline has passed."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from shared.core.auth import User
-from shared.core.errors import ProviderFailed
+from shared.core.errors import ForgeError, ProviderFailed
 from shared.core.time import parse_time
 from shared.predictions.id import PredictionId
 from shared.predictions.prediction import Prediction
@@ -53,9 +53,6 @@ class Spawned:
         else:
             await services.lifecycle.cancel(prediction.id)
 
-    async def abandon(self, services: Services, prediction: Prediction) -> None:
-        """Whoever works on it sees that within two seconds."""
-
     async def end_overdue(self, services: Services, prediction: Prediction) -> None:
         await services.lifecycle.expire(prediction)
 
@@ -71,8 +68,9 @@ class Spawned:
             work = await self._make_work(services, prediction, user)
             return Execution(services.lifecycle, services.heartbeats, prediction, work)
         except BaseException as error:
-            detail = getattr(error, "detail", "It could not be started.")
-            await services.lifecycle.fail(row, detail, getattr(error, "code", "error"))
+            unknown = ("It could not be started.", "error")
+            detail, code = (error.detail, error.code) if isinstance(error, ForgeError) else unknown
+            await services.lifecycle.fail(row, detail, code)
             raise
 
 

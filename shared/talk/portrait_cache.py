@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.personas.persona import Persona
@@ -32,14 +33,16 @@ class PortraitCache:
         task = self._portraits.get(key)
         if task is None:
             task = self._portraits[key] = asyncio.create_task(self._prepare(persona, size, load))
+            task.add_done_callback(partial(self._forget_failure, key))
             while len(self._portraits) > KEPT:
                 self._portraits.popitem(last=False)
         self._portraits.move_to_end(key)
-        try:
-            return await asyncio.shield(task)
-        finally:
-            if task.done() and (task.cancelled() or task.exception()) and self._portraits.get(key) is task:
-                del self._portraits[key]
+        return await asyncio.shield(task)
+
+    def _forget_failure(self, key: str, task: asyncio.Task[PreparedPortrait]) -> None:
+        failed = task.cancelled() or task.exception() is not None
+        if failed and self._portraits.get(key) is task:
+            del self._portraits[key]
 
     async def _prepare(self, persona: Persona, size: int, load: Callable[[], Awaitable[bytes]]) -> PreparedPortrait:
         return await asyncio.to_thread(_prepared, self._engine, await load(), persona, size)

@@ -15,11 +15,11 @@ create index files_unreferenced on public.files (created_at) where referrer is n
 alter table public.files enable row level security;
 create policy "own files are read" on public.files for select to authenticated using (owner = auth.uid());
 
--- For each table whose rows keep files: a row that goes lets go of them.
+-- For each table whose rows keep files (with id and owner): a row that goes lets go of them.
 create function public.release_files() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    update public.files set referrer = null where referrer = old.id;
+    update public.files set referrer = null where owner = old.owner and referrer = old.id;
     return old;
 end $$;
 

@@ -56,10 +56,11 @@ begin
         raise exception 'no such persona' using errcode = 'PT404';
     end if;
     with former as (
-        update public.files set referrer = null where referrer = p_persona and path <> p_path returning path
+        update public.files set referrer = null
+        where owner = p_owner and referrer = p_persona and path <> p_path returning path
     )
     select coalesce(array_agg(path), '{}') into released from former;
-    update public.files set referrer = p_persona where path = p_path;
+    update public.files set referrer = p_persona where owner = p_owner and path = p_path;
     return released;
 end $$;
 
@@ -76,7 +77,8 @@ begin
         return null;
     end if;
     with former as (
-        update public.files set referrer = null where referrer = p_persona and path <> p_path returning path
+        update public.files set referrer = null
+        where owner = p_owner and referrer = p_persona and path <> p_path returning path
     )
     select coalesce(array_agg(path), '{}') into released from former;
     return released;
@@ -96,8 +98,8 @@ begin
     perform public.settle_prediction(id, '{"status": "canceled", "error": "Its persona was removed."}')
     from public.predictions where persona_id = p_persona and status in ('starting', 'processing');
     select coalesce(array_agg(path), '{}') into released from public.files
-    where referrer = p_persona
-       or referrer in (select id from public.predictions where persona_id = p_persona);
+    where owner = p_owner
+      and (referrer = p_persona or referrer in (select id from public.predictions where persona_id = p_persona));
     delete from public.personas where id = p_persona;
     return released;
 end $$;

@@ -10,7 +10,7 @@ create table public.predictions (
     model_code smallint not null,
     persona_id uuid references public.personas (id) on delete cascade,
     status public.prediction_status not null default 'starting',
-    input jsonb not null check (octet_length(input::text) < 100000),
+    input jsonb not null check (jsonb_typeof(input) = 'object' and octet_length(input::text) < 100000),
     stream boolean not null default false,
     provider_id text,
     cancel_requested boolean not null default false,  -- a running one is asked to end itself: it knows what it has used
@@ -24,7 +24,9 @@ create table public.predictions (
     idempotency_key text check (char_length(idempotency_key) between 1 and 200),
     body_hash text,
     webhook text check (char_length(webhook) between 1 and 2000),
-    webhook_events text[] not null default '{}',
+    webhook_events text[] not null default '{}' check (
+        webhook_events <@ '{start,output,logs,completed}' and array_position(webhook_events, null) is null
+    ),
     deadline timestamptz not null,
     created_at timestamptz not null default now(),
     started_at timestamptz,
@@ -212,13 +214,14 @@ begin
     order by place;
 
     update public.files set referrer = settled.id
-    where path in (select jsonb_array_elements_text(coalesce(outcome -> 'files', '[]')));
+    where owner = settled.owner and path in (select jsonb_array_elements_text(coalesce(outcome -> 'files', '[]')));
 
     if jsonb_typeof(outcome -> 'portrait') = 'object' then
         update public.personas
         set portrait = outcome -> 'portrait' ->> 'path', face = outcome -> 'portrait' -> 'face'
         where id = settled.persona_id;
-        update public.files set referrer = null where referrer = settled.persona_id;  -- of the picture before
+        update public.files set referrer = null  -- of the picture before
+        where owner = settled.owner and referrer = settled.persona_id;
     end if;
 
     return jsonb_build_object('settled', true, 'notify', public.enqueue_delivery(settled, 'completed'));

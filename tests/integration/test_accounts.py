@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -86,6 +87,25 @@ def test_removing_a_persona_ends_what_runs_and_gives_its_credits_back(
     headers = {"Authorization": f"Bearer {stack.settings['REPLICATE_API_TOKEN']}"}
     url = f"{stack.addresses['replicate']}/v1/predictions/{there}"
     assert httpx.get(url, headers=headers, trust_env=False).json()["status"] == "canceled"
+
+
+def test_removing_a_persona_in_mid_talk_ends_the_talk_and_charges_what_it_used(
+    stack: Stack, sign_up: Callable[..., Person], portrait_png: bytes, fault: Callable[..., None]
+) -> None:
+    """The listener gets no free video: the stream breaks off within seconds."""
+    person = sign_up(balance=1000)
+    persona = person.persona(portrait_png)
+    job = person.talk(persona["id"], message="Tell me about comets in 80 words.")
+    fault("anthropic", path="/v1", stall_after=30)
+    with ThreadPoolExecutor(1) as pool:
+        listening = pool.submit(lambda: person.http.get(job["urls"]["stream"]).status_code)
+        time.sleep(2)
+        person.http.delete(f"/v1/personas/{persona['id']}").raise_for_status()
+        with pytest.raises(httpx.RemoteProtocolError):
+            listening.result(10)
+    balance, ledger = account(stack, person)
+    assert ledger["charge"] < 0
+    assert (balance, ledger["release"]) == (round(1000 + ledger["charge"], 3), 60)
 
 
 def test_limits_on_running_and_per_minute_answer_429_with_retry_after(

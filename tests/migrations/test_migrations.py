@@ -125,6 +125,19 @@ def test_files_lose_their_referrer_with_its_row(postgres: Postgres) -> None:
     assert postgres.query(sweep) == [[f"{owner}/a.xyz"]]
 
 
+def test_a_row_with_the_id_of_anothers_lets_go_of_nothing(postgres: Postgres) -> None:
+    """Whoever creates a persona under the id of somebody's prediction and removes it does not reach its files."""
+    victim, other, known = uuid4(), uuid4(), uuid4()
+    postgres.query(f"""
+        insert into public.files (path, owner, referrer, content_type, bytes)
+        values ('{victim}/v.mp4', '{victim}', '{known}', 'video/mp4', 1);
+        insert into public.personas (id, owner, name) values ('{known}', '{other}', 'Mallory')
+    """)
+    assert postgres.query(f"select public.remove_persona('{known}', '{other}')") == [["{}"]]
+    kept = f"select referrer from public.files where owner = '{victim}'"
+    assert postgres.query(kept) == [[str(known)]]
+
+
 def test_a_migration_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     """Each file is applied whole or not at all, and what is missing can be applied later."""
     with Postgres(18) as server:

@@ -208,3 +208,16 @@ def test_who_may_do_what_with_which_table(scene: dict[str, Any], table: str, who
     assert gone == (who == "service")
     service.delete(path, params=where)
     service.delete(path, params={key: f"eq.{made_too}"})
+
+
+@pytest.mark.parametrize("wrong", [{"p_input": [1]}, {"p_input": "x"}, {"p_events": [None]}, {"p_events": ["never"]}])
+def test_a_prediction_that_nobody_could_read_is_not_created(scene: dict[str, Any], wrong: dict[str, Any]) -> None:
+    """Past the backend as well: it would stop whoever settles what is overdue."""
+    arguments = {
+        "p_id": str(uuid4()), "p_model": "talk", "p_persona": scene["persona"]["id"], "p_input": {"say": "x"},
+        "p_stream": True, "p_seconds": 60, "p_webhook": "https://example.com", **wrong,
+    }  # fmt: skip
+    refused = scene["owner"].post("/rpc/create_prediction", json=arguments)
+    assert refused.is_error
+    rows = scene["service"].get("/predictions", params={"id": f"eq.{arguments['p_id']}"}).json()
+    assert rows == []
