@@ -37,7 +37,7 @@ from local.stack import Stack, free_port
 CONNECTIONS = 64  # status calls under way at once, at most
 FRAGMENT = 0.08  # seconds of video in a fragment: two frames
 FRAME = 0.04  # seconds: what is late by less is not seen
-FIRST_QUESTION = 3.0  # seconds within which the talkers begin
+FIRST_QUESTION = 14.0  # seconds within which the talkers begin: as long as an answer, as nobody waits for the others
 MOST = 1000  # status calls per second up to which the ramp goes
 
 

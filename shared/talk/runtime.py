@@ -51,11 +51,15 @@ class TalkRuntime:
 
     @classmethod
     def _make(cls, settings: Settings, render_remotely: RenderRemotely | None) -> TalkRuntime:
+        import cv2
+
         from shared.lipsync.cpu.engine import CpuEngine
         from shared.providers.anthropic import LanguageModel
         from shared.providers.elevenlabs import TextToSpeech
         from shared.talk.remote import render_on_modal
 
+        # Frames of many talks share the cores already; threads of OpenCV's own on top of that cost most of them.
+        cv2.setNumThreads(1)
         if render_remotely is None and settings.forge_engine == "musetalk":
             render_remotely = render_on_modal
         return cls(CpuEngine(), LanguageModel(settings), TextToSpeech(settings), render_remotely)

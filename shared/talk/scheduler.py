@@ -26,14 +26,11 @@ class FrameScheduler:
     """A line of turns, ordered by deadline, and the threads that take them."""
 
     def __init__(self, threads: int) -> None:
-        import cv2
-
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames", initializer=_yield_to_others)
         self._lock = threading.Lock()
         self._line: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         sys.setswitchinterval(_SWITCH_INTERVAL)
-        cv2.setNumThreads(1)  # these threads are all that there is to share: OpenCV's own would only contend
 
     @classmethod
     @cache

@@ -17,7 +17,7 @@ from shared.talk.scheduler import FrameScheduler, SerialTask
 
 _AHEAD = 24  # frames rendered but not yet encoded, at most: 10 MB at 512 pixels
 _TURN = 4  # frames in one turn: a few milliseconds
-_HEAD_START = 18  # frames due with the first one: who has begun has most of a second in hand
+_HEAD_START = 12  # frames due with the first one: who has begun has half a second in hand
 _PATIENCE = 0.5  # seconds that a first frame may take: who listens already comes before who waits for that long
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -75,6 +76,7 @@ class TalkServer:
     def close(self) -> None:
         self.server.should_exit = True
         self.thread.join(20)
+        cv2.setNumThreads(-1)  # the runtime has set it for its process, which is that of the tests here
 
 
 @pytest.fixture(scope="module")
