@@ -52,6 +52,8 @@ class TalkRuntime:
     @classmethod
     def _make(cls, settings: Settings, render_remotely: RenderRemotely | None) -> TalkRuntime:
         import cv2
+        import postgrest  # noqa: F401  # what the store imports with its first request: a third of a second
+        import storage3  # noqa: F401
 
         from shared.lipsync.cpu.engine import CpuEngine
         from shared.providers.anthropic import LanguageModel
