@@ -30,7 +30,7 @@ class Forward:
         self._http = httpx.AsyncClient(base_url=url, timeout=3700, trust_env=False)  # as the function's own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A listener who leaves is one whom the function sees leave; a function that breaks off is seen to."""
+        """A listener who leaves is one whom the function sees leave; a function that breaks off ends the response."""
         path = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         request = self._http.build_request(scope["method"], path.decode(), headers=scope["headers"])
         passing, leaving = asyncio.create_task(self._pass(request, scope, send)), asyncio.create_task(_left(receive))

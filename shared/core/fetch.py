@@ -1,4 +1,4 @@
-"""Addresses that users give are visited with care: https, a public address that is checked and then used, limits."""
+"""Fetching addresses that users give, within limits: https, a public address that is checked and then used, limits."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Fetcher:
         Raises AddressRefused for what is not visited at all, FetchFailed for what did not work out.
         """
         data = bytearray()
-        async with _told(seconds), self._http.stream("GET", address, follow_redirects=True) as answer:
+        async with _errors_translated(seconds), self._http.stream("GET", address, follow_redirects=True) as answer:
             if answer.status_code != 200:
                 raise FetchFailed(f"The address answered {answer.status_code}.")
             if answer.headers.get("content-encoding", "identity") != "identity":
@@ -77,14 +77,14 @@ class Fetcher:
     async def post(self, address: str, data: bytes, headers: dict[str, str], seconds: float = 10) -> int:
         """Send data; returns the status. The answer's body is not read and redirects are not followed."""
         async with (
-            _told(seconds),
+            _errors_translated(seconds),
             self._http.stream("POST", address, content=data, headers=headers) as answer,
         ):
             return answer.status_code
 
 
 @asynccontextmanager
-async def _told(seconds: float) -> AsyncIterator[None]:
+async def _errors_translated(seconds: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield

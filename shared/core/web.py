@@ -126,7 +126,7 @@ PROBLEM: dict[int | str, dict[str, Any]] = {
 
 
 class _Documented(FastAPI):
-    """Whose OpenAPI document holds the schema of problems, which every operation refers to."""
+    """Adds the schema of problems, which every operation refers to, to the OpenAPI document."""
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()

@@ -26,7 +26,14 @@ class Style:
 
 
 class Session(Protocol):
-    """One talk. Frames are NV12, shape (height * 3 / 2, width), 25 a second, never overwritten later."""
+    """One talk. Frames are NV12, shape (height * 3 / 2, width), 25 a second, never overwritten later.
+
+    Set `behind` while frames are late: an engine whose frames cost the processor then draws every other one only and
+    yields the one in between twice.
+    """
+
+    behind: bool
+    repeated: int  # frames that were yielded twice
 
     def render(self, speech: Speech) -> Iterator[Pixels]: ...
 

@@ -1,4 +1,4 @@
-"""Pictures that people send: decoded with care, set upright, looked at for a face, cropped to head and shoulders."""
+"""Uploaded pictures: decoded within limits, set upright, looked at for a face, cropped to head and shoulders."""
 
 from __future__ import annotations
 

@@ -42,6 +42,7 @@ class Paced:
 
     def __init__(self, show: Callable[[int], Pixels]) -> None:
         self._show, self._samples, self._done = show, 0, 0
+        self.behind, self.repeated = False, 0
 
     def render(self, speech: Speech) -> Iterator[Pixels]:
         self._samples += len(speech.samples)

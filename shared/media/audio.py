@@ -1,4 +1,4 @@
-"""Sound that people send, decoded with care; sound for others, as WAV."""
+"""Uploaded sound, decoded within limits; sound for others, as WAV."""
 
 from __future__ import annotations
 

@@ -34,6 +34,22 @@ class Patch:
         """From BGR pixels (h, w, 3), both even."""
         return cls(x, y, *nv12(bgr))
 
+    def differing_from(self, other: Patch) -> Patch:
+        """The smallest part of this that covers where it differs from another of the same place by more than 1."""
+        away = cv2.absdiff(self.luma, other.luma) > 1
+        away |= (cv2.absdiff(self.chroma, other.chroma) > 1).any(axis=2).repeat(2, axis=0).repeat(2, axis=1)
+        rows, columns = np.flatnonzero(away.any(axis=1)), np.flatnonzero(away.any(axis=0))
+        if not len(rows):
+            rows = columns = np.array([0])
+        top, left = rows[0] // 2, columns[0] // 2
+        bottom, right = rows[-1] // 2 + 1, columns[-1] // 2 + 1
+        return Patch(
+            self.x + 2 * int(left),
+            self.y + 2 * int(top),
+            self.luma[2 * top : 2 * bottom, 2 * left : 2 * right].copy(),
+            self.chroma[top:bottom, left:right].copy(),
+        )
+
     @property
     def nbytes(self) -> int:
         return self.luma.nbytes + self.chroma.nbytes

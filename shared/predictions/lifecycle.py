@@ -92,7 +92,7 @@ class Lifecycle:
         return Creation(prediction, result["created"])
 
     async def claim(self, row: UUID) -> Prediction | None:
-        """Take a waiting prediction to work on it; None when it is not to be had."""
+        """Take a waiting prediction to work on it; None when another has it or it has ended."""
         return self._started(await self._store.call("claim_prediction", {"p_id": str(row)}))
 
     async def attach(self, row: UUID, provider_id: str) -> Prediction | None:

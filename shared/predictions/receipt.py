@@ -21,6 +21,7 @@ class Receipt(BaseModel):
     compute_ms: int | None = Field(None, description="What the provider says it computed.")
     total_ms: int | None = None
     duration_s: float | None = Field(None, description="Length of what was delivered.")
+    repeated_frames: int | None = Field(None, description="Shown twice, as there was no time to draw the next.")
     realtime_factor: float | None = Field(None, description="duration_s over total_ms.")
     bytes: int | None = None
     tokens_in: int | None = None

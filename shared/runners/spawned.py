@@ -57,7 +57,7 @@ class Spawned:
         await services.lifecycle.expire(prediction)
 
     async def execute(self, services: Services, row: UUID, user: User | None = None) -> Execution | None:
-        """Claim a prediction and make it ready to be worked on; None when it is not to be had.
+        """Claim a prediction and make it ready to be worked on; None when another has it or it has ended.
 
         What fails between is settled as failed, and raised.
         """

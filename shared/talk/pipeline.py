@@ -254,6 +254,7 @@ class Talk:
             first_frame_ms=marks.get("first_frame"),
             total_ms=total,
             duration_s=round(self.seconds, 3),
+            repeated_frames=self._renderer.repeated if self._renderer else None,
             realtime_factor=round(self.seconds / (total / 1000), 2) if total else None,
             bytes=len(self.data),
             tokens_in=usage.tokens_in,

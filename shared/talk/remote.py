@@ -78,6 +78,10 @@ class RemoteVideoRenderer:
         self._samples = 0
 
     @property
+    def repeated(self) -> int:
+        return 0
+
+    @property
     def frames(self) -> int:
         return LEAD_IN + -(-self._samples * FPS // RATE)
 

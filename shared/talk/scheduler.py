@@ -44,6 +44,11 @@ class FrameScheduler:
             heapq.heappush(self._line, (deadline, next(self._order), turn))
         self._pool.submit(self._take_first)
 
+    @property
+    def contended(self) -> bool:
+        """Whether turns wait for a thread."""
+        return bool(self._line)
+
     def _take_first(self) -> None:
         with self._lock:
             _, _, turn = heapq.heappop(self._line)

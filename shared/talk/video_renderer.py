@@ -18,6 +18,7 @@ from shared.talk.scheduler import FrameScheduler, SerialTask
 _AHEAD = 24  # frames rendered but not yet encoded, at most: 10 MB at 512 pixels
 _TURN = 4  # frames in one turn: a few milliseconds
 _HEAD_START = 12  # frames due with the first one: who has begun has half a second in hand
+_MARGIN = 0.2  # seconds before it is due from which a frame is behind, if other talks want the threads too
 _PATIENCE = 0.5  # seconds that a first frame may take: who listens already comes before who waits for that long
 
 
@@ -26,6 +27,11 @@ class Renderer(Protocol):
 
     @property
     def frames(self) -> int: ...
+
+    @property
+    def repeated(self) -> int:
+        """Frames that were shown twice, as there was no time to draw the next."""
+        ...
 
     def append(self, speech: Speech) -> None: ...
 
@@ -43,6 +49,7 @@ class VideoRenderer:
         self._speech: deque[Speech | None] = deque([Speech(np.zeros(LEAD_IN * PER_FRAME, np.int16))])
         self._to_encode: deque[Speech | Pixels | None] = deque()
         render, encode = FrameScheduler.shared(waits=portrait.waits), FrameScheduler.shared(waits=False)
+        self._scheduler = render
         self._render = SerialTask(render, self._render_some, lambda: self._due(self._rendered), self._fail)
         self._encode = SerialTask(encode, self._encode_some, lambda: self._due(self.frames), self._fail)
         self._session = portrait.session()
@@ -56,6 +63,10 @@ class VideoRenderer:
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[None] = self._loop.create_future()
         self.frames = 0
+
+    @property
+    def repeated(self) -> int:
+        return self._session.repeated
 
     def append(self, speech: Speech) -> None:
         """Append speech; it follows what came before without a gap."""
@@ -87,6 +98,8 @@ class VideoRenderer:
 
     def _render_some(self) -> bool:
         """Render into the line for the encoder until it is long enough; True while there is more to render now."""
+        late = self._due(self._rendered) - _MARGIN < time.monotonic()
+        self._session.behind = late and self._scheduler.contended
         for _ in range(_TURN):
             if self._stopped or len(self._to_encode) >= _AHEAD:
                 return False  # the encoder wakes this again when it has caught up

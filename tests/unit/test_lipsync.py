@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -193,3 +194,19 @@ def test_silence_has_no_cues_and_a_session_without_speech_no_frames(portrait_png
     assert Mouth() == REST
     session = CpuEngine().prepare(read_picture(portrait_png), 128).session()
     assert list(session.finish()) == []
+
+
+def test_a_session_that_is_behind_draws_every_other_frame_and_ends_as_it_would(portrait_png: bytes, truth) -> None:  # type: ignore[no-untyped-def]
+    """Nothing moves in time: frames that are drawn are those of a session that is not behind."""
+    sound, phonemes = truth
+    speech = Speech(sound[: 2 * RATE], [one for one in phonemes if one.end < 2], "phonemes")
+    portrait = CpuEngine().prepare(read_picture(portrait_png), 512)
+    whole, behind = portrait.session(), portrait.session()
+    behind.behind = True
+    drawn = [*whole.render(speech), *whole.finish()]
+    shown = [*behind.render(speech), *behind.finish()]
+    assert len(shown) == len(drawn) == 2 * FPS
+    assert behind.repeated == sum(one is other for one, other in pairwise(shown)) >= 20
+    different = [place for place, (one, other) in enumerate(zip(shown, drawn, strict=True)) if (one != other).any()]
+    assert all(shown[place] is shown[place - 1] for place in different)
+    assert not (shown[-1] != drawn[-1]).any()

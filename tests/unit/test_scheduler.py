@@ -79,16 +79,21 @@ class Slow:
     """A portrait each of whose frames takes a while; notes which talk was drawn when."""
 
     waits, size = False, 64
+    behind, repeated = False, 0
 
-    def __init__(self, name: str, drawn: list[str]) -> None:
-        self._name, self._drawn = name, drawn
+    def __init__(self, name: str, drawn: list[str], cost: float = 0.002) -> None:
+        """cost: seconds that a frame takes."""
+        self._name, self._drawn, self._cost = name, drawn, cost
 
     def session(self) -> Slow:
         return self
 
     def render(self, speech: Speech) -> Iterator[Pixels]:
         for _ in range(len(speech.samples) // PER_FRAME):
-            time.sleep(0.002)
+            if self.behind:
+                self.repeated += 1
+            else:
+                time.sleep(self._cost)
             self._drawn.append(self._name)
             yield np.full((96, 64), 128, np.uint8)
 
@@ -119,3 +124,24 @@ def test_who_begins_is_not_kept_waiting_by_who_is_far_ahead(monkeypatch: pytest.
         await running
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(("talks", "repeats"), [(1, False), (3, True)])
+def test_frames_are_shown_twice_only_where_talks_keep_each_other_late(
+    monkeypatch: pytest.MonkeyPatch, talks: int, repeats: bool
+) -> None:
+    """A talk alone whose frames take longer than they last repeats none, as nobody else wants the thread; three do."""
+    one = FrameScheduler(1)
+    monkeypatch.setattr(FrameScheduler, "shared", lambda **_: one)
+
+    async def run() -> list[VideoRenderer]:
+        renderers = [VideoRenderer(Slow(str(number), [], cost=0.05), lambda _: None) for number in range(talks)]
+        for renderer in renderers:
+            renderer.append(Speech(np.zeros(FPS * PER_FRAME, np.int16)))
+            renderer.finish()
+        await asyncio.gather(*(renderer.run() for renderer in renderers))
+        return renderers
+
+    renderers = asyncio.run(run())
+    assert [renderer.frames for renderer in renderers] == [27] * talks
+    assert any(renderer.repeated for renderer in renderers) == repeats

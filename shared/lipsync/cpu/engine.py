@@ -84,6 +84,8 @@ class CpuSession:
         self._loudness = _Loudness()
         self._motion = Motion(int(portrait.luma[::16, ::16].sum()), portrait.style, eyes=portrait.sees)
         self._speaking, self._voiced = 0.0, False
+        self.behind, self.repeated = False, 0
+        self._last: Pixels | None = None  # drawn, and not shown twice yet
 
     def render(self, speech: Speech) -> Iterator[Pixels]:
         """Take a stretch of speech; yields every frame whose mouth no later sound can change."""
@@ -125,9 +127,14 @@ class CpuSession:
         hearing = Hearing(voiced, self._loudness.accent(self._done), self._voiced and not voiced)
         self._voiced = voiced
         look = self._motion.step(hearing, remaining)
+        last, self._last = self._last, None
+        if self.behind and last is not None and remaining is None:
+            self.repeated += 1
+            return last
         look_jaw = self._portrait.chin * (jaw - mouth.gap) * speaking
         moved_look = Look(look.shut, look.aside, look.up, look.pose._replace(jaw=look_jaw))
-        return self._portrait.frame(mouth, speaking, moved_look)
+        frame = self._last = self._portrait.frame(mouth, speaking, moved_look)
+        return frame
 
 
 class _Loudness:

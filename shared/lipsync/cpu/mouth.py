@@ -24,7 +24,7 @@ PARTED = 0.055  # own gap of the photo, from which its lips count as open
 GAPS, WIDTHS, SPEAKING = 24, 6, 3  # steps from closed to the widest gap, from pursed to spread, from silence to speech
 WIDEST, NARROWEST, BROADEST = 0.36, 0.69, 1.08
 FINE = 2  # steps of press, tuck and tongue
-KEPT_BYTES = 8 << 20  # of patches: some 130 shapes at 512 pixels
+KEPT_BYTES = 8 << 20  # of patches: some 230 shapes at 512 pixels, which is all that several answers use
 _INTO_LIP = 0.018  # by which the edges of open lips are moved into the flesh, in mouth widths
 _SEAM = 0.03  # width of the line where closed lips meet, which is drawn soft
 _CREASE = 0.05  # blur of the displacement outside the lips: no creases along the edges of triangles
@@ -60,6 +60,8 @@ class MouthRig:
         high[driven] = False
         self._warp = MeshWarp(flat, driven, high, len(bgr))
         self._at = {point: place for place, point in enumerate(driven)}
+        box = self._warp.box
+        self._still = Patch.of(bgr[box.y : box.y + box.height, box.x : box.x + box.width], box.x, box.y)
         self._interior = Interior(bgr, points, self.unit, self.parted)
         self._patches: OrderedDict[tuple[int, ...], Patch] = OrderedDict()
         self.kept_bytes = 0
@@ -121,7 +123,7 @@ class MouthRig:
             face[y : y + h, x : x + w] = np.clip(part + 0.5, 0, 255).astype(np.uint8)
         else:
             self._soften_seam(face, floats((placed[list(UPPER_LIP[0])] + placed[list(LOWER_LIP[0])]) / 2))
-        return Patch.of(face, box.x, box.y)
+        return Patch.of(face, box.x, box.y).differing_from(self._still)
 
     def _soften_seam(self, face: Pixels, seam: Floats) -> None:
         """Where triangles of both lips meet pixels jump: they are blurred along this line only."""

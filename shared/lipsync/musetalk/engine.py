@@ -166,6 +166,7 @@ class MuseSession:
         self._sound: Samples = np.zeros(0, np.int16)  # from frame `_since` on
         self._since, self._done = 0, 0
         self._activity = VoiceActivity()
+        self.behind, self.repeated = False, 0  # the device does the work
 
     def render(self, speech: Speech) -> Iterator[Pixels]:
         """Take a stretch of speech; yields every frame whose mouth no later sound can change."""
