@@ -21,7 +21,7 @@ from shared.core.web import CurrentUser, function_app
 from shared.models import catalogue, registry
 from shared.models.catalogue import ModelPage, ModelResponse, Version
 from shared.models.model import Model
-from shared.predictions.lifecycle import DEADLINE, PredictionRequest, Receiver
+from shared.predictions.lifecycle import PredictionRequest, Receiver
 from shared.predictions.prediction import Prediction, PredictionResponse, to_api
 from shared.predictions.webhook import EVENTS
 from shared.runners.services import Services, ServicesDep, open_services
@@ -47,7 +47,7 @@ class Options:
     """What the headers ask for."""
 
     wait: int = 0  # seconds
-    seconds: int = DEADLINE  # until it must have ended
+    seconds: int | None = None  # until it must have ended; None: two minutes
     key: str | None = None  # of idempotency
 
 
@@ -62,10 +62,10 @@ async def _options(
     return Options(wait, _duration(cancel_after), idempotency_key)
 
 
-def _duration(text: str | None) -> int:
+def _duration(text: str | None) -> int | None:
     """Seconds of a duration such as 90s, 5m, 1h30m or a bare number of seconds; between 5 s and an hour."""
     if text is None:
-        return DEADLINE
+        return None
     match = re.fullmatch(r"(?:(\d{1,2})h)?(?:(\d{1,4})m)?(?:(\d{1,5})s?)?", text.strip())
     hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = hours * 3600 + minutes * 60 + seconds

@@ -70,10 +70,10 @@ def build(settings: Settings | None = None) -> FastAPI:
     async def remove(persona_id: UUID, services: ServicesDep, user: CurrentUser) -> None:
         store = services.store
         running = store.as_user(user).from_("predictions").select("*").eq("persona_id", str(persona_id))
-        rows = await store.rows(running.in_("status", ["starting", "processing"]).limit(100))
         # First what runs ends, so that it stops where it runs and its receipt says what was used.
-        cancels = [registry.find(one.model).runner.cancel(services, one) for one in map(Prediction.from_row, rows)]
-        await asyncio.gather(*cancels)
+        while rows := await store.rows(running.in_("status", ["starting", "processing"]).limit(100)):
+            cancels = [registry.find(one.model).runner.cancel(services, one) for one in map(Prediction.from_row, rows)]
+            await asyncio.gather(*cancels)
         released = await store.call("remove_persona", {"p_persona": str(persona_id), "p_owner": str(user.id)})
         if released:
             await store.remove(*released)
@@ -88,6 +88,7 @@ def build(settings: Settings | None = None) -> FastAPI:
                 "Add `?consent=true` to say that the person shown agrees to speak as this persona; the time is kept."
             )
         await persona.find(context.store, persona_id, user)
+        await context.store.call("limit_rate", {"p_owner": str(user.id), "p_kind": "uploads"})
         picture = await portrait.read_portrait(await _photo(request, context.settings))
         await portrait.set_portrait(context.store, user, persona_id, picture)
         return to_api(await persona.find(context.store, persona_id, user), context.store)

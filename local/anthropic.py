@@ -19,9 +19,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from local.bill import Bill
 from local.faults import Faults
 from local.replies import ENDINGS, GENERAL, GREETINGS, OPENINGS, TOPICS
 
+bill = Bill()
 TOKENS_PER_SECOND = 80.0  # about what a small model writes
 _TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
@@ -62,10 +64,11 @@ async def messages(request: Request) -> Response:
         "content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None, "container": None,
         "usage": {"input_tokens": read, "output_tokens": 1},
     }  # fmt: skip
+    line = bill.add(body["model"], tokens_in=read, tokens_out=0 if body.get("stream") else len(words))
     headers = {"request-id": f"req_{uuid4().hex[:24]}"}
     speed = float(os.environ.get("STANDIN_TOKENS_PER_SECOND", TOKENS_PER_SECOND))
     if body.get("stream"):
-        stream = _events(message, words, reason, speed)
+        stream = _events(message, words, reason, speed, line)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
     await asyncio.sleep(len(words) / speed)
     usage = {"input_tokens": read, "output_tokens": len(words)}
@@ -101,7 +104,9 @@ def _complaint(body: Any) -> str:  # one rule, one line
     return ""
 
 
-async def _events(message: dict[str, Any], words: list[str], reason: str, speed: float) -> AsyncIterator[bytes]:
+async def _events(
+    message: dict[str, Any], words: list[str], reason: str, speed: float, line: dict[str, Any]
+) -> AsyncIterator[bytes]:
     def event(kind: str, **data: Any) -> bytes:
         return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
 
@@ -113,6 +118,7 @@ async def _events(message: dict[str, Any], words: list[str], reason: str, speed:
     start = loop.time()
     for count, word in enumerate(words):
         await asyncio.sleep(max(0.0, start + (count + 1) / speed - loop.time()))
+        line["tokens_out"] += 1
         yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": word})
     yield event("content_block_stop", index=0)
     usage = {"output_tokens": len(words), "input_tokens": message["usage"]["input_tokens"]}
@@ -256,6 +262,6 @@ def _known(request: Request) -> bool:
 
 
 app = Starlette(
-    routes=[Route("/v1/messages", messages, methods=["POST"]), Route("/v1/models", models)],
+    routes=[bill.route, Route("/v1/messages", messages, methods=["POST"]), Route("/v1/models", models)],
     middleware=[Middleware(Faults, refusal=refusal)],
 )

@@ -27,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from local.bill import Bill
 from local.espeak import Espeak, Spoken
 from local.faults import Faults
 from shared.media.types import Timing
@@ -40,6 +41,7 @@ VOICES = {
     "SAz9YHcvj6GT2YYXdXww": ("River", "en-us+m7", 158, 58),
 }
 _CODES = {400: "bad_request", 401: "invalid_api_key", 404: "voice_not_found", 429: "too_many_concurrent_requests"}
+bill = Bill()
 _PIECE_S = 0.35  # seconds of sound in a streamed chunk, about
 
 
@@ -185,6 +187,7 @@ async def text_to_speech(request: Request) -> Response:  # one refusal, one line
     known = re.fullmatch(r"pcm_(8000|16000|22050|24000|32000|44100|48000)|mp3_(22050|24000|44100)_\d+", output_format)
     if not known:
         return JSONResponse(refusal(400, "unsupported_output_format", f"Not offered here: {output_format}"), 400)
+    bill.add(body.get("model_id") or "eleven_multilingual_v2", characters=len(text))
     take = await asyncio.to_thread(speak, text, voice_id, int(known[1] or known[2]))
     headers = {"request-id": uuid4().hex, "character-cost": str(len(text))}
     kind = request.path_params.get("kind", "")
@@ -230,6 +233,7 @@ async def voices(request: Request) -> Response:
 
 app = Starlette(
     routes=[
+        bill.route,
         Route("/v1/text-to-speech/{voice_id}", text_to_speech, methods=["POST"]),
         Route("/v1/text-to-speech/{voice_id}/{kind:path}", text_to_speech, methods=["POST"]),
         Route("/v1/voices", voices),

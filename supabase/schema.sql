@@ -30,6 +30,7 @@ CREATE TABLE public.predictions (
     input jsonb NOT NULL,
     stream boolean DEFAULT false NOT NULL,
     provider_id text,
+    cancel_after boolean DEFAULT false NOT NULL,
     cancel_requested boolean DEFAULT false NOT NULL,
     output text,
     captions text,
@@ -38,6 +39,7 @@ CREATE TABLE public.predictions (
     degraded jsonb,
     receipt jsonb,
     reserved numeric(14,3) DEFAULT 0 NOT NULL,
+    bought numeric(14,3) DEFAULT 0 NOT NULL,
     idempotency_key text,
     body_hash text,
     webhook text,
@@ -52,20 +54,27 @@ CREATE TABLE public.predictions (
     CONSTRAINT predictions_webhook_events_check CHECK (((webhook_events <@ '{start,output,logs,completed}'::text[]) AND (array_position(webhook_events, NULL::text) IS NULL)))
 );
 
--- Name: attach_provider(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+-- Name: attach_provider(uuid, text, numeric); Type: FUNCTION; Schema: public; Owner: -
 
-CREATE FUNCTION public.attach_provider(p_id uuid, p_provider_id text) RETURNS SETOF public.predictions
+CREATE FUNCTION public.attach_provider(p_id uuid, p_provider_id text, p_bought numeric DEFAULT 0) RETURNS SETOF public.predictions
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
     attached public.predictions;
 begin
-    update public.predictions set provider_id = p_provider_id, status = 'processing', started_at = now()
-    where id = p_id and status = 'starting'
+    update public.predictions
+    set provider_id = p_provider_id, bought = p_bought, status = 'processing', started_at = now()
+    where id = p_id and status = 'starting' and not cancel_requested
     returning * into attached;
     if found then
         perform public.enqueue_delivery(attached, 'start');
+    else  -- its webhook was faster
+        update public.predictions set bought = p_bought
+        where id = p_id and status = 'processing' and provider_id = p_provider_id
+        returning * into attached;
+    end if;
+    if found then
         return next attached;
     end if;
 end $$;
@@ -126,9 +135,15 @@ CREATE FUNCTION public.claim_prediction(p_id uuid) RETURNS SETOF public.predicti
     AS $$
 declare
     claimed public.predictions;
+    account public.accounts;
 begin
+    select * into claimed from public.predictions where id = p_id and status = 'starting' and deadline > now();
+    if claimed.stream then
+        account := public.ensure_account(claimed.owner);
+        perform public.limit_running(account.owner, account.running_limit);
+    end if;
     update public.predictions set status = 'processing', started_at = now()
-    where id = p_id and status = 'starting'
+    where id = p_id and status = 'starting' and not cancel_requested and deadline > now()
     returning * into claimed;
     if found then
         perform public.enqueue_delivery(claimed, 'start');
@@ -170,8 +185,6 @@ declare
     model public.models;
     created public.predictions;
     portrait text;
-    recent integer;
-    oldest timestamptz;
 begin
     if caller is null then
         raise exception 'sign in first' using errcode = 'PT401';
@@ -203,29 +216,22 @@ begin
                 'or upload a photo with PUT /v1/personas/{id}/portrait' using errcode = 'PT409';
         end if;
     end if;
-    select count(*), min(deadline) into recent, oldest from public.predictions
-    where owner = caller and status in ('starting', 'processing') and deadline > now();
-    if recent >= account.running_limit then
-        raise exception '% predictions are running, and no more are allowed at once', recent
-        using errcode = 'PT429', hint = greatest(1, least(30, ceil(extract(epoch from oldest - now()))))::text;
+    -- A stream that nobody has opened does not run: it counts from its claim on.
+    if not p_stream then
+        perform public.limit_running(caller, account.running_limit);
     end if;
-    select count(*), min(created_at) into recent, oldest from public.predictions
-    where owner = caller and created_at > now() - interval '1 minute';
-    if recent >= account.minute_limit then
-        raise exception '% predictions were made within a minute, and no more are allowed', recent
-        using errcode = 'PT429', hint = greatest(1, ceil(extract(epoch from oldest - now()) + 60))::text;
-    end if;
+    perform public.limit_rate(caller, 'predictions');
     if account.balance < model.reserve then
         raise exception 'this takes up to % credits, and % are left', model.reserve, account.balance
         using errcode = 'PT402';
     end if;
 
     insert into public.predictions (
-        id, owner, model, model_code, persona_id, input, stream, reserved, idempotency_key, body_hash,
+        id, owner, model, model_code, persona_id, input, stream, cancel_after, reserved, idempotency_key, body_hash,
         webhook, webhook_events, deadline
     ) values (
-        p_id, caller, model.name, model.code, p_persona, public.as_object(p_input), p_stream, model.reserve, p_key,
-        p_hash, p_webhook, p_events, now() + make_interval(secs => greatest(5, least(p_seconds, 3600)))
+        p_id, caller, model.name, model.code, p_persona, public.as_object(p_input), p_stream, p_seconds is not null, model.reserve, p_key,
+        p_hash, p_webhook, p_events, now() + make_interval(secs => greatest(5, least(coalesce(p_seconds, 120), 3600)))
     ) returning * into created;
     perform public.book(caller, 'reserve', -model.reserve, created.id);
     return jsonb_build_object('prediction', to_jsonb(created), 'created', true);
@@ -294,6 +300,86 @@ begin
     return account;
 end $$;
 
+-- Name: extend_reservation(uuid, numeric); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    account public.accounts;
+    payer uuid;
+begin
+    select owner into payer from public.predictions where id = p_id;
+    if not found or p_credits <= 0 then
+        return false;
+    end if;
+    account := public.ensure_account(payer);
+    if account.balance < p_credits then
+        return false;
+    end if;
+    update public.predictions set reserved = reserved + p_credits
+    where id = p_id and status in ('starting', 'processing');
+    if not found then
+        return false;
+    end if;
+    return public.book(account.owner, 'reserve', -p_credits, p_id);
+end $$;
+
+-- Name: limit_personas(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.limit_personas() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if auth.uid() is not null then
+        perform public.limit_rate(new.owner, 'personas');
+    end if;
+    return new;
+end $$;
+
+-- Name: limit_rate(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.limit_rate(p_owner uuid, p_kind text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    account public.accounts := public.ensure_account(p_owner);
+    recent integer;
+    oldest timestamptz;
+begin
+    delete from public.recent_requests
+    where owner = p_owner and kind = p_kind and created_at <= now() - interval '1 minute';
+    select count(*), min(created_at) into recent, oldest from public.recent_requests
+    where owner = p_owner and kind = p_kind;
+    if recent >= account.minute_limit then
+        raise exception '% % were made within a minute, and no more are allowed', recent, p_kind
+        using errcode = 'PT429', hint = greatest(1, ceil(extract(epoch from oldest - now()) + 60))::text;
+    end if;
+    insert into public.recent_requests (owner, kind) values (p_owner, p_kind);
+end $$;
+
+-- Name: limit_running(uuid, integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.limit_running(p_owner uuid, p_limit integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    running integer;
+    oldest timestamptz;
+begin
+    select count(*), min(deadline) into running, oldest from public.predictions
+    where owner = p_owner and deadline > now()
+      and (status = 'processing' or (status = 'starting' and not stream));
+    if running >= p_limit then
+        raise exception '% predictions are running, and no more are allowed at once', running
+        using errcode = 'PT429', hint = greatest(1, least(30, ceil(extract(epoch from oldest - now()))))::text;
+    end if;
+end $$;
+
 -- Name: overdue_predictions(integer); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.overdue_predictions(p_limit integer DEFAULT 100) RETURNS SETOF public.predictions
@@ -301,7 +387,7 @@ CREATE FUNCTION public.overdue_predictions(p_limit integer DEFAULT 100) RETURNS 
     SET search_path TO ''
     AS $$
     select * from public.predictions
-    where status in ('starting', 'processing') and deadline < now()
+    where status in ('starting', 'processing') and deadline < now() - interval '5 seconds'
     order by deadline limit p_limit;
 $$;
 
@@ -338,12 +424,16 @@ CREATE FUNCTION public.remove_persona(p_persona uuid, p_owner uuid) RETURNS text
 declare
     released text[];
 begin
+    perform public.ensure_account(p_owner);
     perform 1 from public.personas where id = p_persona and owner = p_owner for update;
     if not found then
         raise exception 'no such persona' using errcode = 'PT404';
     end if;
-    perform public.settle_prediction(id, '{"status": "canceled", "error": "Its persona was removed."}')
-    from public.predictions where persona_id = p_persona and status in ('starting', 'processing');
+    if exists (
+        select 1 from public.predictions where persona_id = p_persona and status in ('starting', 'processing')
+    ) then
+        raise exception 'a prediction of this persona is still running; retry in a moment' using errcode = 'PT409';
+    end if;
     select coalesce(array_agg(path), '{}') into released from public.files
     where owner = p_owner
       and (referrer = p_persona or referrer in (select id from public.predictions where persona_id = p_persona));
@@ -387,6 +477,7 @@ begin
     if outcome ->> 'status' is null or outcome ->> 'status' in ('starting', 'processing') then
         raise exception 'a prediction is settled with a final status' using errcode = 'PT422';
     end if;
+    perform public.ensure_account(owner) from public.predictions where id = p_id;  -- locked first: see limit_rate
     update public.predictions set
         status = (outcome ->> 'status')::public.prediction_status,
         output = outcome ->> 'output',
@@ -402,11 +493,13 @@ begin
         return '{"settled": false, "notify": false}';
     end if;
 
-    -- The reservation goes back; what it cost is charged, unless it failed.
+    -- The reservation goes back; what was used by its owner's choice is charged.
     perform public.book(settled.owner, 'release', settled.reserved, settled.id);
-    if settled.status in ('succeeded', 'canceled') then
+    if (outcome ->> 'charged')::boolean then
         perform public.book(
-            settled.owner, 'charge', -round(coalesce((settled.receipt ->> 'cost_usd')::numeric, 0) * 1000, 3), settled.id
+            settled.owner, 'charge',
+            -least(settled.reserved, round(coalesce((settled.receipt ->> 'cost_usd')::numeric, 0) * 1000, 3)),
+            settled.id
         );
     end if;
 
@@ -523,6 +616,26 @@ CREATE TABLE public.personas (
     CONSTRAINT personas_voice_id_check CHECK ((voice_id ~ '^[A-Za-z0-9]{0,40}$'::text))
 );
 
+-- Name: recent_requests; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.recent_requests (
+    id bigint NOT NULL,
+    owner uuid NOT NULL,
+    kind text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+-- Name: recent_requests_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+
+ALTER TABLE public.recent_requests ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.recent_requests_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 -- Name: usage; Type: TABLE; Schema: public; Owner: -
 
 CREATE TABLE public.usage (
@@ -598,6 +711,11 @@ ALTER TABLE ONLY public.personas
 ALTER TABLE ONLY public.predictions
     ADD CONSTRAINT predictions_pkey PRIMARY KEY (id);
 
+-- Name: recent_requests recent_requests_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.recent_requests
+    ADD CONSTRAINT recent_requests_pkey PRIMARY KEY (id);
+
 -- Name: usage usage_external_id_key; Type: CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.usage
@@ -653,6 +771,10 @@ CREATE INDEX predictions_by_persona ON public.predictions USING btree (persona_i
 
 CREATE INDEX predictions_unfinished ON public.predictions USING btree (deadline) WHERE (status = ANY (ARRAY['starting'::public.prediction_status, 'processing'::public.prediction_status]));
 
+-- Name: recent_requests_by_owner; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX recent_requests_by_owner ON public.recent_requests USING btree (owner, kind, created_at);
+
 -- Name: usage_by_owner; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX usage_by_owner ON public.usage USING btree (owner, id DESC);
@@ -664,6 +786,10 @@ CREATE INDEX webhook_deliveries_by_prediction ON public.webhook_deliveries USING
 -- Name: webhook_deliveries_due; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX webhook_deliveries_due ON public.webhook_deliveries USING btree (next_at) WHERE (next_at IS NOT NULL);
+
+-- Name: personas personas_limit; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER personas_limit BEFORE INSERT ON public.personas FOR EACH ROW EXECUTE FUNCTION public.limit_personas();
 
 -- Name: personas personas_release_files; Type: TRIGGER; Schema: public; Owner: -
 
@@ -767,6 +893,10 @@ ALTER TABLE public.personas ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.predictions ENABLE ROW LEVEL SECURITY;
 
+-- Name: recent_requests; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.recent_requests ENABLE ROW LEVEL SECURITY;
+
 -- Name: usage; Type: ROW SECURITY; Schema: public; Owner: -
 
 ALTER TABLE public.usage ENABLE ROW LEVEL SECURITY;
@@ -791,10 +921,10 @@ REVOKE ALL ON FUNCTION public.as_object(p jsonb) FROM PUBLIC;
 GRANT SELECT ON TABLE public.predictions TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.predictions TO service_role;
 
--- Name: FUNCTION attach_provider(p_id uuid, p_provider_id text); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION attach_provider(p_id uuid, p_provider_id text, p_bought numeric); Type: ACL; Schema: public; Owner: -
 
-REVOKE ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text) TO service_role;
+REVOKE ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text, p_bought numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text, p_bought numeric) TO service_role;
 
 -- Name: FUNCTION book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text); Type: ACL; Schema: public; Owner: -
 
@@ -839,6 +969,24 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.accounts TO service_role;
 
 REVOKE ALL ON FUNCTION public.ensure_account(p_owner uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ensure_account(p_owner uuid) TO service_role;
+
+-- Name: FUNCTION extend_reservation(p_id uuid, p_credits numeric); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) TO service_role;
+
+-- Name: FUNCTION limit_personas(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.limit_personas() FROM PUBLIC;
+
+-- Name: FUNCTION limit_rate(p_owner uuid, p_kind text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.limit_rate(p_owner uuid, p_kind text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.limit_rate(p_owner uuid, p_kind text) TO service_role;
+
+-- Name: FUNCTION limit_running(p_owner uuid, p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.limit_running(p_owner uuid, p_limit integer) FROM PUBLIC;
 
 -- Name: FUNCTION overdue_predictions(p_limit integer); Type: ACL; Schema: public; Owner: -
 
@@ -898,6 +1046,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.models TO service_role;
 
 GRANT SELECT,INSERT ON TABLE public.personas TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.personas TO service_role;
+
+-- Name: TABLE recent_requests; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.recent_requests TO service_role;
 
 -- Name: TABLE usage; Type: ACL; Schema: public; Owner: -
 

@@ -1,5 +1,7 @@
 """What providers charge, in USD, as published in November 2026. Estimates in receipts come from here alone."""
 
+CREDIT = 0.001  # dollars
+
 # dollars per million tokens: (input, output)
 CLAUDE = {
     "claude-haiku-5-5": (0.10, 0.50),
@@ -41,3 +43,8 @@ def gpu(seconds: float) -> float:
 def compute(seconds: float) -> float:
     """Dollars for the container's time."""
     return seconds * TALK_CORES * MODAL_CORE_SECOND
+
+
+def claude_at_most(model: str, text_bytes: int, tokens_out: int) -> float:
+    """Dollars that a message may cost. A token has two bytes or more, but in rare scripts."""
+    return claude(model, text_bytes // 2 + 500, tokens_out)

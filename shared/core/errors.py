@@ -6,7 +6,8 @@ ForgeError
 │   ├── ConsentMissing
 │   ├── AudioUnusable
 │   ├── AddressRefused            an address that is never visited
-│   └── FetchFailed
+│   ├── FetchFailed
+│   └── Declined                  a provider's policy does not allow it
 ├── Unauthenticated           401
 ├── NotFound                  404
 ├── Conflict                  409
@@ -82,6 +83,10 @@ class AddressRefused(InvalidInput):
 
 class FetchFailed(InvalidInput):
     code, title = "fetch_failed", "What the address names could not be fetched"
+
+
+class Declined(InvalidInput):
+    code, title = "declined", "The request was declined"
 
 
 class Unauthenticated(ForgeError):

@@ -9,6 +9,7 @@ from uuid import uuid4
 from pydantic import Field, model_validator
 
 from shared.billing import prices
+from shared.billing.budget import Budget
 from shared.core.auth import User
 from shared.core.errors import AudioUnusable
 from shared.core.fetch import Fetcher
@@ -32,9 +33,9 @@ LARGEST_AUDIO = 20 * 1024 * 1024
 
 
 class LipsyncInput(InputWithPersona):
-    """The persona says `say`, or moves to the sound at `audio`, up to 35 s; by a hosted model, not streamed."""
+    """The persona says `say` or moves to the sound at `audio`: up to 35 s, by a hosted model, not streamed."""
 
-    say: Text | None = Field(None, min_length=1, max_length=1000)
+    say: Text | None = Field(None, min_length=1, max_length=500)
     audio: Text | None = Field(
         None,
         min_length=1,
@@ -53,24 +54,27 @@ class LipsyncModel(HostedModel):
     def provider(self, services: Services) -> JobProvider:
         return services.replicate
 
-    async def request(self, services: Services, prediction: Prediction, user: User) -> Request:
+    async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:
         """Raises AudioUnusable for a sound that hosted models do not take."""
         from shared.media.audio import LONGEST, decode_audio
         from shared.media.types import RATE
 
         wanted = LipsyncInput.model_validate(prediction.input)
         persona = await personas.find(services.store, wanted.persona, user)
+        picture = await services.store.get(persona.required_portrait)
         if wanted.audio:
             async with Fetcher.open(services.settings) as fetcher:
                 data = await fetcher.get(wanted.audio, LARGEST_AUDIO)
             samples = await asyncio.to_thread(decode_audio, data)
         else:
-            samples = await _speak(services.settings, persona, wanted.say or "")
+            say = wanted.say or ""
+            await budget.commit(prices.elevenlabs(services.settings.elevenlabs_model, len(say)), "The voice")
+            samples = await _speak(services.settings, persona, say)
         if len(samples) > LONGEST * RATE:
             raise AudioUnusable(f"This takes {len(samples) / RATE:.0f} s; hosted models take up to {LONGEST} s.")
-        picture = await services.store.get(persona.required_portrait)
         inputs = await services.replicate.lipsync_inputs(picture, samples)
-        return Request(services.replicate.lipsync_model, inputs)
+        model = services.replicate.lipsync_model
+        return Request(model, inputs, prices.replicate(model, len(samples) / RATE))
 
     async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
         from shared.media.video import duration
@@ -105,6 +109,6 @@ async def _speak(settings: Settings, persona: Persona, text: str) -> Samples:
 
 
 MODEL = Model(
-    name="lipsync", code=2, input=LipsyncInput, runner=Hosted(LipsyncModel()), reserve=2000, output="video",
+    name="lipsync", code=2, input=LipsyncInput, runner=Hosted(LipsyncModel()), reserve=100, output="video",
     needs=("persona", "portrait"), in_gallery=True,
 )  # fmt: skip

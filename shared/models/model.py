@@ -31,8 +31,8 @@ class InputWithPersona(Input):
 class Model:
     """One model, declared in a file of its own as MODEL.
 
-    code: stands in every id, so it is never changed or reused. needs and reserve (credits held back while one runs) are
-    also in the table `models`, where they are enforced.
+    code: stands in every id, so it is never changed or reused. needs and reserve (credits held at first; more are
+    before more is bought) are also in the table `models`, where they are enforced.
     """
 
     name: str

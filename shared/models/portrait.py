@@ -7,6 +7,7 @@ from uuid import uuid4
 from pydantic import Field
 
 from shared.billing import prices
+from shared.billing.budget import Budget
 from shared.core.auth import User
 from shared.core.text import Text
 from shared.models.model import InputWithPersona, Model
@@ -31,10 +32,11 @@ class PortraitModel(HostedModel):
     def provider(self, services: Services) -> JobProvider:
         return services.replicate
 
-    async def request(self, services: Services, prediction: Prediction, user: User) -> Request:
+    async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:  # noqa: ARG002  # nothing else is bought
         wanted = PortraitInput.model_validate(prediction.input)
         persona = await personas.find(services.store, wanted.persona, user)
-        return Request(services.replicate.portrait_model, {"prompt": wanted.prompt or _prompt(persona)})
+        model = services.replicate.portrait_model
+        return Request(model, {"prompt": wanted.prompt or _prompt(persona)}, prices.replicate(model, 1))
 
     async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
         """Raises PictureUnusable when the model drew nothing that can speak."""

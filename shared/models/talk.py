@@ -37,7 +37,8 @@ async def make_work(services: Services, prediction: Prediction, user: User | Non
     from shared.talk.work import TalkWork
 
     request = TalkInput.model_validate(prediction.input)
-    work = TalkWork(services.store, services.talk, services.replicate, prediction)
+    budget = services.lifecycle.budget(prediction)
+    work = TalkWork(services.store, services.talk, services.replicate, prediction, budget)
     await work.prepare(request.persona, message=request.message, say=request.say, size=request.size, listener=user)
     return work
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from shared.core.auth import User
-from shared.core.errors import Conflict
+from shared.core.errors import Conflict, PictureUnusable
 from shared.core.store import Store
 from shared.personas.persona import FacePoints, Persona, PersonaChange, find
+
+if TYPE_CHECKING:
+    from shared.lipsync.picture import Picture
+
+log = logging.getLogger("personaforge.portrait")
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,29 @@ def _read_portrait(data: bytes, generated: bool) -> Portrait:
     from shared.lipsync.picture import read_picture
 
     picture = read_picture(data, generated=generated)
+    _try_engine(picture)
     out = BytesIO()  # from pixels: no place of taking, no camera, no foreign notes
     Image.fromarray(picture.bgr[:, :, ::-1]).save(out, "PNG", compress_level=3)
     return Portrait(out.getvalue(), picture.face.dump())
+
+
+def _try_engine(picture: Picture) -> None:
+    """Find out now whether our own engine can move this face, not in a talk, where a dearer one would take its place.
+
+    Raises PictureUnusable.
+    """
+    import numpy as np
+
+    from shared.lipsync.cpu.engine import CpuEngine
+    from shared.media.types import RATE, Speech
+
+    try:
+        session = CpuEngine().prepare(picture, 512).session()
+        for _ in (*session.render(Speech(np.full(RATE // 5, 5000, np.int16))), *session.finish()):
+            pass
+    except Exception as error:
+        log.warning("a portrait cannot be moved by our engine", exc_info=error)
+        raise PictureUnusable("Our engine cannot move the face in this picture. Send another one.") from error
 
 
 def prepared_path(portrait: str, size: int) -> str:
@@ -73,11 +99,14 @@ async def change(store: Store, user: User, persona: UUID, changes: PersonaChange
 
 async def _correct_face(store: Store, persona: Persona, points: FacePoints) -> None:
     from shared.lipsync.face import Face
+    from shared.lipsync.picture import Picture
     from shared.media.image import decode
 
     path = persona.required_portrait
-    height, width = (await asyncio.to_thread(decode, await store.get(path))).shape[:2]
+    pixels = await asyncio.to_thread(decode, await store.get(path))
+    height, width = pixels.shape[:2]
     face = Face.load(persona.face).corrected(points.model_dump(exclude_none=True), width / height)
+    await asyncio.to_thread(_try_engine, Picture(pixels, face))
     arguments = {"p_persona": str(persona.id), "p_owner": str(persona.owner), "p_path": path, "p_face": face.dump()}
     released = await store.call("correct_face", arguments)
     if released is None:

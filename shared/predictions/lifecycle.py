@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
+from shared.billing.budget import Budget
+from shared.billing.prices import CREDIT
 from shared.core import telemetry
 from shared.core.auth import User
 from shared.core.errors import NotFound, StoreUnavailable
 from shared.core.store import Store
 from shared.predictions import webhook
 from shared.predictions.heartbeat import Heartbeats
-from shared.predictions.outcome import Outcome, failed
+from shared.predictions.outcome import Outcome, canceled, failed
 from shared.predictions.prediction import Prediction
-from shared.predictions.receipt import Receipt
 
-DEADLINE = 120  # seconds from creation to the end, whatever happens, unless asked otherwise
-CANCEL_PATIENCE = 5.0  # seconds for who works on a prediction to end it: it looks every two
+CANCEL_PATIENCE = 5.0  # seconds for whoever works on a prediction to end it: it looks every two
+LONGEST_PATIENCE = 30.0  # seconds, while there are signs that it is still worked on
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class PredictionRequest:
     input: dict[str, Any]
     persona: UUID | None
     stream: bool = False
-    seconds: int = DEADLINE
+    seconds: int | None = None  # until its deadline, if its owner chose it
     key: str | None = None
     receiver: Receiver | None = None
 
@@ -95,10 +97,19 @@ class Lifecycle:
         """Take a waiting prediction to work on it; None when another has it or it has ended."""
         return self._started(await self._store.call("claim_prediction", {"p_id": str(row)}))
 
-    async def attach(self, row: UUID, provider_id: str) -> Prediction | None:
-        """Note under which id the provider runs it; None when it no longer waits for one."""
-        arguments = {"p_id": str(row), "p_provider_id": provider_id}
+    async def attach(self, row: UUID, provider_id: str, dollars: float) -> Prediction | None:
+        """Note under which id the provider runs it and what that costs; None when it no longer waits for one."""
+        arguments = {"p_id": str(row), "p_provider_id": provider_id, "p_bought": round(dollars / CREDIT, 3)}
         return self._started(await self._store.call("attach_provider", arguments))
+
+    def budget(self, prediction: Prediction) -> Budget:
+        """For whoever works on it."""
+
+        async def extend(credits: float) -> bool:
+            arguments = {"p_id": str(prediction.id), "p_credits": credits}
+            return bool(await self._store.call("extend_reservation", arguments))
+
+        return Budget(prediction.reserved, extend)
 
     def _started(self, rows: list[Any]) -> Prediction | None:
         if not rows:
@@ -150,24 +161,37 @@ class Lifecycle:
             return False
         return bool(outcome.files)
 
-    async def request_cancel(self, prediction: Prediction) -> None:
-        """Have whoever works on it end it, so that its receipt says what was used; if nobody does, end it here."""
+    async def request_cancel(self, prediction: Prediction, starting: float = 0.0) -> None:
+        """Have whoever works on it end it, as they know what it has used; where nobody does, end it here.
+
+        Nobody begins to work on it from now on. starting: seconds for what is being started. Whoever still works after
+        LONGEST_PATIENCE is not waited for: all that is reserved is charged then.
+        """
         table = self._store.as_service().from_("predictions")
-        row = str(prediction.id)
-        await self._store.rows(table.update({"cancel_requested": True}).eq("id", row).eq("status", "processing"))
-        for _ in range(round(CANCEL_PATIENCE / 0.5)):
+        row = prediction.id
+        unfinished = ["starting", "processing"]
+        query = table.update({"cancel_requested": True}).eq("id", str(row)).in_("status", unfinished)
+        rows = await self._store.rows(query)
+        patience = starting if rows and rows[0]["status"] == "starting" else CANCEL_PATIENCE
+        started = time.monotonic()
+        alive = False
+        while patience and (waited := time.monotonic() - started) < LONGEST_PATIENCE:
             await asyncio.sleep(0.5)
-            if (await self.read(prediction.id, expire=False)).finished:
+            current = await self.read(row, expire=False)
+            if current.finished:
                 return
-        await self.cancel(prediction.id)
+            if waited > patience and not (alive := await self._heartbeats.latest(row) is not None):
+                break
+        await self.settle(row, canceled("canceled", current.reserved * CREDIT if alive else 0))
 
-    async def cancel(self, row: UUID) -> None:
-        """Settle a prediction as canceled by its owner."""
-        outcome = Outcome("canceled", error="Canceled by its owner.", receipt=Receipt(error_code="canceled"))
-        await self.settle(row, outcome)
+    async def cancel(self, row: UUID, dollars: float = 0.0) -> None:
+        """Settle a prediction as canceled by its owner, at this cost."""
+        await self.settle(row, canceled("canceled", dollars))
 
-    async def expire(self, prediction: Prediction) -> bool:
-        """Settle a prediction whose deadline has passed."""
+    async def expire(self, prediction: Prediction, dollars: float = 0.0) -> bool:
+        """Settle a prediction whose deadline has passed: canceled where its owner chose it, at this cost."""
+        if prediction.cancel_after:
+            return await self.settle(prediction.id, canceled("deadline", dollars))
         what = "It was not started" if prediction.status == "starting" else "It was not finished"
         allowed = round((prediction.deadline - prediction.created_at).total_seconds())
         return await self.fail(prediction.id, f"{what} before its deadline ({allowed} s).", "deadline")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from shared.core.errors import ForgeError
 from shared.predictions.receipt import Degraded, Receipt
 
 
@@ -26,7 +27,10 @@ class PortraitChange:
 
 @dataclass(frozen=True)
 class Outcome:
-    """files: paths in our storage, uploaded for this prediction; they are removed when somebody else settles first."""
+    """charged: whether the owner pays what the receipt says: for what was used by their choice, not for our faults.
+
+    files: paths in our storage, uploaded for this prediction; they are removed when somebody else settles first.
+    """
 
     status: Literal["succeeded", "failed", "canceled"]
     output: str | None = None
@@ -38,10 +42,12 @@ class Outcome:
     messages: tuple[Message, ...] = ()
     files: tuple[str, ...] = ()
     portrait: PortraitChange | None = None
+    charged: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The argument of the SQL function settle_prediction."""
         body = {name: getattr(self, name) for name in ("status", "output", "captions", "text", "error")}
+        body["charged"] = self.charged or self.status in ("succeeded", "canceled")
         body["degraded"] = self.degraded.model_dump() if self.degraded else None
         body["receipt"] = self.receipt.model_dump(exclude_none=True) if self.receipt else None
         body["messages"] = [asdict(message) for message in self.messages]
@@ -51,4 +57,16 @@ class Outcome:
 
 
 def failed(reason: str, code: str) -> Outcome:
+    """By our fault or a provider's: free."""
     return Outcome("failed", error=reason, receipt=Receipt(error_code=code))
+
+
+def refused(error: ForgeError, dollars: float) -> Outcome:
+    """What ended with this error after so much was bought: charged where the request itself was at fault."""
+    receipt = Receipt(error_code=error.code, cost_usd=round(dollars, 6))
+    return Outcome("failed", error=error.detail, receipt=receipt, charged=error.status < 500)
+
+
+def canceled(code: str, dollars: float = 0.0) -> Outcome:
+    """By its owner, who pays what it has used."""
+    return Outcome("canceled", receipt=Receipt(error_code=code, cost_usd=round(dollars, 6)))

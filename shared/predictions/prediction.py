@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
+from shared.billing.prices import CREDIT
 from shared.core.store import Row, Store
 from shared.core.time import Time
 from shared.predictions.id import PredictionId
 from shared.predictions.receipt import Degraded, Receipt
 
 OWNER = "personaforge"
+GRACE = timedelta(seconds=5)  # as in overdue_predictions
 Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 FINISHED: tuple[Status, ...] = ("succeeded", "failed", "canceled", "aborted")
 
@@ -31,7 +33,10 @@ class Prediction(BaseModel):
     input: dict[str, JsonValue] = {}
     stream: bool = False
     provider_id: str | None = None
+    cancel_after: bool = False
     cancel_requested: bool = False
+    reserved: float = 0.0  # credits
+    bought: float = 0.0  # credits that the provider's job costs
     output: str | None = None
     captions: str | None = None
     text: str | None = None
@@ -73,7 +78,12 @@ class Prediction(BaseModel):
 
     @property
     def overdue(self) -> bool:
-        return not self.finished and self.deadline < datetime.now(UTC)
+        """Whether nobody works on it any more: whoever does ends it at its deadline and says what it has used."""
+        return not self.finished and self.deadline + GRACE < datetime.now(UTC)
+
+    @property
+    def bought_usd(self) -> float:
+        return self.bought * CREDIT
 
 
 class Urls(BaseModel):

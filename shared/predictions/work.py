@@ -17,11 +17,18 @@ class Ending:
     status: Literal["failed", "canceled"]
     reason: str
     code: str
+    charged: bool = False
+
+    @property
+    def error(self) -> str | None:
+        """As the prediction shows it: a canceled one has no error, as Replicate's clients expect."""
+        return self.reason if self.status == "failed" else None
 
 
 STOPPED = Ending("failed", "The server was stopped in the middle of this.", "stopped")
 HUNG_UP = Ending("canceled", "The listener hung up.", "hung_up")
 CANCELED = Ending("canceled", "Canceled by its owner.", "canceled")
+CANCEL_AFTER = Ending("canceled", "It was not finished within its Cancel-After.", "deadline")
 DEADLINE = Ending("failed", "It was not finished before its deadline.", "deadline")
 UNEXPECTED = Ending("failed", "An unexpected error; it has been logged.", "error")
 
@@ -41,4 +48,6 @@ class Work(ABC):
 
     def ended(self, ending: Ending) -> Outcome:
         """The outcome when `run` did not succeed; its receipt may say what was used until then."""
-        return Outcome(ending.status, error=ending.reason, receipt=Receipt(error_code=ending.code))
+        return Outcome(
+            ending.status, error=ending.error, receipt=Receipt(error_code=ending.code), charged=ending.charged
+        )

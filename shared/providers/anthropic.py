@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.core import telemetry
-from shared.core.errors import ForgeError, ProviderBusy, ProviderFailed, ProviderTimeout, provider_error
+from shared.core.errors import Declined, ForgeError, ProviderBusy, ProviderFailed, ProviderTimeout, provider_error
 from shared.core.settings import Settings
 
 NAME = "anthropic"
+MAX_TOKENS = 1500  # of an answer: two minutes of speech
 
 
 @dataclass
@@ -48,25 +49,26 @@ class LanguageModel:
         """
         arguments: Any = {
             "model": self.model,
-            "max_tokens": 1500,
+            "max_tokens": MAX_TOKENS,
             "system": [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}],
             "messages": messages,
         }
-        stop_reason = None
+        stop_reason, written = None, 0
         async with _call(), self._client.messages.stream(**arguments) as stream:
             async for event in stream:
                 if event.type == "message_start":
                     usage.message_id, usage.model = event.message.id, str(event.message.model)
                     usage.tokens_in = event.message.usage.input_tokens
                 elif event.type == "text":
-                    usage.tokens_out += 1  # about; the exact number comes last
+                    written += len(event.text)
+                    usage.tokens_out = max(usage.tokens_out + 1, written // 3)  # at most; the exact number comes last
                     yield event.text
                 elif event.type == "message_delta":
                     usage.tokens_out, stop_reason = event.usage.output_tokens, event.delta.stop_reason
             if stop_reason is None:
                 raise ProviderFailed(NAME, "Claude's answer broke off.")
             if stop_reason == "refusal":
-                raise ProviderFailed(NAME, "Claude declined to answer this message.")
+                raise Declined("Claude declined to answer this message. Ask something else.")
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from shared.predictions.heartbeat import INTERVAL, Heartbeat, Heartbeats
 from shared.predictions.lifecycle import Lifecycle
 from shared.predictions.outcome import Outcome
 from shared.predictions.prediction import Prediction
-from shared.predictions.work import CANCELED, DEADLINE, STOPPED, UNEXPECTED, Ending, Work
+from shared.predictions.work import CANCEL_AFTER, CANCELED, DEADLINE, STOPPED, UNEXPECTED, Ending, Work
 
 log = logging.getLogger("personaforge.execution")
 
@@ -68,10 +68,11 @@ class Execution:
             await self._end(self._ending or STOPPED)
             raise
         except TimeoutError as error:
-            await self._end(DEADLINE)
+            await self._end(CANCEL_AFTER if self._prediction.cancel_after else DEADLINE)
             raise DeadlineOver(DEADLINE.reason) from error
         except ForgeError as error:
-            await self._end(Ending("failed", error.detail, error.code))
+            at_fault = error.status < 500  # the request: what was used until then is charged
+            await self._end(Ending("failed", error.detail, error.code, charged=at_fault))
             raise
         except Exception:
             log.exception("prediction %s failed unexpectedly", self._prediction.id)

@@ -10,26 +10,30 @@ from typing import Any
 
 import httpx
 
+from shared.billing.budget import Budget
+from shared.billing.prices import CREDIT
 from shared.core.auth import User
 from shared.core.errors import ForgeError, NotFound
 from shared.core.settings import Settings
 from shared.predictions.id import PredictionId
-from shared.predictions.outcome import Outcome
+from shared.predictions.outcome import Outcome, refused
 from shared.predictions.prediction import FINISHED, Prediction
 from shared.predictions.receipt import Receipt
 from shared.providers import job as jobs
 from shared.providers.job import Job, JobProvider
 from shared.runners.services import Services
 
+START_PATIENCE = 25.0  # seconds for a job to be started at its provider, voice and uploads included
 COLD = 5  # seconds in the provider's queue: its model had to be started
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a provider is asked for: its model's name, and that model's inputs."""
+    """What a provider is asked for: its model's name and that model's inputs. cost: dollars, at most."""
 
     model: str
     inputs: dict[str, Any]
+    cost: float
 
 
 class HostedModel(ABC):
@@ -39,8 +43,8 @@ class HostedModel(ABC):
     def provider(self, services: Services) -> JobProvider: ...
 
     @abstractmethod
-    async def request(self, services: Services, prediction: Prediction, user: User) -> Request:
-        """Raises ForgeError for what is refused before anything is bought."""
+    async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:
+        """What is bought on the way is committed to the budget first. Raises ForgeError."""
 
     @abstractmethod
     async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
@@ -54,24 +58,30 @@ class Hosted:
         self._model = model
 
     async def start(self, services: Services, prediction: Prediction, user: User) -> Prediction:
-        """Start it at the provider and note its id there. On failure it is settled with the reason."""
+        """Start it at the provider and note its id there. On failure it is settled with the reason.
+
+        Until its id is noted, nobody else ends it: a cancellation is only requested, and found when it is noted.
+        """
         lifecycle, store = services.lifecycle, services.store
+        budget = lifecycle.budget(prediction)
         try:
             provider = self._model.provider(services)
-            request = await self._model.request(services, prediction, user)
+            request = await self._model.request(services, prediction, user, budget)
+            await budget.commit(request.cost, "The model")
             webhook = webhook_address(services.settings, provider.name, prediction)
             job = await jobs.begin(provider, request.model, request.inputs, store.in_background, webhook)
             try:
-                attached = await lifecycle.attach(prediction.id, job.id)
+                attached = await lifecycle.attach(prediction.id, job.id, budget.committed)
             except BaseException:
                 store.in_background(jobs.cancel(provider, job.id))
                 raise
-            if attached is None:  # ended meanwhile: canceled, or overdue
+            if attached is None:
                 store.in_background(jobs.cancel(provider, job.id))
+                await lifecycle.cancel(prediction.id, budget.committed)
                 return await lifecycle.read(prediction.id, user)
             return attached
         except ForgeError as error:
-            await lifecycle.fail(prediction.id, error.detail, error.code)
+            await lifecycle.settle(prediction.id, refused(error, budget.committed))
             raise
         except BaseException:
             await asyncio.shield(lifecycle.fail(prediction.id, "It could not be started.", "error"))
@@ -117,14 +127,19 @@ class Hosted:
                 await jobs.cancel(provider, job_id)
             return
         if not prediction.provider_id:  # the answer to our starting it was lost
-            prediction = await services.lifecycle.attach(prediction.id, job_id) or prediction
+            at_most = prediction.reserved * CREDIT
+            prediction = await services.lifecycle.attach(prediction.id, job_id, at_most) or prediction
         if prediction.provider_id == job_id and job.status in FINISHED:
             await self.finish(services, prediction, job)
 
     async def cancel(self, services: Services, prediction: Prediction) -> None:
-        if prediction.provider_id:
+        """prediction: as its row is now, as an id that was listed while it started does not name its job."""
+        if not prediction.provider_id:
+            await services.lifecycle.request_cancel(prediction, START_PATIENCE)
+            prediction = await services.lifecycle.read(prediction.id, expire=False)
+        if prediction.provider_id and not prediction.finished:
             await jobs.cancel(self._model.provider(services), prediction.provider_id)
-        await services.lifecycle.cancel(prediction.id)
+            await services.lifecycle.cancel(prediction.id, prediction.bought_usd)
 
     async def end_overdue(self, services: Services, prediction: Prediction) -> None:
         """Ask the provider once more: it may have finished unseen."""
@@ -134,7 +149,7 @@ class Hosted:
         try:
             job = await self._model.provider(services).look(prediction.provider_id)
         except ForgeError:
-            await services.lifecycle.expire(prediction)
+            await services.lifecycle.expire(prediction, prediction.bought_usd)
             raise
         await self.finish(services, prediction, job)
 
@@ -147,12 +162,10 @@ class Hosted:
             reason = f"{provider.name}: {job.error or 'no reason given'}"
             await lifecycle.fail(prediction.id, reason, "provider_failed")
         elif job.status in ("canceled", "aborted"):
-            await lifecycle.settle(
-                prediction.id, Outcome("canceled", receipt=Receipt(provider_ids={provider.name: job.id}))
-            )
+            await lifecycle.cancel(prediction.id, prediction.bought_usd)
         else:
             await jobs.cancel(provider, job.id)
-            await lifecycle.fail(prediction.id, "It was not finished before its deadline.", "deadline")
+            await lifecycle.expire(prediction, prediction.bought_usd)
 
     async def _keep(self, services: Services, prediction: Prediction, job: Job) -> None:
         """Copy the output into our storage, then settle; what cannot be used settles as failed with the reason."""
@@ -165,7 +178,7 @@ class Hosted:
             outcome = await self._model.keep(services, prediction, data, receipt)
         except ForgeError as error:
             if not error.retryable:
-                await services.lifecycle.fail(prediction.id, error.detail, error.code)
+                await services.lifecycle.settle(prediction.id, refused(error, prediction.bought_usd))
             raise
         await services.lifecycle.settle(prediction.id, outcome)
 

@@ -48,10 +48,7 @@ class Spawned:
         return await services.lifecycle.read(identity.row, user)
 
     async def cancel(self, services: Services, prediction: Prediction) -> None:
-        if prediction.status == "processing":
-            await services.lifecycle.request_cancel(prediction)
-        else:
-            await services.lifecycle.cancel(prediction.id)
+        await services.lifecycle.request_cancel(prediction)
 
     async def end_overdue(self, services: Services, prediction: Prediction) -> None:
         await services.lifecycle.expire(prediction)

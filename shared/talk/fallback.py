@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from shared.billing import prices
+from shared.billing.budget import Budget
 from shared.core.errors import AudioUnusable, ForgeError, ProviderTimeout
 from shared.core.store import Store
 from shared.lipsync.engine import PreparedPortrait
@@ -38,6 +39,7 @@ class VideoSource(ABC):
     name: str
     engine: str
     job_id = ""
+    commits = False  # commits its cost itself, when it is known
 
     @abstractmethod
     async def prepare(self, utterance: Utterance) -> RendererFactory:
@@ -106,11 +108,14 @@ class LocalSource(VideoSource):
 class HostedSource(VideoSource):
     """A lip-sync model at Replicate, given the whole voice. Slow, but its frames are as good."""
 
-    name, engine = "hosted", "replicate"
+    name, engine, commits = "hosted", "replicate", True
 
-    def __init__(self, store: Store, replicate: Replicate, picture: PortraitPicture, ends: float) -> None:
+    def __init__(
+        self, store: Store, replicate: Replicate, picture: PortraitPicture, ends: float, budget: Budget
+    ) -> None:
         """ends: on the loop's clock, when the talk's deadline is."""
         self._store, self._replicate, self._picture, self._ends = store, replicate, picture, ends
+        self._budget = budget
 
     async def prepare(self, utterance: Utterance) -> RendererFactory:
         from shared.lipsync.clip import Clip
@@ -120,6 +125,7 @@ class HostedSource(VideoSource):
             raise AudioUnusable(f"The answer takes {len(samples) / RATE:.0f} s; hosted models take up to {LONGEST} s.")
         if asyncio.get_running_loop().time() > self._ends - 2 * RESERVE:
             raise ProviderTimeout(self._replicate.name, "There was no time left to ask.")
+        await self._budget.commit(self.cost(len(samples) / RATE), "A hosted model")
         try:
             async with asyncio.timeout_at(self._ends - RESERVE):
                 inputs = await self._replicate.lipsync_inputs(await self._picture.data(), samples)

@@ -16,12 +16,13 @@ from functools import partial
 import numpy as np
 
 from shared.billing import prices
+from shared.billing.budget import Budget
 from shared.core.errors import ForgeError, InvalidInput, ProviderFailed
 from shared.media.audio import encode_m4a
 from shared.media.types import FPS, RATE, Speech, Timing
 from shared.media.video import LEAD_IN
 from shared.predictions.receipt import Degraded, FallbackReason, Receipt
-from shared.providers.anthropic import LanguageModel, Usage
+from shared.providers.anthropic import MAX_TOKENS, LanguageModel, Usage
 from shared.providers.elevenlabs import TextToSpeech
 from shared.providers.retry import retry
 from shared.talk.captions import webvtt
@@ -31,6 +32,7 @@ from shared.talk.utterance import Utterance
 from shared.talk.video_renderer import Renderer
 
 log = logging.getLogger("personaforge.talk")
+SLOWEST_SPEECH = 8  # characters a second: a reservation for a segment's video, whose length is not known yet
 PAUSE = 0.3  # seconds between sentences, as people speak
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*\s*$")
 
@@ -64,9 +66,9 @@ class Talk:
     """One answer. After `run`: what was delivered and why not more, the text, its captions, the file, a receipt."""
 
     def __init__(
-        self, script: Script, language_model: LanguageModel, text_to_speech: TextToSpeech, clock: Clock
+        self, script: Script, language_model: LanguageModel, text_to_speech: TextToSpeech, clock: Clock, budget: Budget
     ) -> None:
-        self._script, self._clock = script, clock
+        self._script, self._clock, self._budget = script, clock, budget
         self._language_model, self._text_to_speech = language_model, text_to_speech
         self._usage = Usage()
         self._request_ids: list[str] = []
@@ -87,9 +89,11 @@ class Talk:
         """Make it by the best source that can be had. `write` gets the video's bytes on the event loop.
 
         ends: on the loop's clock, until when it may take. Raises ProviderFailed and its kinds when there is nothing
-        to say, InvalidInput when nothing of it can be spoken; then everything that was started has ended.
+        to say, InvalidInput when nothing of it can be spoken, OutOfCredits; then everything that was started has ended.
         """
         self._sources = sources
+        remaining = max(0.0, ends - asyncio.get_running_loop().time())
+        await self._budget.commit(prices.compute(remaining), "This talk")
         segments: asyncio.Queue[str | None] = asyncio.Queue(8)
         try:
             async with asyncio.TaskGroup() as group:
@@ -105,6 +109,7 @@ class Talk:
 
     async def _write(self, segments: asyncio.Queue[str | None], ends: float) -> None:
         segmenter = Segmenter()
+        await self._budget.commit(self._words_cost(), "The answer")
         async for text in self._words(ends):
             self._clock.mark("first_token")
             self.text += text
@@ -122,6 +127,13 @@ class Talk:
             return _once(script.say)
         return retry(lambda: self._language_model.write(script.system, script.messages, self._usage), ends)
 
+    def _words_cost(self) -> float:
+        script = self._script
+        if script.say is not None:
+            return 0.0
+        size = len(script.system.encode()) + sum(len(turn["content"].encode()) for turn in script.messages)
+        return prices.claude_at_most(self._language_model.model, size, MAX_TOKENS)
+
     async def _speak(self, segments: asyncio.Queue[str | None], ends: float) -> None:
         """Speak segment after segment. When the voice fails the text goes on without it, if it is an answer."""
         spoken = ""
@@ -130,12 +142,16 @@ class Talk:
             if not any(map(str.isalnum, segment)) or self._utterance.lost:
                 continue  # dots and smileys have no sound
             voiced = False
+            seconds = len(segment) / SLOWEST_SPEECH
+            drawing = max(source.cost(seconds) for source in self._sources if not source.commits)
+            voice = prices.elevenlabs(self._text_to_speech.model, len(segment))
+            await self._budget.commit(voice + drawing, "The rest of this talk")
+            self._characters += len(segment)  # from the request on
             try:
                 async for speech in retry(partial(self._synthesize, segment, spoken), ends):
                     self._clock.mark("first_audio")
                     if after_sentence and not voiced:
                         self._pause()
-                    self._characters += 0 if voiced else len(segment)
                     voiced = True
                     self._timings += [
                         Timing(t.symbol, t.start + self._seconds, t.end + self._seconds) for t in speech.timings
@@ -143,6 +159,7 @@ class Talk:
                     self._seconds += len(speech.samples) / RATE
                     self._utterance.add(speech)
             except ProviderFailed as error:
+                self._characters -= 0 if voiced else len(segment)
                 if self._script.say is not None:
                     raise  # the caller has the text already
                 self._utterance.end(lost=error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID, uuid4
 
+from shared.billing.budget import Budget
 from shared.core.auth import User
 from shared.core.errors import NoVideo
 from shared.core.store import Store
@@ -24,8 +25,11 @@ from shared.talk.runtime import TALKS, TalkRuntime
 class TalkWork(Work):
     """One claimed talk. `chunks` gives the video's bytes to the listener, if there is one, while `run` makes it."""
 
-    def __init__(self, store: Store, runtime: TalkRuntime, replicate: Replicate, prediction: Prediction) -> None:
+    def __init__(
+        self, store: Store, runtime: TalkRuntime, replicate: Replicate, prediction: Prediction, budget: Budget
+    ) -> None:
         self._store, self._runtime, self._replicate, self._prediction = store, runtime, replicate, prediction
+        self._budget = budget
         self._clock, self._cold = Clock(), runtime.first_talk()
         self._queued_ms: int | None = None
         self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -47,7 +51,7 @@ class TalkWork(Work):
         if message is not None:
             turns = prompt.conversation(recent, message)
             script = Script(voice_id, system=prompt.system(found), messages=turns)
-        self._talk = Talk(script, self._runtime.language_model, self._runtime.text_to_speech, self._clock)
+        self._talk = Talk(script, self._runtime.language_model, self._runtime.text_to_speech, self._clock, self._budget)
 
     async def run(self, ends: float) -> None:
         """Wait for a turn in this container, then make the talk."""
@@ -73,7 +77,7 @@ class TalkWork(Work):
     def _sources(self, ends: float) -> tuple[VideoSource, ...]:
         runtime, picture = self._runtime, self._picture
         remote = (RemoteSource(runtime.render_remotely, picture),) if runtime.render_remotely else ()
-        hosted = HostedSource(self._store, self._replicate, picture, ends)
+        hosted = HostedSource(self._store, self._replicate, picture, ends, self._budget)
         return (*remote, LocalSource(runtime.engine.name, runtime.portraits, picture), hosted, StillSource(picture))
 
     async def keep(self) -> Outcome:
@@ -106,7 +110,8 @@ class TalkWork(Work):
         return Outcome(
             ending.status,
             text=self._talk.text.strip(),
-            error=ending.reason,
+            error=ending.error,
+            charged=ending.charged,
             receipt=receipt.model_copy(update={"error_code": ending.code}),
             messages=self._messages() if ending.status == "canceled" else (),
         )

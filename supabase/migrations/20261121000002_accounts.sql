@@ -19,6 +19,17 @@ create table public.usage (
 );
 create index usage_by_owner on public.usage (owner, id desc);
 
+-- What each owner asked for within the last minute, and when. Limits count requests, not the rows that are left of them:
+-- removing what was made does not make room for more.
+create table public.recent_requests (
+    id bigint generated always as identity primary key,
+    owner uuid not null,
+    kind text not null,
+    created_at timestamptz not null default now()
+);
+create index recent_requests_by_owner on public.recent_requests (owner, kind, created_at);
+
+alter table public.recent_requests enable row level security;
 alter table public.accounts enable row level security;
 alter table public.usage enable row level security;
 create policy "own account is read" on public.accounts for select to authenticated using (owner = auth.uid());
@@ -62,8 +73,29 @@ begin
     return account;
 end $$;
 
-revoke all on public.accounts, public.usage from anon, authenticated, service_role;
+-- Count a request of this owner, or refuse it. Whoever locks several rows locks the account first, then the persona, then
+-- the prediction: nobody waits in a circle.
+create function public.limit_rate(p_owner uuid, p_kind text) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    account public.accounts := public.ensure_account(p_owner);
+    recent integer;
+    oldest timestamptz;
+begin
+    delete from public.recent_requests
+    where owner = p_owner and kind = p_kind and created_at <= now() - interval '1 minute';
+    select count(*), min(created_at) into recent, oldest from public.recent_requests
+    where owner = p_owner and kind = p_kind;
+    if recent >= account.minute_limit then
+        raise exception '% % were made within a minute, and no more are allowed', recent, p_kind
+        using errcode = 'PT429', hint = greatest(1, ceil(extract(epoch from oldest - now()) + 60))::text;
+    end if;
+    insert into public.recent_requests (owner, kind) values (p_owner, p_kind);
+end $$;
+
+revoke all on public.accounts, public.usage, public.recent_requests from anon, authenticated, service_role;
 grant select on public.accounts, public.usage to authenticated;
-grant select, insert, update, delete on public.accounts, public.usage to service_role;
-revoke execute on function public.book, public.ensure_account from public, anon, authenticated, service_role;
-grant execute on function public.book, public.ensure_account to service_role;
+grant select, insert, update, delete on public.accounts, public.usage, public.recent_requests to service_role;
+revoke execute on function public.book, public.ensure_account, public.limit_rate
+    from public, anon, authenticated, service_role;
+grant execute on function public.book, public.ensure_account, public.limit_rate to service_role;

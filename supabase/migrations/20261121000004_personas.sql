@@ -19,6 +19,17 @@ create index personas_by_portrait on public.personas (portrait) where portrait i
 create trigger personas_release_files before delete on public.personas
     for each row execute function public.release_files();
 
+create function public.limit_personas() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    if auth.uid() is not null then
+        perform public.limit_rate(new.owner, 'personas');
+    end if;
+    return new;
+end $$;
+create trigger personas_limit before insert on public.personas
+    for each row execute function public.limit_personas();
+
 alter table public.personas enable row level security;
 create policy "own personas are read" on public.personas for select to authenticated using (owner = auth.uid());
 create policy "own personas are created, without a picture" on public.personas for insert to authenticated
@@ -84,19 +95,23 @@ begin
     return released;
 end $$;
 
--- Remove a persona with all that belongs to it; what still runs ends first, so that its credits come back. Returns the
--- files that are no longer needed.
+-- Remove a persona with all that belongs to it, once nothing of it runs any more: what runs is ended by whoever works on
+-- it, who knows what it has used. Returns the files that are no longer needed.
 create function public.remove_persona(p_persona uuid, p_owner uuid) returns text[]
 language plpgsql security definer set search_path = '' as $$
 declare
     released text[];
 begin
+    perform public.ensure_account(p_owner);
     perform 1 from public.personas where id = p_persona and owner = p_owner for update;
     if not found then
         raise exception 'no such persona' using errcode = 'PT404';
     end if;
-    perform public.settle_prediction(id, '{"status": "canceled", "error": "Its persona was removed."}')
-    from public.predictions where persona_id = p_persona and status in ('starting', 'processing');
+    if exists (
+        select 1 from public.predictions where persona_id = p_persona and status in ('starting', 'processing')
+    ) then
+        raise exception 'a prediction of this persona is still running; retry in a moment' using errcode = 'PT409';
+    end if;
     select coalesce(array_agg(path), '{}') into released from public.files
     where owner = p_owner
       and (referrer = p_persona or referrer in (select id from public.predictions where persona_id = p_persona));
@@ -108,7 +123,7 @@ revoke all on public.personas from anon, authenticated, service_role;
 grant select, insert on public.personas to authenticated;
 grant select, insert, update, delete on public.personas to service_role;
 revoke execute on function
-    public.change_persona, public.set_portrait, public.correct_face, public.remove_persona
+    public.change_persona, public.set_portrait, public.correct_face, public.remove_persona, public.limit_personas
     from public, anon, authenticated, service_role;
 grant execute on function public.change_persona to authenticated;
 grant execute on function public.set_portrait, public.correct_face, public.remove_persona to service_role;

@@ -3,13 +3,13 @@
 create table public.models (
     name text primary key,
     code smallint not null unique check (code between 0 and 255),  -- stands in every id: never changed, never reused
-    reserve numeric(14, 3) not null check (reserve >= 0),  -- credits that are held back while one runs
+    reserve numeric(14, 3) not null check (reserve >= 0),  -- credits that are reserved at first; more are as more is bought
     needs text[] not null default '{}' check (needs <@ '{persona,portrait}')
 );
 insert into public.models (name, code, reserve, needs) values
     ('talk', 0, 60, '{persona,portrait}'),
     ('portrait', 1, 60, '{persona}'),
-    ('lipsync', 2, 2000, '{persona,portrait}');
+    ('lipsync', 2, 100, '{persona,portrait}');
 
 alter table public.models enable row level security;
 create policy "models are read" on public.models for select to anon, authenticated using (true);

@@ -13,6 +13,7 @@ create table public.predictions (
     input jsonb not null check (jsonb_typeof(input) = 'object' and octet_length(input::text) < 100000),
     stream boolean not null default false,
     provider_id text,
+    cancel_after boolean not null default false,  -- its owner chose the deadline: reaching it is a cancellation
     cancel_requested boolean not null default false,  -- a running one is asked to end itself: it knows what it has used
     output text,
     captions text,
@@ -21,6 +22,7 @@ create table public.predictions (
     degraded jsonb,
     receipt jsonb,
     reserved numeric(14, 3) not null default 0,
+    bought numeric(14, 3) not null default 0,  -- credits that a provider's job costs, once it has been started
     idempotency_key text check (char_length(idempotency_key) between 1 and 200),
     body_hash text,
     webhook text check (char_length(webhook) between 1 and 2000),
@@ -67,7 +69,24 @@ end $$;
 create trigger predictions_stay_finished before update on public.predictions
     for each row execute function public.predictions_stay_finished();
 
--- Create a prediction for the caller, once per idempotency key and day, within limits and credits.
+-- Refuse what would run when as many run as the account may.
+create function public.limit_running(p_owner uuid, p_limit integer) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    running integer;
+    oldest timestamptz;
+begin
+    select count(*), min(deadline) into running, oldest from public.predictions
+    where owner = p_owner and deadline > now()
+      and (status = 'processing' or (status = 'starting' and not stream));
+    if running >= p_limit then
+        raise exception '% predictions are running, and no more are allowed at once', running
+        using errcode = 'PT429', hint = greatest(1, least(30, ceil(extract(epoch from oldest - now()))))::text;
+    end if;
+end $$;
+
+-- Create a prediction for the caller, once per idempotency key and day, within limits and credits. p_seconds: until its
+-- deadline, where its owner chose it; else null, for two minutes.
 -- Returns {"prediction": row, "created": whether this call created it}.
 create function public.create_prediction(
     p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer,
@@ -80,8 +99,6 @@ declare
     model public.models;
     created public.predictions;
     portrait text;
-    recent integer;
-    oldest timestamptz;
 begin
     if caller is null then
         raise exception 'sign in first' using errcode = 'PT401';
@@ -113,42 +130,41 @@ begin
                 'or upload a photo with PUT /v1/personas/{id}/portrait' using errcode = 'PT409';
         end if;
     end if;
-    select count(*), min(deadline) into recent, oldest from public.predictions
-    where owner = caller and status in ('starting', 'processing') and deadline > now();
-    if recent >= account.running_limit then
-        raise exception '% predictions are running, and no more are allowed at once', recent
-        using errcode = 'PT429', hint = greatest(1, least(30, ceil(extract(epoch from oldest - now()))))::text;
+    -- A stream that nobody has opened does not run: it counts from its claim on.
+    if not p_stream then
+        perform public.limit_running(caller, account.running_limit);
     end if;
-    select count(*), min(created_at) into recent, oldest from public.predictions
-    where owner = caller and created_at > now() - interval '1 minute';
-    if recent >= account.minute_limit then
-        raise exception '% predictions were made within a minute, and no more are allowed', recent
-        using errcode = 'PT429', hint = greatest(1, ceil(extract(epoch from oldest - now()) + 60))::text;
-    end if;
+    perform public.limit_rate(caller, 'predictions');
     if account.balance < model.reserve then
         raise exception 'this takes up to % credits, and % are left', model.reserve, account.balance
         using errcode = 'PT402';
     end if;
 
     insert into public.predictions (
-        id, owner, model, model_code, persona_id, input, stream, reserved, idempotency_key, body_hash,
+        id, owner, model, model_code, persona_id, input, stream, cancel_after, reserved, idempotency_key, body_hash,
         webhook, webhook_events, deadline
     ) values (
-        p_id, caller, model.name, model.code, p_persona, public.as_object(p_input), p_stream, model.reserve, p_key,
-        p_hash, p_webhook, p_events, now() + make_interval(secs => greatest(5, least(p_seconds, 3600)))
+        p_id, caller, model.name, model.code, p_persona, public.as_object(p_input), p_stream, p_seconds is not null, model.reserve, p_key,
+        p_hash, p_webhook, p_events, now() + make_interval(secs => greatest(5, least(coalesce(p_seconds, 120), 3600)))
     ) returning * into created;
     perform public.book(caller, 'reserve', -model.reserve, created.id);
     return jsonb_build_object('prediction', to_jsonb(created), 'created', true);
 end $$;
 
--- Take a waiting prediction to work on it; nobody else gets it then. Returns no row when it is not to be had.
+-- Take a waiting prediction to work on it; nobody else gets it then. Returns no row when another has it or it has ended.
 create function public.claim_prediction(p_id uuid) returns setof public.predictions
 language plpgsql security definer set search_path = '' as $$
 declare
     claimed public.predictions;
+    account public.accounts;
 begin
+    select * into claimed from public.predictions where id = p_id and status = 'starting' and deadline > now();
+    if claimed.stream then
+        account := public.ensure_account(claimed.owner);
+        perform public.limit_running(account.owner, account.running_limit);
+    end if;
     update public.predictions set status = 'processing', started_at = now()
-    where id = p_id and status = 'starting'
+    where id = p_id and status = 'starting' and not cancel_requested and deadline > now()
     returning * into claimed;
     if found then
         perform public.enqueue_delivery(claimed, 'start');
@@ -156,24 +172,55 @@ begin
     end if;
 end $$;
 
--- Note under which id the provider runs it. Returns no row when it no longer waits for one: then the job is unwanted.
-create function public.attach_provider(p_id uuid, p_provider_id text) returns setof public.predictions
+-- Reserve more for a running prediction, before more is bought for it. False when the balance does not suffice.
+create function public.extend_reservation(p_id uuid, p_credits numeric) returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+    account public.accounts;
+    payer uuid;
+begin
+    select owner into payer from public.predictions where id = p_id;
+    if not found or p_credits <= 0 then
+        return false;
+    end if;
+    account := public.ensure_account(payer);
+    if account.balance < p_credits then
+        return false;
+    end if;
+    update public.predictions set reserved = reserved + p_credits
+    where id = p_id and status in ('starting', 'processing');
+    if not found then
+        return false;
+    end if;
+    return public.book(account.owner, 'reserve', -p_credits, p_id);
+end $$;
+
+-- Note under which id the provider runs it, and what that costs. Returns no row when it no longer waits for one: then the
+-- job is unwanted.
+create function public.attach_provider(p_id uuid, p_provider_id text, p_bought numeric default 0) returns setof public.predictions
 language plpgsql security definer set search_path = '' as $$
 declare
     attached public.predictions;
 begin
-    update public.predictions set provider_id = p_provider_id, status = 'processing', started_at = now()
-    where id = p_id and status = 'starting'
+    update public.predictions
+    set provider_id = p_provider_id, bought = p_bought, status = 'processing', started_at = now()
+    where id = p_id and status = 'starting' and not cancel_requested
     returning * into attached;
     if found then
         perform public.enqueue_delivery(attached, 'start');
+    else  -- its webhook was faster
+        update public.predictions set bought = p_bought
+        where id = p_id and status = 'processing' and provider_id = p_provider_id
+        returning * into attached;
+    end if;
+    if found then
         return next attached;
     end if;
 end $$;
 
 -- Finish a prediction: the first outcome wins, later ones change nothing and are told so.
 -- p_outcome: {"status", "output", "captions", "text", "error", "degraded", "receipt"} as the columns, and what else comes
--- true with it: "messages" [{"role", "content"}] of the conversation, "files" [path] that the prediction keeps from now
+-- true with it: "charged", whether its owner pays what the receipt says, up to what is reserved; "messages" [{"role", "content"}] of the conversation, "files" [path] that the prediction keeps from now
 -- on, "portrait" {"path", "face"} that its persona gets.
 -- Returns {"settled": whether this call did it, "notify": whether a webhook is due}.
 create function public.settle_prediction(p_id uuid, p_outcome jsonb) returns jsonb
@@ -185,6 +232,7 @@ begin
     if outcome ->> 'status' is null or outcome ->> 'status' in ('starting', 'processing') then
         raise exception 'a prediction is settled with a final status' using errcode = 'PT422';
     end if;
+    perform public.ensure_account(owner) from public.predictions where id = p_id;  -- locked first: see limit_rate
     update public.predictions set
         status = (outcome ->> 'status')::public.prediction_status,
         output = outcome ->> 'output',
@@ -200,11 +248,13 @@ begin
         return '{"settled": false, "notify": false}';
     end if;
 
-    -- The reservation goes back; what it cost is charged, unless it failed.
+    -- The reservation goes back; what was used by its owner's choice is charged.
     perform public.book(settled.owner, 'release', settled.reserved, settled.id);
-    if settled.status in ('succeeded', 'canceled') then
+    if (outcome ->> 'charged')::boolean then
         perform public.book(
-            settled.owner, 'charge', -round(coalesce((settled.receipt ->> 'cost_usd')::numeric, 0) * 1000, 3), settled.id
+            settled.owner, 'charge',
+            -least(settled.reserved, round(coalesce((settled.receipt ->> 'cost_usd')::numeric, 0) * 1000, 3)),
+            settled.id
         );
     end if;
 
@@ -227,11 +277,12 @@ begin
     return jsonb_build_object('settled', true, 'notify', public.enqueue_delivery(settled, 'completed'));
 end $$;
 
--- For the minutely reconciliation: predictions that should have ended, the longest overdue first.
+-- For the minutely reconciliation: predictions that should have ended, the longest overdue first. Whoever works on one ends
+-- it at its deadline and knows what it has used; 5 s later nobody does any more.
 create function public.overdue_predictions(p_limit integer default 100) returns setof public.predictions
 language sql stable security definer set search_path = '' as $$
     select * from public.predictions
-    where status in ('starting', 'processing') and deadline < now()
+    where status in ('starting', 'processing') and deadline < now() - interval '5 seconds'
     order by deadline limit p_limit;
 $$;
 
@@ -250,10 +301,11 @@ grant select on public.predictions, public.messages to authenticated;
 grant select, insert, update, delete on public.predictions, public.messages to service_role;
 revoke execute on function
     public.predictions_stay_finished, public.create_prediction, public.claim_prediction, public.attach_provider,
-    public.settle_prediction, public.overdue_predictions, public.waiting_predictions
+    public.settle_prediction, public.overdue_predictions, public.waiting_predictions, public.extend_reservation,
+    public.limit_running
     from public, anon, authenticated, service_role;
 grant execute on function public.create_prediction to authenticated;
 grant execute on function
     public.claim_prediction, public.attach_provider, public.settle_prediction, public.overdue_predictions,
-    public.waiting_predictions
+    public.waiting_predictions, public.extend_reservation
     to service_role;

@@ -1,2 +1,2 @@
-drop function public.ensure_account, public.book;
-drop table public.usage, public.accounts;
+drop function public.limit_rate, public.ensure_account, public.book;
+drop table public.recent_requests, public.usage, public.accounts;

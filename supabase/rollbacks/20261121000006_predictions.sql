@@ -1,6 +1,6 @@
 drop function
-    public.waiting_predictions, public.overdue_predictions, public.settle_prediction, public.attach_provider,
-    public.claim_prediction, public.create_prediction;
+    public.extend_reservation, public.waiting_predictions, public.overdue_predictions, public.settle_prediction, public.attach_provider,
+    public.claim_prediction, public.create_prediction, public.limit_running;
 drop table public.messages, public.predictions;
 drop function public.predictions_stay_finished;
 drop type public.prediction_status;

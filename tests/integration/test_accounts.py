@@ -72,10 +72,10 @@ def test_credits_are_reserved_charged_and_released(
     assert account(stack, poor) == (59, {})
 
 
-def test_removing_a_persona_ends_what_runs_and_gives_its_credits_back(
+def test_removing_a_persona_ends_its_job_and_charges_what_was_bought(
     stack: Stack, sign_up: Callable[..., Person], portrait_png: bytes, fault: Callable[..., None]
 ) -> None:
-    """The reservation is released, and the job at the provider is cancelled."""
+    """The job at the provider is cancelled; a picture costs four cents."""
     person = sign_up(balance=1000)
     persona = person.persona(portrait_png)
     fault("replicate", path="/v1/models", stuck=True)
@@ -83,7 +83,7 @@ def test_removing_a_persona_ends_what_runs_and_gives_its_credits_back(
     person.http.post("/v1/predictions", json=body).raise_for_status()
     there = row_of(stack, persona)["provider_id"]
     person.http.delete(f"/v1/personas/{persona['id']}").raise_for_status()
-    assert account(stack, person) == (1000, {"reserve": -60, "release": 60})
+    assert account(stack, person) == (960, {"reserve": -60, "release": 60, "charge": -40})
     headers = {"Authorization": f"Bearer {stack.settings['REPLICATE_API_TOKEN']}"}
     url = f"{stack.addresses['replicate']}/v1/predictions/{there}"
     assert httpx.get(url, headers=headers, trust_env=False).json()["status"] == "canceled"
@@ -109,12 +109,13 @@ def test_removing_a_persona_in_mid_talk_ends_the_talk_and_charges_what_it_used(
 
 
 def test_limits_on_running_and_per_minute_answer_429_with_retry_after(
-    sign_up: Callable[..., Person], portrait_png: bytes
+    sign_up: Callable[..., Person], portrait_png: bytes, fault: Callable[..., None]
 ) -> None:
-    """Also when twenty ask at once; a finished job makes room again."""
+    """Also when twenty ask at once; a finished job makes room again. A stream counts from when it is opened on."""
     person = sign_up(running_limit=3)
     persona = person.persona(portrait_png)
-    body = {"model": "personaforge/talk", "stream": True, "input": {"persona": persona["id"], "say": "Hi."}}
+    body: dict[str, Any] = {"model": "portrait", "input": {"persona": persona["id"]}}
+    fault("replicate", path="/v1/models", stuck=True, calls=4)
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda _: person.http.post("/v1/predictions", json=body), range(20)))
     made = [answer.json() for answer in answers if answer.status_code == 201]
@@ -122,11 +123,20 @@ def test_limits_on_running_and_per_minute_answer_429_with_retry_after(
     assert (len(made), len(refused)) == (3, 17)
     assert {answer.json()["code"] for answer in refused} == {"too_many_requests"}
     assert all(1 <= int(answer.headers["retry-after"]) <= 30 for answer in refused)
-    person.follow(made[0])
+    waiting = person.talk(persona["id"], say="Hi.")
+    assert person.http.get(waiting["urls"]["stream"]).status_code == 429
+    person.http.post(made[0]["urls"]["cancel"]).raise_for_status()
+    assert person.follow(waiting)
     assert person.http.post("/v1/predictions", json=body).status_code == 201
     busy = sign_up(minute_limit=2)
     persona = busy.persona(portrait_png)
-    body["input"] = {"persona": persona["id"], "say": "Hi."}
+    body = {"model": "talk", "stream": True, "input": {"persona": persona["id"], "say": "Hi."}}
     codes = [busy.http.post("/v1/predictions", json=body) for _ in range(3)]
     assert [answer.status_code for answer in codes] == [201, 201, 429]
     assert 1 <= int(codes[2].headers["retry-after"]) <= 60
+    busy.http.delete(f"/v1/personas/{persona['id']}").raise_for_status()
+    persona = busy.persona()
+    body["input"] = {"persona": persona["id"]}
+    body["model"] = "portrait"
+    assert busy.http.post("/v1/predictions", json=body).status_code == 429  # removing makes no room
+    assert busy.http.post("/v1/personas", json={"name": "One too many"}).status_code == 429

@@ -105,6 +105,9 @@ CLOSED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "set_portrait": lambda row: {"p_persona": row["persona_id"], "p_owner": row["owner"], **FACE},
     "correct_face": lambda row: {"p_persona": row["persona_id"], "p_owner": row["owner"], **FACE},
     "book": lambda row: {"p_owner": row["owner"], "p_kind": "grant", "p_credits": 1000},
+    "limit_rate": lambda row: {"p_owner": row["owner"], "p_kind": "uploads"},
+    "limit_running": lambda row: {"p_owner": row["owner"], "p_limit": 1},
+    "extend_reservation": lambda row: {"p_id": row["id"], "p_credits": 1},
     "ensure_account": lambda row: {"p_owner": row["owner"]},
     "due_deliveries": lambda _: {},
     "overdue_predictions": lambda _: {},
@@ -157,6 +160,7 @@ TABLES = {
     "accounts": ("running_limit", 99),
     "usage": ("credits", 99),
     "files": ("bytes", 99),
+    "recent_requests": ("kind", "nothing"),
     "models": ("reserve", 99),
     "webhook_deliveries": ("attempts", 99),
 }
@@ -178,6 +182,7 @@ def scratch(table: str, row: dict[str, Any]) -> dict[str, Any]:
         },
         "messages": {"owner": owner, "persona_id": persona, "role": "user", "content": "Scratch"},
         "accounts": {"owner": str(uuid4())},
+        "recent_requests": {"owner": owner, "kind": "uploads"},
         "usage": {"owner": owner, "kind": "grant", "credits": 1},
         "files": {"path": uuid4().hex, "owner": owner, "content_type": "text/vtt", "bytes": 1},
         "models": {"name": uuid4().hex, "code": secrets.randbelow(156) + 100, "reserve": 1},
@@ -196,7 +201,8 @@ def test_who_may_do_what_with_which_table(scene: dict[str, Any], table: str, who
     kept = service.post(path, json=scratch(table, scene["row"])).raise_for_status().json()[0]
     where = {key: f"eq.{kept[key]}"}
     seen = client.get(path, params=where)
-    sees = who == "service" or (who == "owner" and table != "accounts") or table == "models"
+    hidden = table in ("accounts", "recent_requests")
+    sees = who == "service" or (who == "owner" and not hidden) or table == "models"
     assert bool(seen.is_success and seen.json()) == sees
     column, value = TABLES[table]
     client.patch(path, params=where, json={column: value})
