@@ -17,6 +17,7 @@ from shared.core.containers import image, secrets
 from shared.core.errors import Conflict, InvalidInput
 from shared.core.fetch import check
 from shared.core.settings import ELEVENLABS, REPLICATE, SUPABASE, Settings
+from shared.core.text import Text
 from shared.core.web import CurrentUser, function_app
 from shared.models import catalogue, registry
 from shared.models.catalogue import ModelPage, ModelResponse, Version
@@ -35,9 +36,9 @@ class CreateRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
     input: dict[str, JsonValue]
-    model: str | None = None
-    version: str | None = None
-    webhook: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    model: Text | None = None
+    version: Text | None = None
+    webhook: Annotated[Text, Field(min_length=1, max_length=2000)] | None = None
     webhook_events_filter: list[Literal["start", "output", "logs", "completed"]] | None = None
     stream: bool = Field(False, description="talk: wait for `urls.stream` to be opened instead of starting now.")
 
@@ -116,6 +117,7 @@ async def _create(
     model: Model, body: CreateRequest, services: Services, user: User, response: Response, options: Options
 ) -> PredictionResponse:
     wanted = model.read_input(body.input)
+    unknown = sorted(set(body.input) - set(type(wanted).model_fields))
     request = PredictionRequest(
         model.name,
         wanted.model_dump(mode="json", exclude_none=True),
@@ -136,6 +138,9 @@ async def _create(
         if not prediction.finished:
             # As Replicate: clients take any other status for the end of the wait.
             response.status_code, prediction = 202, prediction.model_copy(update={"status": "starting"})
+    if unknown:
+        warning = f"Unknown inputs are ignored: {', '.join(unknown)[:500]}.\n"
+        prediction = prediction.model_copy(update={"logs": warning + prediction.logs})
     return to_api(prediction, services.store)
 
 

@@ -76,11 +76,16 @@ def build(settings: Settings | None = None) -> FastAPI:
             await asyncio.gather(*cancels)
         released = await store.call("remove_persona", {"p_persona": str(persona_id), "p_owner": str(user.id)})
         if released:
-            await store.remove(*released)
+            await store.discard(*released)
 
     @web.put("/v1/personas/{persona_id}/portrait", openapi_extra=_PHOTO)
     async def upload(
-        persona_id: UUID, request: Request, context: ContextDep, user: CurrentUser, consent: bool = False
+        persona_id: UUID,
+        request: Request,
+        context: ContextDep,
+        services: ServicesDep,
+        user: CurrentUser,
+        consent: bool = False,
     ) -> PersonaResponse:
         """The body is the photo (PNG, JPEG or WebP, one person from the front), or JSON: {"url": where it is}."""
         if not consent:
@@ -89,7 +94,7 @@ def build(settings: Settings | None = None) -> FastAPI:
             )
         await persona.find(context.store, persona_id, user)
         await context.store.call("limit_rate", {"p_owner": str(user.id), "p_kind": "uploads"})
-        picture = await portrait.read_portrait(await _photo(request, context.settings))
+        picture = await portrait.read_portrait(services.processes, await _photo(request, context.settings))
         await portrait.set_portrait(context.store, user, persona_id, picture)
         return to_api(await persona.find(context.store, persona_id, user), context.store)
 

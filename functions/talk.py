@@ -48,6 +48,8 @@ def build(settings: Settings | None = None, render_remotely: RenderRemotely | No
     @web.get("/v1/talk/{public}", response_class=Response, responses=video)
     async def talk(public: str, services: ServicesDep, user: CurrentUser, request: Request) -> Response:
         identity = PredictionId.read(public, services.settings.forge_signing_key, user)
+        if identity.model_code != MODEL.code:
+            raise Conflict("This prediction is no talk; only talks can be opened as a stream.")
         execution = await runner.execute(services, identity.row, user)
         if execution is None:
             status = (await services.lifecycle.read(identity.row, user)).status

@@ -28,7 +28,9 @@ class Secret(BaseModel):
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
     needs = (*SUPABASE, *REPLICATE)
-    web = function_app("webhooks", needs=needs, body_limit=MIB, settings=settings, services=open_services)
+    web = function_app(
+        "webhooks", needs=needs, body_limit=MIB, open_bodies=True, settings=settings, services=open_services
+    )
 
     @web.post("/v1/webhooks/replicate/{public}", status_code=204)
     async def replicate(public: str, request: Request, services: ServicesDep) -> None:
@@ -37,7 +39,8 @@ def build(settings: Settings | None = None) -> FastAPI:
         if not await services.replicate.verify(await request.body(), request.headers):
             raise Unauthenticated("The webhook's signature is missing, wrong, or older than five minutes.")
         identity = PredictionId.read(public, services.settings.forge_signing_key)
-        job_id, runner = (await request.json()).get("id"), registry.by_code(identity.model_code).runner
+        body, runner = await request.json(), registry.by_code(identity.model_code).runner
+        job_id = body.get("id") if isinstance(body, dict) else None
         if not isinstance(runner, Hosted) or not isinstance(job_id, str):
             raise InvalidInput("This is not about a job at Replicate.")
         await runner.on_webhook(services, identity, job_id)

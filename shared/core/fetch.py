@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import httpx
@@ -14,12 +16,28 @@ from shared.core.errors import AddressRefused, FetchFailed
 from shared.core.settings import Settings
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
+_RESOLVERS = ThreadPoolExecutor(8, thread_name_prefix="resolve")
 _NAT64, _GLOBAL = ip_network("64:ff9b::/96"), ip_network("2000::/3")  # the latter: all that is routed in IPv6
+# Blocks that are not globally reachable, or reach others than they say, by IANA's registries of special-purpose
+# addresses for IPv4 and IPv6, and multicast. Written down, as Python's own list differs from version to version.
+SPECIAL = tuple(
+    ip_network(block)
+    for block in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
+        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "::/128", "::1/128", "::ffff:0:0/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23",
+        "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10",
+        "ff00::/8",
+    )
+)  # fmt: skip
 
 
 async def resolve(host: str, port: int) -> list[str]:
     """Every address of a host. Also reads 2130706433, 0x7f.1 and other spellings of numbers, as connecting would."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    loop = asyncio.get_running_loop()
+    # Threads of their own: a name whose server never answers must not keep others from theirs.
+    found = await loop.run_in_executor(_RESOLVERS, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
     return [str(one[4][0]) for one in found]
 
 
@@ -134,6 +152,8 @@ def _check(url: httpx.URL, loopback: bool) -> None:
         raise AddressRefused("Only https:// addresses are visited.")
     if url.userinfo:
         raise AddressRefused("An address with a name or password in it is not visited.")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise AddressRefused(f"There is no port {url.port}.")
     if number := _number(host):
         _check_address(number, loopback)
     elif not near and ("." not in host or host.endswith((".localhost", ".local", ".internal"))):
@@ -163,7 +183,7 @@ def _check_address(text: str, loopback: bool) -> None:
         return
     inside = _inside(address)
     routed = isinstance(address, IPv4Address) or address in _GLOBAL or bool(inside)
-    if not (routed and all(one.is_global and not one.is_multicast for one in (address, *inside))):
+    if not routed or any(one in network for one in (address, *inside) for network in SPECIAL):
         raise AddressRefused("The host's address is not a public one.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 BUCKET = "personaforge"
 _AT_ONCE = 50  # files: their paths stand in the URL of one request
+log = logging.getLogger("personaforge.store")
 T = TypeVar("T")
 Row = dict[str, Any]  # as PostgREST has it; becomes a type of the domain where it is read
 
@@ -168,6 +170,13 @@ class Store:
             some = list(paths[first : first + _AT_ONCE])
             await self._file("remove", self._bucket().remove(some))
             await self.rows(self.as_service().from_("files").delete().in_("path", some))
+
+    async def discard(self, *paths: str) -> None:
+        """Remove files to which nothing refers any more; where storage refuses, reconciliation does it later."""
+        try:
+            await self.remove(*paths)
+        except ForgeError as error:
+            log.warning("%d files are left to reconciliation: %s", len(paths), error.detail)
 
     def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         """Begin work that nobody waits for and that a schedule does again should this container die before."""

@@ -10,7 +10,9 @@ from pydantic import AfterValidator
 def _storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("the text contains a NUL character")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("the text contains half of a surrogate pair, which is no character")
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable)]  # Postgres cannot keep a NUL in a text
+Text = Annotated[str, AfterValidator(_storable)]  # what Postgres keeps and UTF-8 writes

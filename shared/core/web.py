@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -15,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,14 +45,15 @@ def function_app(
     *,
     needs: tuple[str, ...] = SUPABASE,
     body_limit: int = 64 * KIB,
+    open_bodies: bool = False,
     settings: Settings | None = None,
     services: Callable[[Context], AbstractAsyncContextManager[Any]] | None = None,
 ) -> FastAPI:
     """A FastAPI app for one function.
 
     needs: its settings; while one is missing or wrong, every request is answered with that (500), so that nobody waits
-    for a function that cannot start. body_limit in bytes. services: opened before the first request, left before the
-    other clients close.
+    for a function that cannot start. body_limit in bytes. open_bodies: bodies of callers without a token are read too.
+    services: opened before the first request, left before the other clients close.
     """
 
     @asynccontextmanager
@@ -76,15 +79,20 @@ def function_app(
     app = _Documented(
         title=f"PersonaForge {title}", version="1", lifespan=lifespan, redirect_slashes=False, responses=PROBLEM
     )
-    app.add_middleware(_BodyLimit, limit=body_limit)
+    app.add_middleware(_UnexpectedErrors)
+    app.add_middleware(_BodyLimit, limit=body_limit, state=None if open_bodies else app.state)
     app.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], max_age=3600
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["*"],
+        allow_headers=["*"],
+        max_age=3600,
+        expose_headers=["Retry-After"],
     )  # tokens travel in a header, never in a cookie
     app.add_middleware(telemetry.Observed, function=title)
     app.add_exception_handler(ForgeError, _forge_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(Exception, _unexpected_error)
     return app
 
 
@@ -134,6 +142,14 @@ class _Documented(FastAPI):
         return document
 
 
+class _ProblemResponse(JSONResponse):
+    media_type = "application/problem+json"
+
+    def render(self, content: Any) -> bytes:
+        """As ASCII: what is quoted from a request may not be text that UTF-8 can write."""
+        return json.dumps(content, separators=(",", ":")).encode()
+
+
 def problem_response(error: ForgeError, path: str) -> JSONResponse:
     """The error as problem+json. From 500 up it is logged with its chain of causes."""
     if error.status >= 500:
@@ -141,7 +157,7 @@ def problem_response(error: ForgeError, path: str) -> JSONResponse:
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}
     if "retry_after" in error.extra:
         headers["Retry-After"] = str(error.extra["retry_after"])
-    return JSONResponse(error.problem(path), error.status, headers=headers, media_type="application/problem+json")
+    return _ProblemResponse(error.problem(path), error.status, headers=headers)
 
 
 async def _forge_error(request: Request, error: Exception) -> JSONResponse:
@@ -170,17 +186,36 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     return problem_response(InvalidInput(str(error.detail)), request.url.path)
 
 
-async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
-    problem = ForgeError("An unexpected error; it has been logged.")
-    problem.__cause__ = error
-    return problem_response(problem, request.url.path)
+class _UnexpectedErrors:
+    """Answers an error that nobody foresaw. Inside of CORS, so that browsers may read it; the connection stays."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            problem = ForgeError("An unexpected error; it has been logged.")
+            problem.__cause__ = error
+            await problem_response(problem, scope["path"])(scope, receive, send)
 
 
 class _BodyLimit:
-    """Refuses bodies over the limit, declared or not, before anything else reads them."""
+    """Refuses bodies over the limit, declared or not, and those of strangers, before anything else reads them."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app, self._limit = app, limit
+    def __init__(self, app: ASGIApp, limit: int, state: State | None) -> None:
+        """state: the app's, whose authenticator is asked before a body is read; None where anybody may send one."""
+        self._app, self._limit, self._state = app, limit, state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -190,6 +225,12 @@ class _BodyLimit:
             return await self._refuse(scope, receive, send)
         if scope["method"] not in ("POST", "PUT", "PATCH"):
             return await self._app(scope, receive, send)
+        context: Context | None = getattr(self._state, "context", None)
+        if context:
+            try:
+                await context.authenticator.user(dict(scope["headers"]).get(b"authorization", b"").decode("latin-1"))
+            except ForgeError as error:
+                return await problem_response(error, scope["path"])(scope, receive, send)
         # Bodies are small by contract, so the whole one is taken before the function sees the first byte.
         messages: list[Message] = []
         size, more = 0, True

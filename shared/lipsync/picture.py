@@ -15,7 +15,9 @@ from shared.lipsync.arrays import floats
 from shared.lipsync.face import PNG_KEY, Face
 from shared.media.types import Floats, Pixels
 
-MAX_PIXELS = 40_000_000
+MAX_PIXELS = 40_000_000  # that are decoded: a larger JPEG is at half its size
+LARGEST_JPEG = 100_000_000
+MAX_SCANS = 100  # of a progressive JPEG, each decoded over the whole picture; encoders write about ten
 MIN_SIDE = 96
 LONGEST = 4  # times as long as wide
 KEPT_SIDE = 1600  # pixels: larger pictures are reduced, around the face where it would become small
@@ -72,15 +74,20 @@ def _decode(data: bytes) -> tuple[Pixels, object]:
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
         raise PictureUnusable("The file is not a PNG, JPEG or WebP picture. Send a portrait photo.") from error
     width, height = picture.size
-    if width * height > MAX_PIXELS:
+    most = LARGEST_JPEG if picture.format == "JPEG" else MAX_PIXELS
+    if width * height > most:
         raise PictureUnusable(
-            f"The picture has {width * height / 1e6:.0f} megapixels; at most {MAX_PIXELS // 10**6} are accepted."
+            f"The picture has {width * height / 1e6:.0f} megapixels; at most {most // 10**6} are accepted."
         )
+    if picture.format == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:  # in compressed data FF is followed by 00
+        raise PictureUnusable("The picture is a progressive JPEG of very many scans. Save it anew.")
     if min(width, height) < MIN_SIDE:
         raise PictureUnusable(f"The picture is {width}x{height} pixels; each side must have at least {MIN_SIDE}.")
     if max(width, height) > LONGEST * min(width, height):
         raise PictureUnusable(f"The picture is {width}x{height} pixels. Send one that is less of a strip.")
     try:
+        if width * height > MAX_PIXELS:
+            picture.draft("RGB", (width // 2, height // 2))
         turned = _ORIENTATIONS.get(_orientation(picture))
         rgb = np.asarray(_flatten(picture.transpose(turned) if turned is not None else picture))
         note = picture.info.get(PNG_KEY)

@@ -14,6 +14,8 @@ import numpy as np
 from shared.core.errors import AudioUnusable
 from shared.media.types import RATE, Samples
 
+RATES = (8_000, 192_000)  # samples a second: from telephones to studios
+CHANNELS = 8
 LONGEST = 35  # seconds, what hosted models take
 
 # A third of the time of FFmpeg's default coder (4.9 ms, not 14, for a second of speech), and nearer to the original.
@@ -37,8 +39,14 @@ def decode_audio(data: bytes) -> Samples:
         with av.open(BytesIO(data), "r", format=name) as file:
             if not file.streams.audio:
                 raise AudioUnusable("There is no sound in this file.")
+            stream = file.streams.audio[0]
+            _check(stream.codec_context.sample_rate, stream.codec_context.channels)
+            if stream.duration and stream.time_base and stream.duration * stream.time_base > 2 * LONGEST:
+                raise AudioUnusable(f"The sound is longer than {LONGEST} s.")
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
-            for frame in chain(file.decode(file.streams.audio[0]), [None]):  # None: what the resampler still holds
+            for frame in chain(file.decode(stream), [None]):  # None: what the resampler still holds
+                if frame:
+                    _check(frame.sample_rate, frame.layout.nb_channels)
                 for part in resampler.resample(frame):
                     blocks.append(part.to_ndarray()[0].astype(np.int16))
                     count += len(blocks[-1])
@@ -49,6 +57,14 @@ def decode_audio(data: bytes) -> Samples:
     if not count:
         raise AudioUnusable("There is no sound in this file.")
     return np.concatenate(blocks)
+
+
+def _check(rate: int, channels: int) -> None:
+    """Before samples are made of it: at 1 Hz a second becomes hours, at 100 MHz an instant takes gigabytes."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise AudioUnusable(f"The sound has {rate} samples a second; between {RATES[0]} and {RATES[1]} are accepted.")
+    if not 1 <= channels <= CHANNELS:
+        raise AudioUnusable(f"The sound has {channels} channels; at most {CHANNELS} are accepted.")
 
 
 def encode_wav(samples: Samples) -> bytes:

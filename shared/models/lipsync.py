@@ -56,7 +56,7 @@ class LipsyncModel(HostedModel):
 
     async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:
         """Raises AudioUnusable for a sound that hosted models do not take."""
-        from shared.media.audio import LONGEST, decode_audio
+        from shared.media.audio import LONGEST
         from shared.media.types import RATE
 
         wanted = LipsyncInput.model_validate(prediction.input)
@@ -65,7 +65,7 @@ class LipsyncModel(HostedModel):
         if wanted.audio:
             async with Fetcher.open(services.settings) as fetcher:
                 data = await fetcher.get(wanted.audio, LARGEST_AUDIO)
-            samples = await asyncio.to_thread(decode_audio, data)
+            samples = await _decode(services, data)
         else:
             say = wanted.say or ""
             await budget.commit(prices.elevenlabs(services.settings.elevenlabs_model, len(say)), "The voice")
@@ -92,6 +92,15 @@ class LipsyncModel(HostedModel):
             "cost_usd": round(prices.replicate(model, seconds or 0) + voice, 6),
         }
         return Outcome("succeeded", output=path, receipt=receipt.model_copy(update=known), files=(path,))
+
+
+async def _decode(services: Services, data: bytes) -> Samples:
+    from shared.media.audio import decode_audio
+
+    try:
+        return await services.processes.run(decode_audio, data)
+    except (TimeoutError, MemoryError) as error:
+        raise AudioUnusable("Decoding this sound takes too long or too much memory. Save it anew.") from error
 
 
 async def _speak(settings: Settings, persona: Persona, text: str) -> Samples:

@@ -16,9 +16,9 @@ Need = Literal["persona", "portrait"]
 
 
 class Input(BaseModel):
-    """The base of every model's input."""
+    """The base of every model's input. Unknown fields are ignored and named in the response's logs, as at Replicate."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="ignore")
 
 
 class InputWithPersona(Input):

@@ -40,7 +40,7 @@ class PortraitModel(HostedModel):
 
     async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
         """Raises PictureUnusable when the model drew nothing that can speak."""
-        portrait = await read_portrait(data, generated=True)
+        portrait = await read_portrait(services.processes, data, generated=True)
         path = f"{prediction.owner}/{uuid4().hex}.png"
         await services.store.put(path, portrait.png, "image/png", owner=prediction.owner)
         model = services.replicate.portrait_model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,14 @@ class TalkInput(InputWithPersona):
     message: Text | None = Field(None, min_length=1, max_length=8000)
     say: Text | None = Field(None, min_length=1, max_length=4000)
     size: Literal[512, 1024] = Field(512, description="Width and height of the video in pixels.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prompt_is_message(cls, data: Any) -> Any:
+        """Clients that know no personas call what is asked `prompt`."""
+        if isinstance(data, dict) and "prompt" in data and not {"message", "say"} & set(data):
+            return {**data, "message": data["prompt"]}
+        return data
 
     @model_validator(mode="after")
     def _one_of(self) -> TalkInput:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from shared.core.auth import User
+from shared.core.bounded import BoundedProcesses
 from shared.core.errors import Conflict, PictureUnusable
 from shared.core.store import Store
 from shared.personas.persona import FacePoints, Persona, PersonaChange, find
@@ -28,12 +29,15 @@ class Portrait:
     face: dict[str, Any]
 
 
-async def read_portrait(data: bytes, *, generated: bool = False) -> Portrait:
+async def read_portrait(processes: BoundedProcesses, data: bytes, *, generated: bool = False) -> Portrait:
     """Check a picture and make it ready to be kept. Raises PictureUnusable with what to send instead.
 
     generated: by a portrait model, whose note of where the face is can be believed.
     """
-    return await asyncio.to_thread(_read_portrait, data, generated)
+    try:
+        return await processes.run(_read_portrait, data, generated)
+    except (TimeoutError, MemoryError) as error:
+        raise PictureUnusable("Decoding this picture takes too long or too much memory. Save it anew.") from error
 
 
 def _read_portrait(data: bytes, generated: bool) -> Portrait:
@@ -83,7 +87,7 @@ async def set_portrait(store: Store, user: User, persona: UUID, portrait: Portra
         await store.remove(path)
         raise
     if released:
-        await store.remove(*released)
+        await store.discard(*released)
 
 
 async def change(store: Store, user: User, persona: UUID, changes: PersonaChange) -> Persona:
@@ -112,4 +116,4 @@ async def _correct_face(store: Store, persona: Persona, points: FacePoints) -> N
     if released is None:
         raise Conflict("The portrait has been replaced in the meantime. Look at the new one and correct that.")
     if released:
-        await store.remove(*released)
+        await store.discard(*released)

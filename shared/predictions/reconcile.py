@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from shared.predictions.lifecycle import Lifecycle
 from shared.predictions.prediction import Prediction
 
 log = logging.getLogger("personaforge.reconcile")
+_AT_ONCE = 10
+_PATIENCE = 40.0  # seconds for one prediction: a pass may take two minutes
 Action = Callable[[Prediction], Awaitable[None]]
 
 
@@ -42,28 +45,47 @@ async def reconcile(
     models spawned_models. file_minutes: age from which a file without a referrer is not on its way any more.
     """
     summary = Summary()
-    summary.settled = await _each(await lifecycle.overdue(), end, summary)
-    summary.spawned = await _each(await lifecycle.waiting(*spawned_models), spawn, summary)
-    try:
+
+    async def remove_files() -> None:
         if paths := await store.call("unreferenced_files", {"p_minutes": file_minutes}):
             await store.remove(*paths)
             summary.removed = len(paths)
-    except ForgeError as error:  # webhooks do not wait for files
-        summary.failed += 1
-        log.warning("unreferenced files could not be removed: %s", error.detail)
-    summary.delivered = await webhook.deliver(store)
+
+    async def end_overdue() -> None:
+        summary.settled = await _each(await lifecycle.overdue(), end, summary)
+
+    async def spawn_waiting() -> None:
+        summary.spawned = await _each(await lifecycle.waiting(*spawned_models), spawn, summary)
+
+    async def deliver_webhooks() -> None:
+        summary.delivered = await webhook.deliver(store)
+
+    # At once: a provider that hangs keeps neither webhooks nor files waiting.
+    parts = (end_overdue(), spawn_waiting(), remove_files(), deliver_webhooks())
+    for error in await asyncio.gather(*parts, return_exceptions=True):
+        if isinstance(error, BaseException):
+            if not isinstance(error, ForgeError):
+                raise error
+            summary.failed += 1
+            log.warning("a part of reconciliation failed: %s", error.detail)
     return summary
 
 
 async def _each(predictions: list[Prediction], action: Action, summary: Summary) -> int:
-    done = 0
-    for prediction in predictions:
-        telemetry.set_job(str(prediction.id))
-        try:
-            await action(prediction)
-            done += 1
-        except Exception as error:  # one prediction must not keep the others from ending
-            summary.failed += 1
-            expected = isinstance(error, ForgeError)
-            log.warning("a prediction could not be reconciled", exc_info=None if expected else error)
-    return done
+    """How many succeeded. One prediction keeps no other from ending."""
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(prediction: Prediction) -> bool:
+        async with room:
+            telemetry.set_job(str(prediction.id))
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await action(prediction)
+            except Exception as error:
+                summary.failed += 1
+                expected = isinstance(error, (ForgeError, TimeoutError))
+                log.warning("a prediction could not be reconciled", exc_info=None if expected else error)
+                return False
+            return True
+
+    return sum(await asyncio.gather(*map(one, predictions)))

@@ -32,6 +32,7 @@ class Replicate:
         self.portrait_model = settings.replicate_portrait_model
         self.lipsync_model = settings.replicate_lipsync_model
         self._secret = settings.replicate_webhook_secret
+        self._reading_secret = asyncio.Lock()
         self._client = replicate.Client(api_token=settings.replicate_api_token, base_url=settings.replicate_base_url)
         self._plain = httpx.AsyncClient(timeout=30, follow_redirects=True)  # files: never with our token
 
@@ -51,13 +52,17 @@ class Replicate:
         """Whether a webhook is Replicate's, and not older than five minutes."""
         from standardwebhooks import Webhook, WebhookVerificationError
 
-        if not self._secret:
-            self._secret = (await self._run("secret", self._client.webhooks.default.async_secret(), 15)).key
+        async with self._reading_secret:  # once, however many webhooks come at once
+            if not self._secret:
+                self._secret = await self._read_secret()
         try:
             Webhook(self._secret).verify(body, dict(headers), json_parse=False)
         except (WebhookVerificationError, ValueError):  # ValueError: a header that is none at all
             return False
         return True
+
+    async def _read_secret(self) -> str:
+        return str((await self._run("secret", self._client.webhooks.default.async_secret(), 15)).key)
 
     async def look(self, job_id: str) -> Job:
         return _job(await self._run("get", self._client.predictions.async_get(job_id), 15))

@@ -13,6 +13,8 @@ from shared.core.errors import Conflict
 from shared.predictions.work import HUNG_UP, STOPPED
 from shared.runners.execution import Execution, Executions
 
+PATIENCE = 60.0  # seconds within which a listener takes what was sent; one who does not is let go
+
 if TYPE_CHECKING:
     from shared.talk.work import TalkWork
 
@@ -69,7 +71,8 @@ class LiveVideo(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             chunk: bytes | None = self._first
             while chunk is not None:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                async with asyncio.timeout(PATIENCE):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 chunk = await self._work.chunks.get()
             await asyncio.wait([self._task])
             if not self._task.cancelled() and self._task.exception() is None and self._work.whole:

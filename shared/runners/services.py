@@ -10,6 +10,7 @@ from uuid import UUID
 
 from fastapi import Depends
 
+from shared.core.bounded import BoundedProcesses
 from shared.core.single_flight import SingleFlight
 from shared.core.store import Store
 from shared.core.web import Context, ContextDep
@@ -31,6 +32,9 @@ class Services:
         self.lifecycle = Lifecycle(store, self.heartbeats)
         self.looks: SingleFlight[UUID, Prediction] = SingleFlight()
         self.executions = Executions()
+        self.processes = BoundedProcesses(
+            "shared.media.audio", "av", "shared.lipsync.finder", "shared.lipsync.cpu.engine"
+        )
         self._talk = talk
 
     @cached_property
@@ -51,6 +55,7 @@ class Services:
             yield services
         finally:
             await services.executions.stop()
+            services.processes.close()
             if "replicate" in services.__dict__:
                 await services.replicate.close()
 

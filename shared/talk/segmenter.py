@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-_CLAUSE = re.compile(r"[,;:—–](?=\s)|[.!?…]+[\"'”’)\]]*(?=\s)|[。！？、，]|\n")
-_SENTENCE = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]|\n")
+_STOP = r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s)"  # tried once for a run of dots: else its time grows with the square
+_CLAUSE = re.compile(rf"[,;:—–](?=\s)|{_STOP}|[。！？、，]|\n")
+_SENTENCE = re.compile(rf"{_STOP}|[。！？]|\n")
 _ABBREVIATION = re.compile(r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i\.e))\.$")
 
 LONGEST = 240  # characters: a sentence without an end is cut all the same
+_WINDOW = 2 * LONGEST  # in which an end is looked for: else the time would grow with the square of the text
 SHORTEST = 12  # a voice needs a few words to find its melody
 
 
@@ -38,10 +40,10 @@ class Segmenter:
     def _end(self) -> int | None:
         """Where the text can be cut, or None while its end is not in sight."""
         least = 1 if self._first else SHORTEST
-        for match in (_CLAUSE if self._first else _SENTENCE).finditer(self._text):
-            before = self._text[: match.end()]
-            if len(before.strip()) > least and not _ABBREVIATION.search(before):
-                return match.end()
+        for match in (_CLAUSE if self._first else _SENTENCE).finditer(self._text, 0, _WINDOW):
+            end = match.end()
+            if len(self._text[:end].strip()) > least and not _ABBREVIATION.search(self._text[max(0, end - 8) : end]):
+                return end
         if len(self._text) > LONGEST:
             clauses = [match.end() for match in _CLAUSE.finditer(self._text, 0, LONGEST)]
             space = self._text.rfind(" ", 0, LONGEST)

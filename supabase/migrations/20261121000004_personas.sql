@@ -12,7 +12,7 @@ create table public.personas (
     portrait text references public.files (path) on delete set null,
     face jsonb,
     consent_at timestamptz,
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now() check (created_at between '2020-01-01' and '2200-01-01')
 );
 create index personas_by_owner on public.personas (owner, created_at desc, id desc);
 create index personas_by_portrait on public.personas (portrait) where portrait is not null;

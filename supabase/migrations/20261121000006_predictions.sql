@@ -24,7 +24,7 @@ create table public.predictions (
     reserved numeric(14, 3) not null default 0,
     bought numeric(14, 3) not null default 0,  -- credits that a provider's job costs, once it has been started
     idempotency_key text check (char_length(idempotency_key) between 1 and 200),
-    body_hash text,
+    body_hash text check (char_length(body_hash) <= 64),
     webhook text check (char_length(webhook) between 1 and 2000),
     webhook_events text[] not null default '{}' check (
         webhook_events <@ '{start,output,logs,completed}' and array_position(webhook_events, null) is null
