@@ -38,6 +38,7 @@ from shared.lipsync.finder import Found, find_faces
 from shared.lipsync.picture import Picture, head, read_picture
 from shared.lipsync.topology import LIPS_ORDER
 from shared.lipsync.visemes import Mouth
+from shared.media.nv12 import from_nv12
 from shared.media.types import RATE, Floats, Pixels, Speech, Timing
 from shared.media.video import FragmentedMp4
 
@@ -282,7 +283,7 @@ def sheet(picture: Picture) -> Pixels:
     prepared = CpuEngine().prepare(picture, 512)
     tiles = []
     for name, (mouth, speaking, look) in SHEET.items():
-        tile = cv2.cvtColor(prepared.frame(mouth, speaking, look), cv2.COLOR_YUV2BGR_NV12)
+        tile = from_nv12(prepared.frame(mouth, speaking, look))
         tiles.append(cv2.putText(tile, name, (12, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 2, cv2.LINE_AA))
     rows = [np.hstack(tiles[row : row + 3]) for row in range(0, len(tiles), 3)]
     return np.asarray(np.vstack(rows), np.uint8)

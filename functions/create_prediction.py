@@ -173,7 +173,7 @@ async def _wait(services: Services, user: User, model: Model, prediction: Predic
         await asyncio.sleep(0.5)
 
 
-@app.function(image=image, secrets=secrets, timeout=120)
+@app.function(image=image, secrets=secrets, timeout=120, max_containers=20)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(label="personaforge-create-prediction")
 def create_prediction() -> FastAPI:

@@ -100,7 +100,7 @@ def _persona(row: Row, store: Store) -> VideoPersona:
     return VideoPersona(id=row["persona_id"], name=persona["name"], portrait=store.address(persona["portrait"]))
 
 
-@app.function(image=image, secrets=secrets, timeout=30)
+@app.function(image=image, secrets=secrets, timeout=30, max_containers=10)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(label="personaforge-gallery")
 def gallery() -> FastAPI:

@@ -12,7 +12,7 @@ from pathlib import Path
 import modal
 
 from shared.core.containers import WEIGHTS, gpu_image, secrets
-from shared.core.errors import ProviderBusy
+from shared.core.errors import ProviderBusy, SettingInvalid
 from shared.core.settings import Settings
 from shared.core.store import Store
 from shared.media.types import FPS
@@ -20,7 +20,19 @@ from shared.talk.remote import RenderServer, Speaker, far_end
 
 app = modal.App("personaforge-lipsync")
 # What Modal may choose from, the first that is free; read when it is deployed.
-GPUS = [one.strip() for one in os.environ.get("FORGE_GPU", "L40S,A100-40GB,H100").split(",")]
+OFFERED = ("L4", "A10", "L40S", "A100-40GB", "A100-80GB", "H100", "H200", "B200")  # by Modal, with memory enough
+
+
+def gpus(text: str) -> list[str]:
+    """The names in a list with commas. Raises SettingInvalid for one that Modal does not offer."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names or (unknown := [name for name in names if name not in OFFERED]):
+        named = ", ".join(unknown) if names else "empty"
+        raise SettingInvalid(f"FORGE_GPU is {named}; it may list {', '.join(OFFERED)}.")
+    return names
+
+
+GPUS = gpus(os.environ.get("FORGE_GPU") or "L40S,A100-40GB,H100")
 SILENCE = 120  # seconds without a word from the talk after which it is taken for gone
 SIZES = (512, 1024)  # of videos, see TalkInput
 SLOWEST = 160  # frames/s, of an L40S: reckoned from the arithmetic of a frame, not measured
@@ -36,6 +48,7 @@ compiled = modal.Volume.from_name("personaforge-compiled", create_if_missing=Tru
     secrets=secrets,
     volumes={"/compiled": compiled},
     timeout=900,
+    max_containers=10,
     scaledown_window=300,
     enable_memory_snapshot=True,
 )

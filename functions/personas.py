@@ -122,7 +122,7 @@ async def _photo(request: Request, settings: Settings) -> bytes:
         return await fetcher.get(address.url, LARGEST_PHOTO)
 
 
-@app.function(image=image, secrets=secrets, timeout=60)
+@app.function(image=image, secrets=secrets, timeout=60, memory=2048, max_containers=10)
 @modal.concurrent(max_inputs=20)
 @modal.asgi_app(label="personaforge-personas")
 def personas() -> FastAPI:

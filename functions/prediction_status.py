@@ -58,7 +58,7 @@ def build(settings: Settings | None = None) -> FastAPI:
     return web
 
 
-@app.function(image=image, secrets=secrets, timeout=60)
+@app.function(image=image, secrets=secrets, timeout=60, max_containers=20)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(label="personaforge-prediction-status")
 def prediction_status() -> FastAPI:

@@ -22,7 +22,9 @@ app = modal.App("personaforge-reconcile")
 log = logging.getLogger("personaforge.reconcile")
 
 
-@app.function(image=image, secrets=secrets, schedule=modal.Cron("* * * * *"), timeout=120)
+@app.function(
+    image=image, secrets=secrets, schedule=modal.Cron("* * * * *"), timeout=120, max_containers=2, scaledown_window=2
+)  # its container goes at once: kept warm from minute to minute it would be paid for all day
 async def reconcile(file_minutes: int = 10) -> dict[str, int]:
     """Returns the counts of shared.predictions.reconcile.Summary."""
     telemetry.configure()

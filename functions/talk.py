@@ -24,6 +24,19 @@ from shared.talk.runtime import TALKS, TalkRuntime
 if TYPE_CHECKING:
     from shared.talk.remote import RenderRemotely
 
+if not modal.is_local():
+    # Modal takes its snapshot of memory when this module has been imported: what a talk would import later is paid for
+    # at each start, with 1.5 s of processor time.
+    import anthropic  # noqa: F401
+    import cv2  # noqa: F401
+    import elevenlabs  # noqa: F401
+    import postgrest  # noqa: F401
+    import replicate  # noqa: F401
+    import storage3  # noqa: F401
+
+    import shared.lipsync.cpu.engine
+    import shared.media.video  # noqa: F401
+
 app = modal.App("personaforge-talk")
 
 
@@ -59,7 +72,9 @@ def build(settings: Settings | None = None, render_remotely: RenderRemotely | No
     return web
 
 
-@app.function(image=image, secrets=secrets, timeout=3700, cpu=2.0, memory=1024, enable_memory_snapshot=True)
+@app.function(
+    image=image, secrets=secrets, timeout=3700, cpu=2.0, memory=1024, max_containers=50, enable_memory_snapshot=True
+)
 @modal.concurrent(max_inputs=TALKS)
 @modal.asgi_app(label="personaforge-talk")
 def talk() -> FastAPI:

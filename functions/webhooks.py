@@ -52,7 +52,7 @@ def build(settings: Settings | None = None) -> FastAPI:
     return web
 
 
-@app.function(image=image, secrets=secrets, timeout=120)
+@app.function(image=image, secrets=secrets, timeout=120, max_containers=10)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(label="personaforge-webhooks")
 def webhooks() -> FastAPI:

@@ -20,7 +20,7 @@ from shared.talk.runtime import TALKS, TalkRuntime
 app = modal.App("personaforge-worker")
 
 
-@app.function(image=image, secrets=secrets, timeout=3700, cpu=2.0, memory=1024)
+@app.function(image=image, secrets=secrets, timeout=3700, cpu=2.0, memory=1024, max_containers=20)
 @modal.concurrent(max_inputs=TALKS)
 async def worker(row: str) -> str:
     """Returns what became of it: its status, or `taken` when somebody else works on it. Errors are in its row."""

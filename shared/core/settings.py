@@ -32,7 +32,7 @@ class _Setting:
 class Settings:
     """Immutable. A function names what it needs to `validate`; each missing or wrong variable is named in the error."""
 
-    forge_url = _Setting("http://127.0.0.1:8000")  # the one origin under which all functions are reached
+    forge_url = _Setting()  # the one origin under which all functions are reached
     forge_signing_key = _Setting()  # signs prediction ids; any long random string
 
     forge_engine = _Setting("cpu", ("cpu", "musetalk"))  # musetalk: on the GPU of functions/lipsync.py, cpu next
@@ -86,7 +86,7 @@ class Settings:
 
 
 # What each vendor's adapter reads: functions put together from these what they need.
-SUPABASE = ("supabase_url", "supabase_publishable_key", "supabase_secret_key", "forge_signing_key")
+SUPABASE = ("supabase_url", "supabase_publishable_key", "supabase_secret_key", "forge_signing_key", "forge_url")
 ANTHROPIC = ("anthropic_api_key",)
 ELEVENLABS = ("elevenlabs_api_key",)
 REPLICATE = ("replicate_api_token",)

@@ -11,6 +11,7 @@ import numpy as np
 
 from shared.core.errors import ProviderFailed
 from shared.lipsync.still import Paced
+from shared.media.nv12 import nv12
 from shared.media.types import FPS, Pixels
 
 
@@ -39,8 +40,8 @@ class Clip:
                 side = min(height, width)
                 x, y = (width - side) // 2, (height - side) // 4
                 square = cv2.resize(bgr[y : y + side, x : x + side], (self.size, self.size))
-                fitted = av.VideoFrame.from_ndarray(square, format="bgr24")
-                yield frame.time or 0.0, fitted.reformat(format="nv12").to_ndarray().astype(np.uint8, copy=False)
+                luma, chroma = nv12(np.asarray(square, np.uint8))
+                yield frame.time or 0.0, np.concatenate([luma, chroma.reshape(self.size // 2, self.size)])
 
 
 class _Player:

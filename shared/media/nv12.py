@@ -7,17 +7,36 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from shared.media.types import Pixels
+from shared.media.types import Floats, Pixels
+
+
+def _to_yuv() -> Floats:
+    """Y, U and V (rows) of B, G and R from 0 to 255, and what is added: ITU-R BT.709-6, items 3.2, 3.3 and 3.5."""
+    red, blue = 0.2126, 0.0722
+    luma = np.array([blue, 1 - red - blue, red])
+    u, v = (np.array([1, 0, 0]) - luma) / (2 - 2 * blue), (np.array([0, 0, 1]) - luma) / (2 - 2 * red)
+    rows = np.stack([luma * 219, u * 224, v * 224]) / 255
+    return np.column_stack([rows, [16, 128, 128]]).astype(np.float32)
+
+
+TO_YUV = _to_yuv()
 
 
 def nv12(bgr: Pixels) -> tuple[Pixels, Pixels]:
-    """BGR (h, w, 3), both even, to luma (h, w) and chroma (h/2, w/2, 2); BT.601, limited range."""
+    """BGR (h, w, 3), both even, to luma (h, w) and chroma (h/2, w/2, 2); BT.709, limited range."""
     height, width = bgr.shape[:2]
-    planes = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420).reshape(-1)
-    size = width * height
-    luma = planes[:size].reshape(height, width)
-    u, v = planes[size:].reshape(2, height // 2, width // 2)
-    return luma, np.dstack([u, v])
+    yuv = cv2.transform(bgr, TO_YUV)
+    chroma = cv2.resize(yuv[:, :, 1:], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(yuv[:, :, 0]), chroma
+
+
+def from_nv12(frame: Pixels) -> Pixels:
+    """A frame (height * 3 / 2, width) as BGR, to be looked at."""
+    size = frame.shape[1]
+    chroma = cv2.resize(frame[size:].reshape(size // 2, size // 2, 2), (size, size))
+    yuv = np.dstack([frame[:size], chroma]).astype(np.float32) - TO_YUV[:, 3]
+    bgr = yuv @ np.linalg.inv(TO_YUV[:, :3]).T
+    return np.clip(bgr + 0.5, 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from shared.media.audio import AAC_OPTIONS
 from shared.media.types import FPS, PER_FRAME, RATE, Pixels, Samples
@@ -57,13 +58,13 @@ class FragmentedMp4:
                 "profile": "main",
                 "crf": "22",
                 "threads": "1",
-                "colorprim": "smpte170m",
-                "transfer": "smpte170m",
-                "colormatrix": "smpte170m",
             },
         )
         context = self._video.codec_context
         context.time_base = Fraction(1, FPS)
+        # What nv12.py writes; untagged, browsers guess by the size of the picture.
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
         context.gop_size = 2 * FPS
         context.max_b_frames = 0
         self._audio = self._container.add_stream("aac", rate=RATE, layout="mono", bit_rate=64_000, options=AAC_OPTIONS)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from local.stack import Stack
+from shared.lipsync.picture import head, read_picture
+from shared.media.nv12 import nv12
+from shared.media.types import FPS, RATE
+from shared.media.video import FragmentedMp4, seekable
 from tests.support.person import Person
 
 pytestmark = pytest.mark.slow
@@ -165,3 +173,35 @@ def test_asking_again_at_once_makes_one_talk_and_a_persona_without_picture_gets_
     page.wait_for_timeout(300)
     assert page.get_attribute("#status", "class") != "error"
     assert errors == []
+
+
+@pytest.mark.parametrize("size", [512, 1024])
+def test_colours_on_the_screen_are_those_of_the_portrait(page: Page, portrait_png: bytes, size: int) -> None:
+    """Browsers guess what is not written: the same tags and the same pixels at every size, from the first frame on."""
+    picture = read_picture(portrait_png)
+    still, _ = head(picture.bgr, picture.face, size)
+    luma, chroma = nv12(still)
+    frame, out = np.concatenate([luma, chroma.reshape(size // 2, size)]), bytearray()
+    video = FragmentedMp4(size, out.extend)
+    video.add_audio(np.zeros(2 * RATE, np.int16))
+    for _ in range(2 * FPS):
+        video.add_frame(frame)
+    video.close()
+    address = "data:video/mp4;base64," + base64.b64encode(seekable(bytes(out))).decode()
+    shown = page.evaluate(
+        """async ([address, size]) => {
+            const video = Object.assign(document.createElement('video'), {src: address, muted: true});
+            const canvas = Object.assign(document.createElement('canvas'), {width: size, height: size});
+            document.body.append(video);
+            const presented = new Promise(done => video.requestVideoFrameCallback(done));
+            await video.play();
+            await presented;
+            canvas.getContext('2d').drawImage(video, 0, 0);
+            return canvas.toDataURL('image/png').split(',')[1];
+        }""",
+        [address, size],
+    )
+    pixels = np.asarray(Image.open(BytesIO(base64.b64decode(shown))).convert("RGB")).astype(int)
+    away = np.abs(pixels - still[:, :, ::-1]).mean(axis=(0, 1))
+    assert away.max() <= 2, away
+    assert np.abs((pixels - still[:, :, ::-1]).mean(axis=(0, 1))).max() <= 1.5  # nothing tinted

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from functions import ENDPOINTS, FUNCTIONS, load
 from local.stack import ROOT
+from shared.core.errors import SettingInvalid
 
 
 def test_the_app_imports_offline_and_holds_every_function() -> None:
@@ -39,3 +40,21 @@ def test_importing_a_function_loads_no_vendor_sdk_and_no_sibling(name: str) -> N
     loaded = set(done.stdout.split())
     assert not heavy & loaded
     assert {module for module in loaded if module.startswith("functions.")} == {f"functions.{name}"}
+
+
+def test_memory_of_the_talk_functions_snapshot_holds_what_a_talk_imports() -> None:
+    """In a container of Modal's, importing the module is all that comes before the snapshot."""
+    script = "import sys, modal; modal.is_local = lambda: False; import functions.talk; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    needed = {"anthropic", "elevenlabs", "cv2", "av", "replicate", "postgrest", "storage3", "numpy"}
+    assert needed <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize("given", ["L4O", "", " , ", "H100,RTX"])
+def test_a_gpu_that_modal_does_not_offer_is_refused_when_deploying(given: str) -> None:
+    """By name, before anything is built; blanks around names are not part of them."""
+    from functions.lipsync import gpus
+
+    with pytest.raises(SettingInvalid, match="FORGE_GPU"):
+        gpus(given)
+    assert gpus(" H100 , L40S,") == ["H100", "L40S"]

@@ -51,8 +51,8 @@ def expected(picture: Picture, sound: np.ndarray, size: int) -> np.ndarray:
         weight = (found.mask * alphas[number])[:, :, None]
         frame[y1:y2, x1:x2] += (laid - frame[y1:y2, x1:x2]) * weight
         r, g, b = frame.transpose(2, 0, 1)
-        y = 16 + 0.257 * r + 0.504 * g + 0.098 * b
-        u, v = 128 - 0.148 * r - 0.291 * g + 0.439 * b, 128 + 0.439 * r - 0.368 * g - 0.071 * b
+        y = 16 + 0.183 * r + 0.614 * g + 0.062 * b
+        u, v = 128 - 0.101 * r - 0.339 * g + 0.439 * b, 128 + 0.439 * r - 0.399 * g - 0.040 * b
         half = [plane.reshape(size // 2, 2, size // 2, 2).mean(axis=(1, 3)) for plane in (u, v)]
         frames.append(np.concatenate([y, np.dstack(half).reshape(size // 2, size)]))
     return np.stack(frames)

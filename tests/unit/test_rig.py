@@ -20,6 +20,7 @@ from shared.lipsync.engine import Style
 from shared.lipsync.face import Face
 from shared.lipsync.picture import Picture, read_picture
 from shared.lipsync.visemes import Mouth, curves, from_phonemes
+from shared.media.nv12 import from_nv12
 from shared.media.types import FPS, PER_FRAME, RATE, Speech, Timing
 from tests.support.person import WOMAN
 
@@ -49,8 +50,7 @@ def prepared(name: str) -> CpuPortrait:
 
 
 def bgr(frame: np.ndarray) -> np.ndarray:
-    out: np.ndarray = cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_NV12)
-    return out
+    return from_nv12(frame)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from shared.lipsync.musetalk.model import HEARING_RATE, SIDE, MuseTalk
 from shared.lipsync.musetalk.outline import outline
 from shared.lipsync.musetalk.voice_activity import VoiceActivity
 from shared.lipsync.picture import Picture, head
-from shared.media.nv12 import nv12
+from shared.media.nv12 import TO_YUV, nv12
 from shared.media.types import FPS, PER_FRAME, Floats, Pixels, Samples, Speech
 
 LOOKAHEAD = 3  # frames: what a frame hears ends 120 ms after its beginning
@@ -217,8 +217,11 @@ class MuseSession:
             self._since = keep
 
 
+_TO_YUV: list[list[float]] = TO_YUV.tolist()  # numbers, which a compiled graph takes for constants
+
+
 class _Draw(torch.nn.Module):
-    """From latents and tokens to frames, (batch, size * 3 / 2, size), uint8 NV12, BT.601 limited range."""
+    """From latents and tokens to frames, (batch, size * 3 / 2, size), uint8 NV12 as nv12.py has it."""
 
     def __init__(self, model: MuseTalk) -> None:
         super().__init__()
@@ -230,9 +233,7 @@ class _Draw(torch.nn.Module):
         face = self._model.speak(latents, tokens)  # (batch, 3, 256, 256), 0..255
         laid = F.grid_sample(face, grid, mode="bilinear", padding_mode="border", align_corners=False)
         red, green, blue = laid.unbind(1)
-        y = 16 + 0.256788 * red + 0.504129 * green + 0.097906 * blue
-        u = 128 - 0.148223 * red - 0.290993 * green + 0.439216 * blue
-        v = 128 + 0.439216 * red - 0.367788 * green - 0.071427 * blue
+        y, u, v = [of_b * blue + of_g * green + of_r * red + more for of_b, of_g, of_r, more in _TO_YUV]
         weight = mask * alpha[:, None, None]
         light = torch.lerp(luma.float(), y, weight)
         half = F.avg_pool2d(torch.stack([u, v, weight], dim=1), 2)  # (batch, 3, size/2, size/2)
