@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import modal
-from fastapi import Depends, FastAPI, Header, Response
+from fastapi import Depends, FastAPI, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.core.auth import User
@@ -20,7 +20,7 @@ from shared.core.settings import ELEVENLABS, REPLICATE, SUPABASE, Settings
 from shared.core.text import Text
 from shared.core.web import CurrentUser, function_app
 from shared.models import catalogue, registry
-from shared.models.catalogue import ModelPage, ModelResponse, Version
+from shared.models.catalogue import ModelPage, ModelResponse, Version, VersionPage
 from shared.models.model import Model
 from shared.predictions.lifecycle import PredictionRequest, Receiver
 from shared.predictions.prediction import Prediction, PredictionResponse, to_api
@@ -99,16 +99,26 @@ def build(settings: Settings | None = None) -> FastAPI:
         return await _create(registry.find(model), body, services, user, response, options)
 
     @web.get("/v1/models")
-    async def list_models() -> ModelPage:
-        return catalogue.page()
+    async def list_models(services: ServicesDep) -> ModelPage:
+        return catalogue.page(services.settings.forge_url)
+
+    @web.api_route("/v1/models", methods=["QUERY"], include_in_schema=False)  # OpenAPI 3.1 knows no such method
+    async def search_models(services: ServicesDep, request: Request) -> ModelPage:
+        """The body is the text to look for."""
+        words = (await request.body()).decode(errors="replace")
+        return catalogue.page(services.settings.forge_url, words)
 
     @web.get("/v1/models/{owner}/{name}")
-    async def get_model(owner: str, name: str) -> ModelResponse:
-        return catalogue.find(owner, name)
+    async def get_model(owner: str, name: str, services: ServicesDep) -> ModelResponse:
+        return catalogue.find(services.settings.forge_url, owner, name)
+
+    @web.get("/v1/models/{owner}/{name}/versions")
+    async def list_versions(owner: str, name: str, services: ServicesDep) -> VersionPage:
+        return VersionPage(results=[catalogue.find(services.settings.forge_url, owner, name).latest_version])
 
     @web.get("/v1/models/{owner}/{name}/versions/{version}")
-    async def get_version(owner: str, name: str, version: str) -> Version:
-        return catalogue.version(owner, name, version)
+    async def get_version(owner: str, name: str, version: str, services: ServicesDep) -> Version:
+        return catalogue.version(services.settings.forge_url, owner, name, version)
 
     return web
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
 import modal
 from fastapi import FastAPI, Query
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Query
 from shared.core.containers import image, secrets
 from shared.core.paging import newest
 from shared.core.settings import REPLICATE, SUPABASE, Settings
+from shared.core.time import format_time
 from shared.core.web import CurrentUser, function_app
 from shared.models import registry
 from shared.predictions.id import PredictionId
@@ -27,11 +29,24 @@ def build(settings: Settings | None = None) -> FastAPI:
 
     @web.get("/v1/predictions")
     async def list_predictions(
-        services: ServicesDep, user: CurrentUser, cursor: Annotated[str | None, Query(max_length=200)] = None
+        services: ServicesDep,
+        user: CurrentUser,
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        source: Literal["api", "web"] | None = None,
     ) -> PredictionPage:
+        """Newest first; created_after included, created_before not. source: all are made by the API."""
+        if source == "web":
+            return PredictionPage(next=None, results=[])
         store, lifecycle = services.store, services.lifecycle
         query = store.as_user(user).from_("predictions").select("*")
-        page = await newest(store, query, PAGE, f"{services.settings.forge_url}/v1/predictions", cursor)
+        after = format_time(created_after) if created_after else None
+        before = format_time(created_before) if created_before else None
+        query = query.gte("created_at", after) if after else query
+        query = query.lt("created_at", before) if before else query
+        address = f"{services.settings.forge_url}/v1/predictions"
+        page = await newest(store, query, PAGE, address, cursor, created_after=after, created_before=before)
         results = []
         for prediction in map(Prediction.from_row, page.rows):
             # A job at the provider may have ended well unseen: it is asked for when somebody looks at it by itself.

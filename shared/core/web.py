@@ -223,7 +223,7 @@ class _BodyLimit:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._limit:
             return await self._refuse(scope, receive, send)
-        if scope["method"] not in ("POST", "PUT", "PATCH"):
+        if scope["method"] in ("GET", "HEAD", "OPTIONS", "DELETE"):
             return await self._app(scope, receive, send)
         context: Context | None = getattr(self._state, "context", None)
         if context:

@@ -45,30 +45,42 @@ class ModelPage(BaseModel):
     results: list[ModelResponse]
 
 
-def page() -> ModelPage:
-    return ModelPage(results=[_to_api(model) for model in models().values()])
+class VersionPage(BaseModel):
+    next: str | None = None
+    previous: str | None = None
+    results: list[Version]
 
 
-def find(owner: str, name: str) -> ModelResponse:
+def page(base: str, search: str = "") -> ModelPage:
+    """base: the origin of addresses. search: words that the name or the description must contain."""
+    found = [_to_api(base, model) for model in models().values()]
+    words = search.lower().split()
+    return ModelPage(
+        results=[one for one in found if all(word in f"{one.name} {one.description}".lower() for word in words)]
+    )
+
+
+def find(base: str, owner: str, name: str) -> ModelResponse:
     """Raises NotFound that names the models there are."""
     if owner != OWNER or name not in models():
         raise NotFound(f"There is no model {owner}/{name}. There are {', '.join(models())} of {OWNER}.")
-    return _to_api(models()[name])
+    return _to_api(base, models()[name])
 
 
-def version(owner: str, name: str, wanted: str) -> Version:
-    only = find(owner, name).latest_version
+def version(base: str, owner: str, name: str, wanted: str) -> Version:
+    """Raises NotFound."""
+    only = find(base, owner, name).latest_version
     if wanted != only.id:
         raise NotFound(f"{owner}/{name} has the one version {only.id!r}.")
     return only
 
 
-def _to_api(model: Model) -> ModelResponse:
+def _to_api(base: str, model: Model) -> ModelResponse:
     output = {"type": "string", "format": "uri", "title": "Output"}
     schemas = {"Input": model.input.model_json_schema(), "Output": output}
     document = {"openapi": "3.1.0", "info": {"title": model.name, "version": "1"}, "components": {"schemas": schemas}}
     return ModelResponse(
-        url=f"/v1/models/{OWNER}/{model.name}",
+        url=f"{base}/v1/models/{OWNER}/{model.name}",
         owner=OWNER,
         name=model.name,
         description=" ".join((model.input.__doc__ or "").split()),

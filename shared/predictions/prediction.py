@@ -142,7 +142,10 @@ def to_api(prediction: Prediction, store: Store) -> PredictionResponse:
     waits_for_listener = prediction.stream and prediction.status == "starting"
     urls: dict[str, Any] = {"get": address, "cancel": f"{address}/cancel", "web": address}
     urls |= {"stream": f"{base}/v1/talk/{public}"} if waits_for_listener else {}
-    total = prediction.receipt.total_ms if prediction.receipt else None
+    work = prediction.receipt.total_ms if prediction.receipt else None
+    metrics = {} if work is None else {"predict_time": work / 1000}
+    if prediction.completed_at:
+        metrics["total_time"] = (prediction.completed_at - prediction.created_at).total_seconds()
     return PredictionResponse(
         id=public,
         model=f"{OWNER}/{prediction.model}",
@@ -155,7 +158,7 @@ def to_api(prediction: Prediction, store: Store) -> PredictionResponse:
         created_at=prediction.created_at,
         started_at=prediction.started_at,
         completed_at=prediction.completed_at,
-        metrics={} if total is None else {"predict_time": total / 1000},
+        metrics=metrics,
         urls=Urls(**urls),
         deadline=prediction.deadline,
         persona=prediction.persona_id,

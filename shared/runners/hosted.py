@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from shared.providers import job as jobs
 from shared.providers.job import Job, JobProvider
 from shared.runners.services import Services
 
+log = logging.getLogger("personaforge.hosted")
 START_PATIENCE = 25.0  # seconds for a job to be started at its provider, voice and uploads included
 COLD = 5  # seconds in the provider's queue: its model had to be started
 
@@ -177,9 +179,12 @@ class Hosted:
             receipt = _receipt(provider, prediction, job, len(data))
             outcome = await self._model.keep(services, prediction, data, receipt)
         except ForgeError as error:
-            if not error.retryable:
-                await services.lifecycle.settle(prediction.id, refused(error, prediction.bought_usd))
-            raise
+            if error.retryable:
+                raise
+            if error.status >= 500:
+                log.error("the output of %s could not be kept", prediction.id, exc_info=error)
+            await services.lifecycle.settle(prediction.id, refused(error, prediction.bought_usd))
+            return
         await services.lifecycle.settle(prediction.id, outcome)
 
 
