@@ -127,7 +127,7 @@ async def _create(
     model: Model, body: CreateRequest, services: Services, user: User, response: Response, options: Options
 ) -> PredictionResponse:
     wanted = model.read_input(body.input)
-    unknown = sorted(set(body.input) - set(type(wanted).model_fields))
+    unknown = sorted(set(body.input) - set(type(wanted).model_fields) - wanted.other_names)
     request = PredictionRequest(
         model.name,
         wanted.model_dump(mode="json", exclude_none=True),

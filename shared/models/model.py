@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +19,7 @@ class Input(BaseModel):
     """The base of every model's input. Unknown fields are ignored and named in the response's logs, as at Replicate."""
 
     model_config = ConfigDict(extra="ignore")
+    other_names: ClassVar[frozenset[str]] = frozenset()  # of fields, as other models' clients call them
 
 
 class InputWithPersona(Input):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,8 @@ class TalkInput(InputWithPersona):
     message: Text | None = Field(None, min_length=1, max_length=8000)
     say: Text | None = Field(None, min_length=1, max_length=4000)
     size: Literal[512, 1024] = Field(512, description="Width and height of the video in pixels.")
+
+    other_names: ClassVar[frozenset[str]] = frozenset({"prompt"})
 
     @model_validator(mode="before")
     @classmethod
