@@ -45,6 +45,12 @@ def charged(stack: Stack, person: Person) -> float:
     return -ledger.get("charge", 0.0)
 
 
+def break_face(stack: Stack, persona: dict[str, Any]) -> None:
+    """Make its face one that our engine cannot read."""
+    with rest(stack) as service:
+        service.patch("/personas", params={"id": f"eq.{persona['id']}"}, json={"face": {"v": 99}}).raise_for_status()
+
+
 def test_a_film_that_its_owner_cuts_off_by_a_deadline_is_charged(
     stack: Stack, sign_up: Callable[..., Person], portrait_png: bytes
 ) -> None:
@@ -90,8 +96,7 @@ def test_a_hosted_stand_in_for_our_engine_is_only_bought_by_who_can_pay_it(
     """A face that our engine cannot move: the hosted model is skipped and said, and the balance stays above zero."""
     person = sign_up(balance=480)
     persona = person.persona(portrait_png)
-    with rest(stack) as service:
-        service.patch("/personas", params={"id": f"eq.{persona['id']}"}, json={"face": {"v": 99}}).raise_for_status()
+    break_face(stack, persona)
     before = bill(stack)
     job = person.talk(persona["id"], say="This face is broken, so that a dearer model would have to draw it.")
     person.follow(job)
@@ -101,8 +106,7 @@ def test_a_hosted_stand_in_for_our_engine_is_only_bought_by_who_can_pay_it(
     assert (bill(stack) - before) * 1000 <= charged(stack, person) <= 480
     rich = sign_up(balance=10_000)
     persona = rich.persona(portrait_png)
-    with rest(stack) as service:
-        service.patch("/personas", params={"id": f"eq.{persona['id']}"}, json={"face": {"v": 99}}).raise_for_status()
+    break_face(stack, persona)
     before = bill(stack)
     job = rich.talk(persona["id"], say="Paid for.")
     rich.follow(job)
