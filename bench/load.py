@@ -169,7 +169,7 @@ def _person(stack: Stack, png: bytes) -> Person:
         http.post(
             f"{stack.settings['SUPABASE_URL']}/rest/v1/accounts",
             json={"owner": _subject(token), "balance": 10_000_000, "minute_limit": 100_000},
-            headers={"apikey": secret, "Authorization": f"Bearer {secret}"},
+            headers={"apikey": secret, "Authorization": f"Bearer {secret}", "Prefer": "resolution=merge-duplicates"},
         ).raise_for_status()
     return Person(token, persona["id"])
 
