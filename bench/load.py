@@ -35,7 +35,8 @@ from local.portrait import draw
 from local.stack import Stack, free_port
 
 CONNECTIONS = 64  # status calls under way at once, at most
-FRAGMENT = 0.08  # seconds of video in a fragment: two frames
+FRAGMENT = 0.08  # seconds of video in a fragment, at least: two frames
+TIMESCALE = 12_800  # of the video track: FFmpeg's for 25 frames a second
 FRAME = 0.04  # seconds: what is late by less is not seen
 FIRST_QUESTION = 14.0  # seconds within which the talkers begin: as long as an answer, as nobody waits for the others
 MOST = 1000  # status calls per second up to which the ramp goes
@@ -68,18 +69,29 @@ class Playback:
     """A player: shows what has arrived, from the first fragment on, and waits where nothing has."""
 
     def __init__(self, seen: Seen) -> None:
-        self._seen, self._fragments = seen, 0
+        self._seen, self._tail, self._shown = seen, b"", 0.0
         self.began = self.ends = 0.0
 
-    def receive(self, fragments: int) -> None:
-        now = time.perf_counter()
-        if fragments and not self._fragments:
+    def receive(self, data: bytes) -> None:
+        """More of the file. Each fragment begins with the time of its first frame: the video's is named first."""
+        now, data = time.perf_counter(), self._tail + data
+        at = -1
+        while (moof := data.find(b"moof", at + 1)) >= 0:
+            tfdt = data.find(b"tfdt", moof)
+            if tfdt < 0 or len(data) < tfdt + 16:
+                break
+            at = tfdt
+            self._extend(now, int.from_bytes(data[tfdt + 8 : tfdt + 16]) / TIMESCALE + FRAGMENT)
+        self._tail = data[at + 1 :][-4096:]
+
+    def _extend(self, now: float, until: float) -> None:
+        if not self.began:
             self.began = self.ends = now
-        if fragments and now > self.ends + FRAME and self._fragments:
+        elif now > self.ends + FRAME:
             self._seen.stalls.append(now - self.ends)
             self.ends = now
-        self._fragments += fragments
-        self.ends += fragments * FRAGMENT
+        self.ends += until - self._shown
+        self._shown = until
 
 
 def main() -> None:
@@ -234,10 +246,9 @@ async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: See
         async with http.get(job["urls"]["stream"], headers=person.headers) as answer:
             if answer.status != 200:
                 seen.errors.append(f"talk answered {answer.status}: {(await answer.text())[:200]}")
-            playback, tail = Playback(seen), b""
+            playback = Playback(seen)
             async for chunk in answer.content.iter_any():
-                playback.receive((tail + chunk).count(b"moof"))
-                tail = chunk[-3:]
+                playback.receive(chunk)
         seen.first_ms.append((playback.began - started) * 1000)
         async with http.get(address, headers=person.headers) as answer:
             done = await answer.json()

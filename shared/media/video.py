@@ -70,6 +70,7 @@ class FragmentedMp4:
         self._audio = self._container.add_stream("aac", rate=RATE, layout="mono", bit_rate=64_000, options=AAC_OPTIONS)
         self._container.start_encoding()
         self.frames = 0
+        self._last: Pixels | None = None
         self._audio_samples = 0
         self._waiting: deque[Samples] = deque()
 
@@ -78,8 +79,15 @@ class FragmentedMp4:
         self._waiting.append(samples)
 
     def add_frame(self, nv12: Pixels) -> None:
-        """Append a frame, (height * 3 / 2, width); the array must not change afterwards."""
+        """Append a frame, (height * 3 / 2, width); the array must not change afterwards.
+
+        The same array again costs nothing: its picture is shown for longer.
+        """
         self._encode_audio_until((self.frames + _AUDIO_LEAD) * PER_FRAME)
+        if nv12 is self._last:
+            self.frames += 1
+            return
+        self._last = nv12
         frame = av.VideoFrame.from_numpy_buffer(nv12, format="nv12")
         frame.pts, frame.time_base = self.frames, Fraction(1, FPS)
         self.frames += 1

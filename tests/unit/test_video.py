@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 
 import av
 import numpy as np
@@ -56,6 +57,23 @@ def test_the_header_leaves_at_once_and_fragments_follow_every_two_frames() -> No
         assert (b"moof" in b"".join(parts)) == (number > 2)
         video.add_frame(np.full((192, 128), 128, np.uint8))
     video.close()
+
+
+def test_the_same_frame_again_is_not_encoded_but_shown_for_longer(decode: Callable[[bytes], Decoded]) -> None:
+    """100 frames of which each is given twice make 50 pictures of 80 ms, as long as the sound that goes with them."""
+    parts: list[bytes] = []
+    video = FragmentedMp4(128, parts.append)
+    video.add_audio(np.zeros(4 * RATE, np.int16))
+    for number in range(50):
+        frame = np.full((192, 128), 60 + number, np.uint8)
+        video.add_frame(frame)
+        video.add_frame(frame)
+    video.close()
+    assert video.frames == 100
+    with av.open(BytesIO(b"".join(parts))) as file:
+        times = [round(frame.time * FPS) for frame in file.decode(video=0) if frame.time is not None]
+    assert times == list(range(0, 100, 2))
+    assert decode(seekable(b"".join(parts))).video_seconds == pytest.approx(4.0, abs=0.05)
 
 
 def test_the_kept_file_has_its_index_in_front() -> None:
