@@ -46,6 +46,7 @@ class VideoPage(BaseModel):
     """Videos, newest first."""
 
     next: str | None = Field(description="Address of the next page.")
+    previous: str | None
     results: list[Video]
 
 
@@ -76,7 +77,9 @@ def build(settings: Settings | None = None) -> FastAPI:
             query = query.eq("persona_id", str(persona))
         address = f"{context.settings.forge_url}/v1/gallery"
         page = await newest(context.store, query, PAGE, address, cursor, persona=str(persona or ""))
-        return VideoPage(next=page.next, results=[_video(row, context.store) for row in page.rows])
+        return VideoPage(
+            next=page.next, previous=page.previous, results=[_video(row, context.store) for row in page.rows]
+        )
 
     return web
 

@@ -56,7 +56,9 @@ def build(settings: Settings | None = None) -> FastAPI:
         store = context.store
         query = store.as_user(user).from_("personas").select("*")
         page = await newest(store, query, PAGE, f"{context.settings.forge_url}/v1/personas", cursor)
-        return PersonaPage(next=page.next, results=[to_api(Persona.from_row(row), store) for row in page.rows])
+        return PersonaPage(
+            next=page.next, previous=page.previous, results=[to_api(Persona.from_row(row), store) for row in page.rows]
+        )
 
     @web.get("/v1/personas/{persona_id}")
     async def get(persona_id: UUID, context: ContextDep, user: CurrentUser) -> PersonaResponse:

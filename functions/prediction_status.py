@@ -1,4 +1,4 @@
-"""GET /v1/predictions/{id}, GET /v1/predictions, POST /v1/predictions/{id}/cancel: look at jobs, stop them."""
+"""GET /v1/predictions/{id}, GET /v1/predictions, POST /v1/predictions/{id}/cancel, GET /v1/account: look, and stop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.core.time import format_time
 from shared.core.web import CurrentUser, function_app
 from shared.models import registry
 from shared.predictions.id import PredictionId
-from shared.predictions.prediction import Prediction, PredictionPage, PredictionResponse, to_api
+from shared.predictions.prediction import Account, Prediction, PredictionPage, PredictionResponse, to_api
 from shared.runners.services import ServicesDep, open_services
 
 app = modal.App("personaforge-prediction-status")
@@ -26,6 +26,11 @@ def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
     needs = (*SUPABASE, *REPLICATE)
     web = function_app("prediction status", needs=needs, settings=settings, services=open_services)
+
+    @web.get("/v1/account")
+    async def account(services: ServicesDep, user: CurrentUser) -> Account:
+        found = await services.store.call("ensure_account", {"p_owner": str(user.id)})
+        return Account.model_validate({**found, "username": str(user.id)})
 
     @web.get("/v1/predictions")
     async def list_predictions(
@@ -53,7 +58,7 @@ def build(settings: Settings | None = None) -> FastAPI:
             only_to_settle = prediction.overdue and not prediction.provider_id
             current = await lifecycle.read(prediction.id, user) if only_to_settle else prediction
             results.append(to_api(current, store))
-        return PredictionPage(next=page.next, results=results)
+        return PredictionPage(next=page.next, previous=page.previous, results=results)
 
     @web.get("/v1/predictions/{public}")
     async def get(public: str, services: ServicesDep, user: CurrentUser) -> PredictionResponse:

@@ -1,4 +1,4 @@
-"""GET /v1/talk/{id}: run a talk and stream it as fragmented MP4 while it is made."""
+"""GET /v1/talk/{id}: run a talk and stream it while it is made, as fragmented MP4 or as events of its words."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from shared.core.web import Context, CurrentUser, function_app
 from shared.models.talk import MODEL
 from shared.predictions.id import PredictionId
 from shared.runners.live_video import LiveVideo
+from shared.runners.live_words import LiveWords
 from shared.runners.services import Services, ServicesDep
 from shared.runners.spawned import Streamed
 from shared.talk.runtime import TALKS, TalkRuntime
@@ -55,18 +56,23 @@ def build(settings: Settings | None = None, render_remotely: RenderRemotely | No
     web = function_app("talk", needs=needs, settings=settings, services=services)
     runner = MODEL.runner
     assert isinstance(runner, Streamed)
-    description = "Fragmented MP4 (H.264, AAC, 25 fps) while it is made"
-    video: dict[int | str, dict[str, Any]] = {200: {"content": {"video/mp4": {}}, "description": description}}
+    description = "Fragmented MP4 (H.264, AAC, 25 fps) while it is made; its words where events are accepted"
+    content: dict[str, Any] = {"video/mp4": {}, "text/event-stream": {}}
+    video: dict[int | str, dict[str, Any]] = {200: {"content": content, "description": description}}
 
     @web.get("/v1/talk/{public}", response_class=Response, responses=video)
     async def talk(public: str, services: ServicesDep, user: CurrentUser, request: Request) -> Response:
         identity = PredictionId.read(public, services.settings.forge_signing_key, user)
         if identity.model_code != MODEL.code:
             raise Conflict("This prediction is no talk; only talks can be opened as a stream.")
+        if request.scope.get("head"):  # a look at what there is to play, which must not use it up
+            return LiveVideo.empty()
         execution = await runner.execute(services, identity.row, user)
         if execution is None:
             status = (await services.lifecycle.read(identity.row, user)).status
             raise Conflict(f"This talk is {status}; a stream can be opened once.", prediction_status=status)
+        if "text/event-stream" in request.headers.get("accept", ""):
+            return LiveWords(services.executions, execution)
         return await LiveVideo.begin(services.executions, execution, request)
 
     return web

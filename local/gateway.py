@@ -17,10 +17,12 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions import ENDPOINTS, load
+from local.routes import PAGE_HEADERS
 from shared.core.errors import NotFound, ProviderFailed
 from shared.core.web import problem_response
 
-_PAGE = Path(__file__).parent.parent / "web" / "index.html"
+_WEB = Path(__file__).parent.parent / "web"
+_PAGE = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css"}
 
 
 class Forward:
@@ -85,14 +87,15 @@ class Gateway:
         self._forwards = {
             id(app): Forward(apart[name]) for name, app in zip(ENDPOINTS, self._functions, strict=True) if name in apart
         }
-        self._own = Starlette(routes=[Route("/", self._page)], lifespan=self._lifespan)
+        self._own = Starlette(routes=[Route(path, self._page) for path in _PAGE], lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"] == "/":
+        if scope["type"] == "lifespan" or scope["path"] in _PAGE:
             return await self._own(scope, receive, send)
         # A browser asks with OPTIONS before it sends a token; the answer is the same for every method.
-        method = dict(scope["headers"]).get(b"access-control-request-method", b"").decode()
-        wanted = {**scope, "method": method} if scope["method"] == "OPTIONS" else scope
+        asked = dict(scope["headers"]).get(b"access-control-request-method", b"").decode()
+        method = {"OPTIONS": asked, "HEAD": "GET"}.get(scope["method"], scope["method"])
+        wanted = {**scope, "method": method}
         matches = [(self._match(app, wanted), app) for app in self._functions]
         for level in (Match.FULL, Match.PARTIAL):
             for match, app in matches:
@@ -119,8 +122,8 @@ class Gateway:
             yield
 
     @staticmethod
-    async def _page(_: Request) -> Response:
-        return FileResponse(_PAGE)
+    async def _page(request: Request) -> Response:
+        return FileResponse(_WEB / _PAGE[request.url.path], headers=PAGE_HEADERS)
 
 
 app = Gateway({"talk": os.environ["TALK_URL"]} if "TALK_URL" in os.environ else {})

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 from functions import ENDPOINTS, load
 
 WORKSPACE = "YOUR-WORKSPACE"  # on Modal; its owner puts it in
+# What the page may load and call: its own origin, and pictures and films of the project's storage, on a laptop too.
+STORAGE = "https: http://127.0.0.1:*"
+PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src {STORAGE} data:; "
+        f"media-src {STORAGE} blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def vercel() -> dict[str, Any]:
     """Vercel's configuration: each operation of each function goes to that function's address."""
-    routes: list[dict[str, Any]] = []
-    for name in ENDPOINTS:
+    routes: list[dict[str, Any]] = [{"src": "/.*", "headers": PAGE_HEADERS, "continue": True}]
+    paths = {name: load(name).build().openapi()["paths"] for name in ENDPOINTS}
+    functions = Counter(path for found in paths.values() for path in found)
+    for name, found in paths.items():
         host = f"https://{WORKSPACE}--personaforge-{name.replace('_', '-')}.modal.run"
-        for path, operations in load(name).build().openapi()["paths"].items():
+        for path, operations in found.items():
             parameters = iter(range(1, 10))
             target = re.sub(r"{[^}]+}", lambda _: f"${next(parameters)}", path)  # noqa: B023  # used at once
-            methods = [*(method.upper() for method in operations), "OPTIONS"]
-            routes.append({"src": re.sub(r"{[^}]+}", "([^/]+)", path), "methods": methods, "dest": host + target})
+            route: dict[str, Any] = {"src": re.sub(r"{[^}]+}", "([^/]+)", path), "dest": host + target}
+            if functions[path] > 1:  # else the function itself refuses a method that it does not know
+                methods = {"get": ["GET", "HEAD"]}
+                allowed = [one for method in operations for one in methods.get(method, [method.upper()])]
+                route["methods"] = [*allowed, "OPTIONS"]
+            routes.append(route)
     return {"routes": [*routes, {"handle": "filesystem"}]}

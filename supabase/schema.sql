@@ -48,9 +48,11 @@ CREATE TABLE public.predictions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     started_at timestamp with time zone,
     completed_at timestamp with time zone,
+    logs text DEFAULT ''::text NOT NULL,
     CONSTRAINT predictions_body_hash_check CHECK ((char_length(body_hash) <= 64)),
     CONSTRAINT predictions_idempotency_key_check CHECK (((char_length(idempotency_key) >= 1) AND (char_length(idempotency_key) <= 200))),
     CONSTRAINT predictions_input_check CHECK (((jsonb_typeof(input) = 'object'::text) AND (octet_length((input)::text) < 100000))),
+    CONSTRAINT predictions_logs_check CHECK ((octet_length(logs) <= 10000)),
     CONSTRAINT predictions_webhook_check CHECK (((char_length(webhook) >= 1) AND (char_length(webhook) <= 2000))),
     CONSTRAINT predictions_webhook_events_check CHECK (((webhook_events <@ '{start,output,logs,completed}'::text[]) AND (array_position(webhook_events, NULL::text) IS NULL)))
 );
@@ -381,6 +383,22 @@ begin
     end if;
 end $$;
 
+-- Name: note_logs(uuid, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.note_logs(p_id uuid, p_logs text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    running public.predictions;
+begin
+    update public.predictions set logs = p_logs
+    where id = p_id and status = 'processing' and webhook is not null and 'logs' = any (webhook_events)
+      and logs <> p_logs
+    returning * into running;
+    return found and public.enqueue_delivery(running, 'logs');
+end $$;
+
 -- Name: overdue_predictions(integer); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.overdue_predictions(p_limit integer DEFAULT 100) RETURNS SETOF public.predictions
@@ -474,6 +492,7 @@ CREATE FUNCTION public.settle_prediction(p_id uuid, p_outcome jsonb) RETURNS jso
 declare
     outcome jsonb := public.as_object(p_outcome);
     settled public.predictions;
+    notify boolean := false;
 begin
     if outcome ->> 'status' is null or outcome ->> 'status' in ('starting', 'processing') then
         raise exception 'a prediction is settled with a final status' using errcode = 'PT422';
@@ -520,7 +539,11 @@ begin
         where owner = settled.owner and referrer = settled.persona_id;
     end if;
 
-    return jsonb_build_object('settled', true, 'notify', public.enqueue_delivery(settled, 'completed'));
+    if settled.output is not null then
+        notify := public.enqueue_delivery(settled, 'output');
+    end if;
+    notify := public.enqueue_delivery(settled, 'completed') or notify;
+    return jsonb_build_object('settled', true, 'notify', notify);
 end $$;
 
 -- Name: unreferenced_files(integer, integer); Type: FUNCTION; Schema: public; Owner: -
@@ -675,7 +698,7 @@ CREATE TABLE public.webhook_deliveries (
     status integer,
     error text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT webhook_deliveries_event_check CHECK ((event = ANY (ARRAY['start'::text, 'completed'::text])))
+    CONSTRAINT webhook_deliveries_event_check CHECK ((event = ANY (ARRAY['start'::text, 'output'::text, 'logs'::text, 'completed'::text])))
 );
 
 -- Name: accounts accounts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -989,6 +1012,11 @@ GRANT ALL ON FUNCTION public.limit_rate(p_owner uuid, p_kind text) TO service_ro
 -- Name: FUNCTION limit_running(p_owner uuid, p_limit integer); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.limit_running(p_owner uuid, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION note_logs(p_id uuid, p_logs text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.note_logs(p_id uuid, p_logs text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_logs(p_id uuid, p_logs text) TO service_role;
 
 -- Name: FUNCTION overdue_predictions(p_limit integer); Type: ACL; Schema: public; Owner: -
 

@@ -79,6 +79,7 @@ def function_app(
     app = _Documented(
         title=f"PersonaForge {title}", version="1", lifespan=lifespan, redirect_slashes=False, responses=PROBLEM
     )
+    app.add_middleware(_Head)
     app.add_middleware(_UnexpectedErrors)
     app.add_middleware(_BodyLimit, limit=body_limit, state=None if open_bodies else app.state)
     app.add_middleware(
@@ -184,6 +185,18 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 405:
         return problem_response(MethodNotAllowed(f"{request.method} is not possible here."), request.url.path)
     return problem_response(InvalidInput(str(error.detail)), request.url.path)
+
+
+class _Head:
+    """A HEAD is answered as a GET, without the body. `scope["head"]` tells those that would start something."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET", "head": True}
+        await self._app(scope, receive, send)  # the server leaves the body out
 
 
 class _UnexpectedErrors:

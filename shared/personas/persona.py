@@ -124,6 +124,7 @@ class PersonaPage(BaseModel):
     """Personas, newest first."""
 
     next: str | None = Field(description="Address of the next page.")
+    previous: str | None
     results: list[PersonaResponse]
 
 

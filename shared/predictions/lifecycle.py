@@ -196,6 +196,13 @@ class Lifecycle:
         allowed = round((prediction.deadline - prediction.created_at).total_seconds())
         return await self.fail(prediction.id, f"{what} before its deadline ({allowed} s).", "deadline")
 
+    async def note_logs(self, prediction: Prediction, logs: str) -> None:
+        """Tell the webhook that wants to know what the logs of a running prediction say now."""
+        if prediction.webhook and "logs" in prediction.webhook_events:
+            arguments = {"p_id": str(prediction.id), "p_logs": logs}
+            if await self._store.call("note_logs", arguments):
+                self._store.in_background(webhook.deliver(self._store, prediction.id))
+
     async def fail(self, row: UUID, reason: str, code: str) -> bool:
         return await self.settle(row, failed(reason, code))
 

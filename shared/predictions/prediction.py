@@ -49,7 +49,8 @@ class Prediction(BaseModel):
     created_at: Time
     started_at: Time | None = None
     completed_at: Time | None = None
-    logs: str = ""  # of one that is being worked on: not kept
+    logs: str = ""
+    known_by_id: bool = False  # input and persona are not known: no database was asked
 
     @classmethod
     def from_row(cls, row: Row) -> Prediction:
@@ -64,7 +65,7 @@ class Prediction(BaseModel):
         return cls(
             id=identity.row, owner=identity.owner, model=model, model_code=identity.model_code, status=status,
             provider_id=identity.provider_id or None, deadline=deadline, created_at=created, started_at=started_at,
-            logs=logs,
+            logs=logs, known_by_id=True,
         )  # fmt: skip
 
     @property
@@ -86,6 +87,17 @@ class Prediction(BaseModel):
         return self.bought * CREDIT
 
 
+class Account(BaseModel):
+    """Whose token it is: Replicate's fields, then ours."""
+
+    type: str = "user"
+    username: str = Field(description="The user's id.")
+    name: str = ""
+    balance: float = Field(description="Credits that are left.")
+    running_limit: int
+    minute_limit: int
+
+
 class Urls(BaseModel):
     """Where to go on."""
 
@@ -100,6 +112,13 @@ class Urls(BaseModel):
         return {name: url for name, url in serialize(self).items() if url is not None}
 
 
+_UNKNOWN = "Left out in answers about one that runs, as no database is asked then."
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class PredictionResponse(BaseModel):
     """A prediction over HTTP: Replicate's fields, then ours."""
 
@@ -107,20 +126,20 @@ class PredictionResponse(BaseModel):
     id: str
     model: str
     version: str
-    input: dict[str, JsonValue] = Field(description="Empty while it runs, as no database is asked.")
+    input: dict[str, JsonValue] | None = Field(description=_UNKNOWN, exclude_if=_is_none)
     output: str | None = Field(description="Address of the file.")
     logs: str
     error: str | None
     status: Status
     created_at: Time
-    started_at: Time | None
+    started_at: Time | None = Field(description="Left out while that is not known.", exclude_if=_is_none)
     completed_at: Time | None
     metrics: dict[str, float]
     urls: Urls
     data_removed: bool = False
     source: str = "api"
     deadline: Time
-    persona: UUID | None = Field(description="Null while it runs, as no database is asked.")
+    persona: UUID | None = Field(description=_UNKNOWN, exclude_if=_is_none)
     text: str | None = Field(description="What is spoken.")
     captions: str | None = Field(description="Address of the WebVTT file.")
     degraded: Degraded | None = Field(description="What was delivered instead, and why; null when nothing is amiss.")
@@ -150,7 +169,7 @@ def to_api(prediction: Prediction, store: Store) -> PredictionResponse:
         id=public,
         model=f"{OWNER}/{prediction.model}",
         version=prediction.model,
-        input=prediction.input,
+        input=None if prediction.known_by_id else prediction.input,
         output=store.address(prediction.output),
         logs=prediction.logs,
         error=prediction.error,

@@ -19,7 +19,7 @@ from shared.predictions.prediction import Prediction, to_api
 
 log = logging.getLogger("personaforge.webhook")
 LONGEST = 45.0  # seconds for one round of deliveries: the schedule begins another every minute
-EVENTS = ("start", "output", "logs", "completed")  # Replicate's; ours are delivered at start and completed
+EVENTS = ("start", "output", "logs", "completed")
 
 
 @dataclass(frozen=True)

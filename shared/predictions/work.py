@@ -34,9 +34,12 @@ UNEXPECTED = Ending("failed", "An unexpected error; it has been logged.", "error
 
 
 class Work(ABC):
-    """Done once. `logs`: what it is doing, shown while it runs."""
+    """Done once."""
 
-    logs = ""
+    @property
+    def logs(self) -> str:
+        """What it is doing, shown while it runs."""
+        return ""
 
     @abstractmethod
     async def run(self, ends: float) -> None:

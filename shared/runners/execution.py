@@ -94,7 +94,7 @@ class Execution:
         """Say that it is being worked on, until its owner asks to stop or somebody else has settled it."""
         prediction = self._prediction
         started_at = format_time(prediction.started_at) if prediction.started_at else None
-        reachable = False
+        reachable, noted = False, ""
         while True:
             # A database that is slow is not to be asked by all who poll as well.
             try:
@@ -110,7 +110,12 @@ class Execution:
                 self.stop(CANCELED)
                 return
             if reachable:
-                await self._heartbeats.send(prediction.id, Heartbeat("processing", started_at, self.work.logs))
+                logs = self.work.logs
+                await self._heartbeats.send(prediction.id, Heartbeat("processing", started_at, logs))
+                if logs != noted:
+                    with suppress(ForgeError):
+                        await self._lifecycle.note_logs(prediction, logs)
+                        noted = logs
             await asyncio.sleep(INTERVAL)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import Request
@@ -13,6 +14,9 @@ from shared.core.errors import Conflict
 from shared.predictions.work import HUNG_UP, STOPPED
 from shared.runners.execution import Execution, Executions
 
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+PROBE = 1.0  # seconds within which a listener leaves again who only looked what it is, as ffprobe and link previews do
+STOPPING = 0.25  # seconds: a container that is stopped disconnects its listeners and cancels what it does, in any order
 PATIENCE = 60.0  # seconds within which a listener takes what was sent; one who does not is let go
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class LiveVideo(Response):
-    """A listener who hangs up cancels the talk (barge-in).
+    """A listener who hangs up cancels the talk (barge-in); after one who only probed it goes on, and is kept.
 
     A talk that fails half-way breaks the connection off, so that no player takes half an answer for a whole one.
     """
@@ -28,12 +32,17 @@ class LiveVideo(Response):
     media_type = "video/mp4"
 
     def __init__(
-        self, execution: Execution, task: asyncio.Task[None], first: bytes, disconnected: asyncio.Task[None]
+        self, execution: Execution, task: asyncio.Task[None], first: bytes, watching: asyncio.Task[None]
     ) -> None:
-        self._execution, self._task, self._first, self._disconnected = execution, task, first, disconnected
+        self._execution, self._task, self._first, self._watching = execution, task, first, watching
         self._work = cast("TalkWork", execution.work)
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        super().__init__(headers=HEADERS)
         del self.headers["content-length"]
+
+    @classmethod
+    def empty(cls) -> Response:
+        """Its head alone."""
+        return Response(headers=HEADERS, media_type=cls.media_type)
 
     @classmethod
     async def begin(cls, executions: Executions, execution: Execution, request: Request) -> Response:
@@ -41,22 +50,16 @@ class LiveVideo(Response):
         work = cast("TalkWork", execution.work)
         task = executions.start(execution)
         task.add_done_callback(lambda _: work.chunks.put_nowait(None))
-        disconnected = asyncio.create_task(_disconnected(request))
-
-        def hang_up(done: asyncio.Task[None]) -> None:
-            if not done.cancelled():
-                execution.stop(HUNG_UP)
-
-        disconnected.add_done_callback(hang_up)
+        watching = asyncio.create_task(_watch(request, execution))
         try:
             first = await work.chunks.get()
             if first is not None:
-                return cls(execution, task, first, disconnected)
-            listener_left = disconnected.done()
-            disconnected.cancel()
+                return cls(execution, task, first, watching)
+            listener_left = watching.done()
+            watching.cancel()
             await asyncio.wait([task])
         except asyncio.CancelledError:
-            disconnected.cancel()
+            watching.cancel()
             execution.stop(STOPPED)
             raise
         if listener_left:
@@ -78,18 +81,24 @@ class LiveVideo(Response):
             if not self._task.cancelled() and self._task.exception() is None and self._work.whole:
                 await send({"type": "http.response.body", "body": b""})
         except asyncio.CancelledError:
+            self._watching.cancel()
             self._execution.stop(STOPPED)  # a listener who leaves is noticed otherwise: the server ends its requests
             raise
         except BaseException:
             self._execution.stop(HUNG_UP)
             raise
         finally:
-            self._disconnected.cancel()
+            self._watching.cancel()
             await asyncio.wait([self._task])
 
 
-async def _disconnected(request: Request) -> None:
-    """Returns when the listener has closed the connection."""
+async def _watch(request: Request, execution: Execution) -> None:
+    """End the talk when its listener has closed the connection."""
+    opened = time.monotonic()
     message: Any = {}
     while message.get("type") != "http.disconnect":
         message = await request.receive()
+    if time.monotonic() - opened < PROBE:
+        return
+    await asyncio.sleep(STOPPING)
+    execution.stop(HUNG_UP)

@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -243,6 +244,33 @@ class Talk:
         return Degraded(delivered=self.delivered, reasons=self._reasons) if self._reasons else None
 
     @property
+    def progress(self) -> str:
+        """How much of a text that was known from the start is spoken, in the form that Replicate's clients read."""
+        if not self._script.say or not self._characters:
+            return ""
+        done, total = min(self._characters, len(self._script.say)), len(self._script.say)
+        return f"{100 * done // total}%|{'#' * (20 * done // total):<20}| {done}/{total} characters\n"
+
+    async def words(self) -> AsyncIterator[Timing]:
+        """Each word with its time in the video, as soon as it is spoken."""
+        place, symbols = 0, list[Timing]()
+        with suppress(ProviderFailed):  # the rest is not spoken
+            async for _ in self._utterance:
+                for timing in self._timings[place:]:
+                    place += 1
+                    if not timing.symbol.isspace():
+                        symbols.append(timing)
+                    elif symbols:
+                        yield _joined(symbols)
+                        symbols = []
+        symbols += [timing for timing in self._timings[place:] if not timing.symbol.isspace()]
+        if symbols:
+            yield _joined(symbols)
+
+    def stop_words(self) -> None:
+        self._utterance.end(self._utterance.lost)
+
+    @property
     def captions(self) -> str:
         return webvtt(self._timings)
 
@@ -284,6 +312,10 @@ class Talk:
             },
             cost_usd=round(cost, 6),
         )
+
+
+def _joined(symbols: Sequence[Timing]) -> Timing:
+    return Timing("".join(one.symbol for one in symbols), symbols[0].start, symbols[-1].end)
 
 
 async def _once(text: str) -> AsyncIterator[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 from shared.billing.budget import Budget
 from shared.core.auth import User
 from shared.core.errors import NoVideo
 from shared.core.store import Store
+from shared.media.types import Timing
 from shared.media.video import seekable
 from shared.personas import persona as personas
 from shared.personas.voice import voice_of
@@ -32,6 +34,7 @@ class TalkWork(Work):
         self._budget = budget
         self._clock, self._cold = Clock(), runtime.first_talk()
         self._queued_ms: int | None = None
+        self._waits_for = ""
         self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def prepare(
@@ -53,11 +56,32 @@ class TalkWork(Work):
             script = Script(voice_id, system=prompt.system(found), messages=turns)
         self._talk = Talk(script, self._runtime.language_model, self._runtime.text_to_speech, self._clock, self._budget)
 
+    @property
+    def logs(self) -> str:
+        return self._waits_for or self._talk.progress
+
+    @property
+    def text(self) -> str:
+        """What was written so far."""
+        return self._talk.text
+
+    @property
+    def spoken(self) -> bool:
+        """Whether what was delivered has sound."""
+        return self._talk.delivered != "text"
+
+    def words(self) -> AsyncIterator[Timing]:
+        """Each word with its time in the video, as soon as it is spoken. Ends when `stop_words` is called, too."""
+        return self._talk.words()
+
+    def stop_words(self) -> None:
+        self._talk.stop_words()
+
     async def run(self, ends: float) -> None:
         """Wait for a turn in this container, then make the talk."""
         slots = self._runtime.slots
         if slots.locked():
-            self.logs = (
+            self._waits_for = (
                 f"This container makes {TALKS} talks already; {self._runtime.waiting} more wait before this one.\n"
             )
             self._runtime.waiting += 1
@@ -65,7 +89,7 @@ class TalkWork(Work):
                 await slots.acquire()
             finally:
                 self._runtime.waiting -= 1
-            self.logs, self._queued_ms = "", self._clock.now()
+            self._waits_for, self._queued_ms = "", self._clock.now()
         else:
             await slots.acquire()
         try:

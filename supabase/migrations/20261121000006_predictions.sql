@@ -32,7 +32,8 @@ create table public.predictions (
     deadline timestamptz not null,
     created_at timestamptz not null default now(),
     started_at timestamptz,
-    completed_at timestamptz
+    completed_at timestamptz,
+    logs text not null default '' check (octet_length(logs) <= 10000)  -- the latest that its webhook was told
 );
 create index predictions_by_owner on public.predictions (owner, created_at desc, id desc);
 create index predictions_by_persona on public.predictions (persona_id);
@@ -228,6 +229,7 @@ language plpgsql security definer set search_path = '' as $$
 declare
     outcome jsonb := public.as_object(p_outcome);
     settled public.predictions;
+    notify boolean := false;
 begin
     if outcome ->> 'status' is null or outcome ->> 'status' in ('starting', 'processing') then
         raise exception 'a prediction is settled with a final status' using errcode = 'PT422';
@@ -274,7 +276,24 @@ begin
         where owner = settled.owner and referrer = settled.persona_id;
     end if;
 
-    return jsonb_build_object('settled', true, 'notify', public.enqueue_delivery(settled, 'completed'));
+    if settled.output is not null then
+        notify := public.enqueue_delivery(settled, 'output');
+    end if;
+    notify := public.enqueue_delivery(settled, 'completed') or notify;
+    return jsonb_build_object('settled', true, 'notify', notify);
+end $$;
+
+-- Tell a running prediction's webhook what its logs say now. False when it does not want to know.
+create function public.note_logs(p_id uuid, p_logs text) returns boolean
+language plpgsql security definer set search_path = '' as $$
+declare
+    running public.predictions;
+begin
+    update public.predictions set logs = p_logs
+    where id = p_id and status = 'processing' and webhook is not null and 'logs' = any (webhook_events)
+      and logs <> p_logs
+    returning * into running;
+    return found and public.enqueue_delivery(running, 'logs');
 end $$;
 
 -- For the minutely reconciliation: predictions that should have ended, the longest overdue first. Whoever works on one ends
@@ -302,10 +321,17 @@ grant select, insert, update, delete on public.predictions, public.messages to s
 revoke execute on function
     public.predictions_stay_finished, public.create_prediction, public.claim_prediction, public.attach_provider,
     public.settle_prediction, public.overdue_predictions, public.waiting_predictions, public.extend_reservation,
-    public.limit_running
+    public.limit_running, public.note_logs
     from public, anon, authenticated, service_role;
 grant execute on function public.create_prediction to authenticated;
 grant execute on function
     public.claim_prediction, public.attach_provider, public.settle_prediction, public.overdue_predictions,
-    public.waiting_predictions, public.extend_reservation
+    public.waiting_predictions, public.extend_reservation, public.note_logs
     to service_role;
+
+-- supabase-js and its like are told of changes of one's own predictions, where Realtime is.
+do $$ begin
+    if exists (select 1 from pg_publication where pubname = 'supabase_realtime') then
+        alter publication supabase_realtime add table public.predictions;
+    end if;
+end $$;

@@ -4,7 +4,7 @@ create table public.webhook_deliveries (
     id uuid primary key default gen_random_uuid(),
     owner uuid not null,
     prediction_id uuid not null references public.predictions (id) on delete cascade,
-    event text not null check (event in ('start', 'completed')),
+    event text not null check (event in ('start', 'output', 'logs', 'completed')),
     attempts integer not null default 0,
     next_at timestamptz default now(),  -- when to try next; null when it has arrived or was given up
     delivered_at timestamptz,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 
 from tests.support.person import Person
@@ -39,3 +41,36 @@ def test_predictions_are_listed_by_when_they_were_created(person: Person, person
     assert person.http.get("/v1/predictions?created_after=soon").status_code == 422
     done = person.look(jobs[1])
     assert done["metrics"]["total_time"] >= done["metrics"]["predict_time"] > 0
+
+
+def test_pages_lead_back_to_where_one_came_from(person: Person, persona: dict[str, Any]) -> None:
+    """`next` and `previous` of 120 predictions, forth and back, name each once and in the same order."""
+    jobs = [person.talk(persona["id"], say=f"Number {number}.") for number in range(120)]
+    where = urlencode({"created_after": jobs[0]["created_at"]})
+    pages = [person.http.get(f"/v1/predictions?{where}").json()]
+    while pages[-1]["next"]:
+        pages.append(person.http.get(pages[-1]["next"]).json())
+    forth = [[one["id"] for one in page["results"]] for page in pages]
+    assert [len(page) for page in forth] == [50, 50, 20]
+    assert pages[0]["previous"] is None
+    back = [pages[-1]]
+    while back[-1]["previous"]:
+        back.append(person.http.get(back[-1]["previous"]).json())
+    assert [[one["id"] for one in page["results"]] for page in back] == forth[::-1]
+    assert person.http.get(back[1]["next"]).json()["results"] == pages[-1]["results"]
+
+
+def test_an_account_says_whose_token_it_is(sign_up: Callable[[], Person]) -> None:
+    """As Replicate's GET /v1/account, with the credits that are left."""
+    person = sign_up()
+    found = person.http.get("/v1/account").raise_for_status().json()
+    assert (found["type"], found["username"], found["balance"]) == ("user", person.id, 1_000_000)
+    assert httpx.get(f"{person.http.base_url}/v1/account", trust_env=False).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/predictions", "/v1/personas", "/v1/gallery", "/v1/account"])
+def test_what_answers_get_answers_head_without_a_body(person: Person, path: str) -> None:
+    """Status and type are those of GET."""
+    head, whole = person.http.head(path), person.http.get(path)
+    assert (head.status_code, head.headers["content-type"]) == (200, whole.headers["content-type"])
+    assert head.content == b""

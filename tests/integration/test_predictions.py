@@ -221,14 +221,15 @@ def test_a_browser_may_call_from_another_origin(stack: Stack) -> None:
 def test_a_hosted_job_has_the_same_fields_while_it_runs_and_after(
     person: Person, persona: dict[str, Any], fault: Callable[..., None]
 ) -> None:
-    """A typed client reads one shape; only what is in the database alone is empty until it is done."""
+    """A typed client reads one shape; what is in the database alone is left out until it is done."""
     fault("replicate", path="/v1/models", stuck=True)
     body = {"model": "portrait", "input": {"persona": persona["id"]}}
     made = person.http.post("/v1/predictions", json=body).raise_for_status().json()
     running = person.look(made)
     done = person.http.post(made["urls"]["cancel"]).raise_for_status().json()
-    assert set(made) == set(running) == set(done)
-    assert (running["status"], running["input"], running["persona"]) == ("processing", {}, None)
+    unknown = {"input", "persona", "started_at"}  # no database is asked, and the provider has not said
+    assert set(made) - unknown == set(running) == set(done) - unknown
+    assert running["status"] == "processing"
     assert running["deadline"][:19] == done["deadline"][:19]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from local.stack import Stack
+from shared.runners.live_video import PROBE
 from tests.support.operator import files, wait_until_settled
 from tests.support.person import Person
 
@@ -117,12 +118,16 @@ def test_a_stream_can_be_opened_once(person: Person, persona: dict[str, Any]) ->
     assert person.look(job)["status"] == "succeeded"
 
 
-def test_hanging_up_cancels_the_talk_and_keeps_no_file(stack: Stack, person: Person, persona: dict[str, Any]) -> None:
+def test_hanging_up_cancels_the_talk_and_keeps_no_file(
+    stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
+) -> None:
     """Barge-in: closing the connection ends the job as canceled, with what was said so far."""
     before = files(stack, person, {"persona": persona["id"]})
     job = person.talk(persona["id"], message="Tell me about galaxies in 200 words.")
+    fault("anthropic", path="/v1", stall_after=25)
     with person.http.stream("GET", job["urls"]["stream"]) as answer:
         next(answer.iter_raw())
+        time.sleep(PROBE)
     done = wait_until_settled(person, job)
     assert (done["status"], done["output"]) == ("canceled", None)
     assert done["text"]

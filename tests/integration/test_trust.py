@@ -109,7 +109,7 @@ def test_hanging_up_while_the_talk_is_being_kept_loses_nothing(
     body = {"model": "personaforge/talk", "stream": True, "input": {"persona": persona["id"], "say": "Short."}}
     with container.client(person) as http:
         job = http.post("/v1/predictions", json=body).json()
-        with pytest.raises(httpx.ReadTimeout), http.stream("GET", job["urls"]["stream"], timeout=0.9) as answer:
+        with pytest.raises(httpx.ReadTimeout), http.stream("GET", job["urls"]["stream"], timeout=1.1) as answer:
             for _ in answer.iter_raw():
                 pass
         done = wait_until_settled(person, {"urls": {"get": f"/v1/predictions/{job['id']}"}})
@@ -130,7 +130,7 @@ def test_hanging_up_while_a_failure_is_being_settled_loses_nothing(
     with container.client(person) as http:
         job = http.post("/v1/predictions", json=body).json()
         with pytest.raises(httpx.ReadTimeout):
-            http.get(job["urls"]["stream"], timeout=0.9)
+            http.get(job["urls"]["stream"], timeout=1.1)
     done = wait_until_settled(person, {"urls": {"get": f"/v1/predictions/{job['id']}"}}, 6)
     assert (done["status"], done["receipt"]["error_code"]) == ("failed", "provider_refused")
 
@@ -161,7 +161,7 @@ def test_a_listener_who_leaves_before_the_first_byte_is_noticed(
     job = person.talk(persona["id"], message="Hello?")
     fault("anthropic", path="/v1", stall_after=2)
     with pytest.raises(httpx.ReadTimeout):
-        person.http.get(job["urls"]["stream"], timeout=1)
+        person.http.get(job["urls"]["stream"], timeout=1.2)
     assert wait_until_settled(person, job, 5)["status"] == "canceled"
 
 

@@ -60,10 +60,10 @@ def test_start_and_end_arrive_signed_as_both_verifiers_want_it(
     stack: Stack, person: Person, persona: dict[str, Any], receiver: Receiver
 ) -> None:
     """The library's verifier and Replicate's own accept them; a changed body they do not."""
-    made = told(person, persona, f"{receiver.url}/hook")
-    got = {json.loads(one.body)["status"]: one for one in receiver.wait(2)}
-    assert set(got) == {"processing", "succeeded"} or set(got) == {"succeeded"}
-    last = got["succeeded"]
+    made = told(person, persona, f"{receiver.url}/hook", webhook_events_filter=["start", "output", "completed"])
+    got = {one.headers["personaforge-event"]: one for one in receiver.wait(3)}
+    assert set(got) == {"start", "output", "completed"}
+    last = got["completed"]
     client = replicate.Client(api_token=person.token, base_url=stack.url)
     secret = client.webhooks.default.secret()
     client._client.close()
@@ -72,7 +72,7 @@ def test_start_and_end_arrive_signed_as_both_verifiers_want_it(
     with pytest.raises(WebhookVerificationError):
         Webhook(secret.key).verify(last.body + b" ", last.headers)
     assert last.path == "/hook"
-    assert len({one.headers["webhook-id"] for one in receiver.seen}) == 2
+    assert len({one.headers["webhook-id"] for one in receiver.seen}) == 3
     assert all(one["delivered_at"] and one["status"] == 200 for one in deliveries(stack, persona))
 
 
@@ -91,6 +91,27 @@ def test_only_the_events_that_were_asked_for_are_sent(
     time.sleep(0.5)
     assert len(receiver.seen) == 3
     assert deliveries(stack, persona) == []
+
+
+def test_progress_is_told_and_shown_as_replicates_clients_read_it(
+    stack: Stack, person: Person, persona: dict[str, Any], receiver: Receiver, fault: Callable[..., None]
+) -> None:
+    """While a long text is spoken slowly: `logs` events, and logs that replicate-python takes for progress."""
+    fault("elevenlabs", path="/v1", delay_s=1.5, calls=8)
+    say = "This is said slowly, sentence after sentence. It goes on for a while. Then it ends, as all things do."
+    body = {"model": "talk", "webhook": receiver.url, "webhook_events_filter": ["logs"]}
+    job = person.http.post("/v1/predictions", json={**body, "input": {"persona": persona["id"], "say": say}}).json()
+    found: list[float] = []
+    client = replicate.Client(api_token=person.token, base_url=stack.url)
+    while (running := client.predictions.get(job["id"])).status in ("starting", "processing"):
+        found += [running.progress.percentage] if running.progress else []
+        time.sleep(0.3)
+    client._client.close()
+    assert 0 < found[0] < 1
+    assert found == sorted(found)
+    assert person.look(job)["status"] == "succeeded"
+    told_of = [json.loads(one.body) for one in receiver.wait(1)]
+    assert all(one["status"] in ("processing", "succeeded") and "%|" in one["logs"] for one in told_of)
 
 
 def test_a_receiver_that_is_down_is_tried_again_for_a_day(
@@ -252,7 +273,7 @@ def test_the_operator_can_send_them_again(
 ) -> None:
     """`forge replay` delivers what arrived and what did not, under the ids of before, and shows the log."""
     receiver.statuses = [200, 410]
-    made = told(person, persona, receiver.url)
+    made = told(person, persona, receiver.url, webhook_events_filter=["start", "completed"])
     receiver.wait(2)
     time.sleep(0.5)
     settings = {key: value for key, value in stack.settings.items() if value}

@@ -70,7 +70,7 @@ def test_the_same_frame_again_is_not_encoded_but_shown_for_longer(decode: Callab
         video.add_frame(frame)
     video.close()
     assert video.frames == 100
-    with av.open(BytesIO(b"".join(parts))) as file:
+    with av.open(BytesIO(b"".join(parts)), "r") as file:
         times = [round(frame.time * FPS) for frame in file.decode(video=0) if frame.time is not None]
     assert times == list(range(0, 100, 2))
     assert decode(seekable(b"".join(parts))).video_seconds == pytest.approx(4.0, abs=0.05)
