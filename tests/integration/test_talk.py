@@ -126,7 +126,8 @@ def test_hanging_up_cancels_the_talk_and_keeps_no_file(
     job = person.talk(persona["id"], message="Tell me about galaxies in 200 words.")
     fault("anthropic", path="/v1", stall_after=25)
     with person.http.stream("GET", job["urls"]["stream"]) as answer:
-        next(answer.iter_raw())
+        chunks = answer.iter_raw()  # kept: an iterator that is gone closes the connection
+        next(chunks)
         time.sleep(PROBE)
     done = wait_until_settled(person, job)
     assert (done["status"], done["output"]) == ("canceled", None)
