@@ -18,7 +18,8 @@ from shared.core.errors import Conflict, InvalidInput
 from shared.core.fetch import check
 from shared.core.settings import ELEVENLABS, REPLICATE, SUPABASE, Settings
 from shared.core.text import Text
-from shared.core.web import CurrentUser, function_app
+from shared.core.web import KIB, CurrentUser, function_app
+from shared.files import upload
 from shared.models import catalogue, registry
 from shared.models.catalogue import ModelPage, ModelResponse, Version, VersionPage
 from shared.models.model import Model
@@ -78,7 +79,8 @@ def _duration(text: str | None) -> int | None:
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
     needs = (*SUPABASE, *REPLICATE, *ELEVENLABS)
-    web = function_app("create prediction", needs=needs, settings=settings, services=open_services)
+    limit = 64 * KIB + upload.LONGEST_INLINE
+    web = function_app("create prediction", needs=needs, body_limit=limit, settings=settings, services=open_services)
     accepted: dict[int | str, dict[str, Any]] = {202: {"model": PredictionResponse, "description": "Still running"}}
 
     @web.post("/v1/predictions", status_code=201, responses=accepted)
@@ -128,14 +130,16 @@ async def _create(
 ) -> PredictionResponse:
     wanted = model.read_input(body.input)
     unknown = sorted(set(body.input) - set(type(wanted).model_fields) - wanted.other_names)
+    sent = wanted.model_dump(mode="json", exclude_none=True)
     request = PredictionRequest(
         model.name,
-        wanted.model_dump(mode="json", exclude_none=True),
+        sent | await _keep_files(services, user, {name: sent.get(name) for name in wanted.files}),
         getattr(wanted, "persona", None),
         stream=body.stream and model.streamable,
         seconds=options.seconds,
         key=options.key,
         receiver=_receiver(services.settings, body),
+        sent=sent,
     )
     creation = await services.lifecycle.create(user, request)
     prediction = creation.prediction
@@ -152,6 +156,16 @@ async def _create(
         warning = f"Unknown inputs are ignored: {', '.join(unknown)[:500]}.\n"
         prediction = prediction.model_copy(update={"logs": warning + prediction.logs})
     return to_api(prediction, services.store)
+
+
+async def _keep_files(services: Services, user: User, addresses: dict[str, Any]) -> dict[str, str]:
+    """Those of these inputs that are data: URLs, as addresses of files that are kept for a day."""
+    kept = {}
+    for name, address in addresses.items():
+        if address and address.startswith("data:"):
+            file = await upload.keep(services.store, user, upload.read_data_url(address))
+            kept[name] = file.address(services.settings.forge_url)
+    return kept
 
 
 def _receiver(settings: Settings, body: CreateRequest) -> Receiver | None:

@@ -1,4 +1,4 @@
-"""GET /v1/gallery: finished videos, newest first, in one query whatever their number."""
+"""GET /v1/gallery: finished videos. /v1/files: what users upload to name it in inputs. Both newest first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 import modal
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, File, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.core.containers import image, secrets
@@ -14,7 +14,9 @@ from shared.core.paging import newest
 from shared.core.settings import Settings
 from shared.core.store import Row, Store
 from shared.core.time import Time
-from shared.core.web import ContextDep, CurrentUser, function_app
+from shared.core.web import KIB, ContextDep, CurrentUser, function_app
+from shared.files import upload
+from shared.files.upload import FilePage, FileResponse, Upload
 from shared.models import registry
 from shared.predictions.prediction import Prediction
 
@@ -52,7 +54,7 @@ class VideoPage(BaseModel):
 
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
-    web = function_app("gallery", settings=settings)
+    web = function_app("gallery", body_limit=upload.LARGEST + KIB, settings=settings)
 
     @web.get("/v1/gallery")
     async def gallery(
@@ -80,6 +82,25 @@ def build(settings: Settings | None = None) -> FastAPI:
         return VideoPage(
             next=page.next, previous=page.previous, results=[_video(row, context.store) for row in page.rows]
         )
+
+    @web.post("/v1/files", status_code=201)
+    async def keep_file(content: Annotated[bytes, File()], context: ContextDep, user: CurrentUser) -> FileResponse:
+        """As multipart/form-data. Kept for a day; `urls.get` stands for it in an input."""
+        return (await upload.keep(context.store, user, content)).to_api(context.settings.forge_url)
+
+    @web.get("/v1/files")
+    async def list_files(context: ContextDep, user: CurrentUser) -> FilePage:
+        """All in one page: there are never more than a hundred."""
+        rows = await context.store.rows(upload.uploads(context.store, user).order("created_at", desc=True))
+        return FilePage(results=[Upload.from_row(row).to_api(context.settings.forge_url) for row in rows])
+
+    @web.get("/v1/files/{file}")
+    async def get_file(file: UUID, context: ContextDep, user: CurrentUser) -> FileResponse:
+        return (await upload.find(context.store, user, file)).to_api(context.settings.forge_url)
+
+    @web.delete("/v1/files/{file}", status_code=204)
+    async def remove_file(file: UUID, context: ContextDep, user: CurrentUser) -> None:
+        await context.store.remove((await upload.find(context.store, user, file)).path)
 
     return web
 

@@ -554,6 +554,7 @@ CREATE FUNCTION public.unreferenced_files(p_minutes integer DEFAULT 10, p_limit 
     AS $$
     select path from public.files
     where referrer is null and created_at < now() - make_interval(mins => p_minutes)
+      and (expires_at is null or expires_at < now())
     order by created_at limit p_limit;
 $$;
 
@@ -577,6 +578,8 @@ CREATE TABLE public.files (
     referrer uuid,
     content_type text NOT NULL,
     bytes bigint NOT NULL,
+    expires_at timestamp with time zone,
+    sha256 text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT files_bytes_check CHECK ((bytes >= 0))
 );
@@ -763,6 +766,10 @@ CREATE INDEX files_by_referrer ON public.files USING btree (referrer) WHERE (ref
 -- Name: files_unreferenced; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX files_unreferenced ON public.files USING btree (created_at) WHERE (referrer IS NULL);
+
+-- Name: files_uploaded; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX files_uploaded ON public.files USING btree (owner, created_at DESC) WHERE (expires_at IS NOT NULL);
 
 -- Name: messages_by_persona; Type: INDEX; Schema: public; Owner: -
 

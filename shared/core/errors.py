@@ -73,6 +73,10 @@ class ConsentMissing(InvalidInput):
     code, title = "consent_missing", "Consent is missing"
 
 
+class FileUnusable(InvalidInput):
+    code, title = "file_unusable", "The file cannot be used"
+
+
 class AudioUnusable(InvalidInput):
     code, title = "audio_unusable", "The audio cannot be used"
 

@@ -142,15 +142,18 @@ class Store:
                 raise StoreUnavailable("The database could not be reached. Retry in a moment.") from error
 
     async def put(
-        self, path: str, data: bytes, content_type: str, *, owner: str | UUID, referrer: str | UUID | None = None
-    ) -> None:
+        self, path: str, data: bytes, content_type: str, *, owner: str | UUID, referrer: str | UUID | None = None,
+        expires_at: str | None = None, sha256: str | None = None,
+    ) -> None:  # fmt: skip
         """Write a new file and note it in the table `files`. Paths are never reused.
 
         referrer: the row that keeps it, where it is known already; else the file must be given one within minutes, by
-        a settlement for example, or reconciliation removes it. Raises Conflict when the path is taken.
+        a settlement for example, or reconciliation removes it. expires_at (ISO 8601): of a file that is kept until
+        then without one. Raises Conflict when the path is taken.
         """
         note = {"path": path, "owner": str(owner), "content_type": content_type, "bytes": len(data)}
         note |= {"referrer": str(referrer)} if referrer else {}
+        note |= {"expires_at": expires_at, "sha256": sha256} if expires_at else {}
         await self.rows(self.as_service().from_("files").insert(note))
         options = {"content-type": content_type, "cache-control": "31536000"}
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from uuid import uuid4
 
 from pydantic import Field, model_validator
@@ -15,6 +15,8 @@ from shared.core.errors import AudioUnusable
 from shared.core.fetch import Fetcher
 from shared.core.settings import Settings
 from shared.core.text import Text
+from shared.files import upload
+from shared.files.upload import LONGEST_INLINE
 from shared.models.model import InputWithPersona, Model
 from shared.personas import persona as personas
 from shared.personas.persona import Persona
@@ -39,14 +41,19 @@ class LipsyncInput(InputWithPersona):
     audio: Text | None = Field(
         None,
         min_length=1,
-        max_length=2000,
-        description="https address of a WAV, MP3, Ogg, FLAC or M4A of up to 35 s.",
+        max_length=LONGEST_INLINE,
+        description="https address of a WAV, MP3, Ogg, FLAC or M4A of up to 35 s, `urls.get` of an uploaded file, or a "
+        "data: URL of up to 256 kB.",
     )
+
+    files: ClassVar[tuple[str, ...]] = ("audio",)
 
     @model_validator(mode="after")
     def _one_of(self) -> LipsyncInput:
         if (self.say is None) == (self.audio is None):
             raise ValueError("send either `say` or `audio`")
+        if self.audio and len(self.audio) > 2000 and not self.audio.startswith("data:"):
+            raise ValueError("an address has at most 2,000 characters")
         return self
 
 
@@ -63,8 +70,10 @@ class LipsyncModel(HostedModel):
         persona = await personas.find(services.store, wanted.persona, user)
         picture = await services.store.get(persona.required_portrait)
         if wanted.audio:
-            async with Fetcher.open(services.settings) as fetcher:
-                data = await fetcher.get(wanted.audio, LARGEST_AUDIO)
+            data = await upload.read(services.store, user, wanted.audio)
+            if data is None:
+                async with Fetcher.open(services.settings) as fetcher:
+                    data = await fetcher.get(wanted.audio, LARGEST_AUDIO)
             samples = await _decode(services, data)
         else:
             say = wanted.say or ""

@@ -20,6 +20,7 @@ class Input(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
     other_names: ClassVar[frozenset[str]] = frozenset()  # of fields, as other models' clients call them
+    files: ClassVar[tuple[str, ...]] = ()  # fields that hold the address of a file, or a data: URL
 
 
 class InputWithPersona(Input):

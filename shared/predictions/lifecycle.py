@@ -37,7 +37,10 @@ class Receiver:
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """What is asked for. input: checked against the model's schema. key: of idempotency."""
+    """What is asked for. input: checked against the model's schema. key: of idempotency.
+
+    sent: the input as it was sent, where files in it were replaced by their addresses, which differ each time.
+    """
 
     model: str
     input: dict[str, Any]
@@ -46,12 +49,13 @@ class PredictionRequest:
     seconds: int | None = None  # until its deadline, if its owner chose it
     key: str | None = None
     receiver: Receiver | None = None
+    sent: dict[str, Any] | None = None
 
     @property
     def hash(self) -> str:
         """The same for the same request; a repeat with the same key must have it."""
         address = self.receiver.address if self.receiver else None
-        body = json.dumps([self.model, self.stream, self.input, address], sort_keys=True)
+        body = json.dumps([self.model, self.stream, self.sent or self.input, address], sort_keys=True)
         return hashlib.sha256(body.encode()).hexdigest()
 
 

@@ -7,9 +7,12 @@ create table public.files (
     referrer uuid,  -- id of a persona, a prediction, or whatever else keeps files
     content_type text not null,
     bytes bigint not null check (bytes >= 0),
+    expires_at timestamptz,  -- of an uploaded file, which is kept until then without a referrer
+    sha256 text,
     created_at timestamptz not null default now()
 );
 create index files_by_referrer on public.files (referrer) where referrer is not null;
+create index files_uploaded on public.files (owner, created_at desc) where expires_at is not null;
 create index files_unreferenced on public.files (created_at) where referrer is null;
 
 alter table public.files enable row level security;
@@ -28,6 +31,7 @@ create function public.unreferenced_files(p_minutes integer default 10, p_limit 
 language sql stable security definer set search_path = '' as $$
     select path from public.files
     where referrer is null and created_at < now() - make_interval(mins => p_minutes)
+      and (expires_at is null or expires_at < now())
     order by created_at limit p_limit;
 $$;
 

@@ -41,12 +41,12 @@ def test_a_wrong_input_is_named_field_by_field(
 
 
 def test_a_body_over_the_limit_is_refused_declared_or_not(person: Person, persona: dict[str, Any]) -> None:
-    """100 kB of message: 413 that names the limit, with a length and in chunks."""
-    body = {"model": "personaforge/talk", "input": {"persona": persona["id"], "message": "x" * 100_000}}
+    """500 kB of message: 413 that names the limit, with a length and in chunks."""
+    body = {"model": "personaforge/talk", "input": {"persona": persona["id"], "message": "x" * 500_000}}
     answer = person.http.post("/v1/predictions", json=body)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
-    assert "64 KiB" in answer.json()["detail"]
-    chunked = person.http.post("/v1/predictions", content=iter([b"x" * 50_000, b"x" * 50_000]))
+    assert "397 KiB" in answer.json()["detail"]
+    chunked = person.http.post("/v1/predictions", content=iter([b"x" * 50_000] * 10))
     assert chunked.status_code == 413
 
 

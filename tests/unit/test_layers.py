@@ -13,7 +13,7 @@ from local.stack import ROOT
 # From the bottom up; packages of one row know nothing of each other.
 LAYERS = (
     {"core"},
-    {"media"},
+    {"files", "media"},
     {"lipsync", "providers"},
     {"billing"},
     {"personas"},

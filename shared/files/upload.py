@@ -1,0 +1,157 @@
+"""Files that users upload to name them in inputs: kept for a day, shown to their owner alone."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote_to_bytes
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, JsonValue
+
+from shared.core.auth import User
+from shared.core.errors import FileUnusable, NotFound, TooManyRequests
+from shared.core.store import Row, Store
+from shared.core.time import Time, format_time, parse_time
+
+LARGEST = 20 * 1024 * 1024  # as what is fetched from an address
+LARGEST_INLINE = 256_000  # bytes in a data: URL, as Replicate has it
+LONGEST_INLINE = 342_000  # characters of one, in base64
+KEPT = timedelta(days=1)
+MOST = 100  # files of one owner at a time
+
+# By their first bytes: whoever follows an address of ours is given sound or pictures, whatever was claimed.
+_TYPES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"fLaC": "audio/flac",
+    b"OggS": "audio/ogg",
+    b"ID3": "audio/mpeg",
+    b"\xff\xfb": "audio/mpeg",
+    b"\xff\xf3": "audio/mpeg",
+}
+_RIFF = {b"WAVE": "audio/wav", b"WEBP": "image/webp"}
+
+
+class FileResponse(BaseModel):
+    """An uploaded file, as Replicate's clients read it."""
+
+    id: UUID
+    name: str
+    content_type: str
+    size: int
+    etag: str
+    checksums: dict[str, str]
+    metadata: dict[str, JsonValue] = {}
+    created_at: Time
+    expires_at: Time
+    urls: dict[str, str]
+
+
+class FilePage(BaseModel):
+    """Uploaded files, newest first."""
+
+    next: str | None = None
+    previous: str | None = None
+    results: list[FileResponse]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A row of the table `files` that a user made. path: `{owner}/{id}-{a secret}`."""
+
+    path: str
+    content_type: str
+    size: int
+    sha256: str
+    created_at: str
+    expires_at: str
+
+    @classmethod
+    def from_row(cls, row: Row) -> Upload:
+        return cls(*(row[name] for name in ("path", "content_type", "bytes", "sha256", "created_at", "expires_at")))
+
+    @property
+    def id(self) -> UUID:
+        return UUID(self.path.partition("/")[2].partition("-")[0])
+
+    def address(self, forge_url: str) -> str:
+        """What stands for it in an input."""
+        return f"{forge_url}/v1/files/{self.id}"
+
+    def to_api(self, forge_url: str) -> FileResponse:
+        return FileResponse(
+            id=self.id,
+            name=f"{self.id}.{self.content_type.partition('/')[2]}",
+            content_type=self.content_type,
+            size=self.size,
+            etag=self.sha256,
+            checksums={"sha256": self.sha256},
+            created_at=parse_time(self.created_at),
+            expires_at=parse_time(self.expires_at),
+            urls={"get": self.address(forge_url)},
+        )
+
+
+async def keep(store: Store, user: User, data: bytes) -> Upload:
+    """Raises FileUnusable for what is no sound or picture, TooManyRequests over a limit."""
+    if len(data) > LARGEST:
+        raise FileUnusable(f"The file may have at most {LARGEST // 2**20} MiB.")
+    kind = next((found for magic, found in _TYPES.items() if data.startswith(magic)), None)
+    kind = _RIFF.get(data[8:12]) if data.startswith(b"RIFF") else kind
+    kind = "audio/mp4" if data[4:8] == b"ftyp" else kind
+    if kind is None:
+        raise FileUnusable("The file is no WAV, MP3, Ogg, FLAC, M4A, PNG, JPEG or WebP.")
+    await store.call("limit_rate", {"p_owner": str(user.id), "p_kind": "uploads"})
+    if len(await store.rows(uploads(store, user).limit(MOST))) >= MOST:
+        raise TooManyRequests(f"{MOST} uploaded files are kept already. Remove some, or wait a day.", retry_after=3600)
+    now = datetime.now(UTC)
+    path = f"{user.id}/{uuid4().hex}-{secrets.token_hex(16)}"
+    digest, expires_at = hashlib.sha256(data).hexdigest(), format_time(now + KEPT)
+    await store.put(path, data, kind, owner=user.id, expires_at=expires_at, sha256=digest)
+    return Upload(path, kind, len(data), digest, format_time(now), expires_at)
+
+
+def uploads(store: Store, user: User) -> Any:
+    """The query for a user's files that have not expired."""
+    now = format_time(datetime.now(UTC))
+    return store.as_user(user).from_("files").select("*").gt("expires_at", now)
+
+
+async def find(store: Store, user: User, file: UUID) -> Upload:
+    """Raises NotFound for what is not the user's."""
+    rows = await store.rows(uploads(store, user).like("path", f"{user.id}/{file.hex}-*").limit(1))
+    if not rows:
+        raise NotFound("There is no such file of yours; uploaded files are kept for a day.")
+    return Upload.from_row(rows[0])
+
+
+async def read(store: Store, user: User, address: str) -> bytes | None:
+    """The bytes of an address that `keep` gave out; None for any other address. Raises NotFound."""
+    start = f"{store.settings.forge_url}/v1/files/"
+    if not address.startswith(start):
+        return None
+    try:
+        file = UUID(address.removeprefix(start))
+    except ValueError as error:
+        raise NotFound("There is no such file of yours.") from error
+    return await store.get((await find(store, user, file)).path)
+
+
+def read_data_url(address: str) -> bytes:
+    """The bytes of a data: URL (RFC 2397). Raises FileUnusable."""
+    head, comma, body = address.partition(",")
+    if not comma:
+        raise FileUnusable("A data: URL has a comma before its data.")
+    try:
+        data = base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote_to_bytes(body)
+    except binascii.Error as error:
+        raise FileUnusable("The data: URL is not valid base64.") from error
+    if len(data) > LARGEST_INLINE:
+        raise FileUnusable(f"A data: URL holds at most {LARGEST_INLINE // 1000} kB; send more to POST /v1/files.")
+    return data
