@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -106,8 +108,11 @@ def build(settings: Settings | None = None) -> FastAPI:
 
     @web.api_route("/v1/models", methods=["QUERY"], include_in_schema=False)  # OpenAPI 3.1 knows no such method
     async def search_models(services: ServicesDep, request: Request) -> ModelPage:
-        """The body is the text to look for."""
+        """The body is the text to look for; some clients send it as JSON, whatever type they call it."""
         words = (await request.body()).decode(errors="replace")
+        if words.startswith('"'):
+            with suppress(ValueError):
+                words = str(json.loads(words))
         return catalogue.page(services.settings.forge_url, words)
 
     @web.get("/v1/models/{owner}/{name}")
