@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -146,6 +147,33 @@ def openapi() -> None:
 def routes() -> None:
     """Print the routes of all functions for Vercel: web/vercel.json."""
     print(json.dumps(vercel(), indent=2))
+
+
+@cli.command()
+def attack(
+    url: Annotated[str | None, typer.Argument(help="Of a backend on this machine; else one is started.")] = None,
+    token: Annotated[str, typer.Option(envvar="FORGE_TOKEN", help="A user's access token, where a url is given.")] = "",
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Send everything in tests/attacks. Exits 1 when something does not hold."""
+    from local import attack as attacks
+
+    try:
+        if url:
+            attacks.check_loopback(url)
+            tried, failures = attacks.run(attacks.prepare(url.rstrip("/"), token))
+        else:
+            with tempfile.TemporaryDirectory() as folder, Stack(Path(folder)) as stack:
+                tried, failures = attacks.run_on(stack)
+    except (ForgeError, httpx.HTTPError) as error:
+        _stop(getattr(error, "detail", str(error)))
+    if as_json:
+        print(json.dumps({"tried": tried, "failed": len(failures), "failures": [asdict(one) for one in failures]}))
+    else:
+        for one in failures:
+            print(f"{one.kind}: {one.name}: {one.request}: {one.problem}")
+        print(f"{tried} tried, {len(failures)} failed")
+    raise SystemExit(1 if failures else 0)
 
 
 @cli.command()

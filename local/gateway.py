@@ -103,6 +103,7 @@ class Gateway:
                     target: ASGIApp = self._forwards.get(id(app), app)
                     return await target({**scope, "app": app}, receive, send)
         problem = problem_response(NotFound("There is nothing at this address."), scope["path"])
+        problem.headers["Access-Control-Allow-Origin"] = "*"
         return await problem(scope, receive, send)
 
     @staticmethod

@@ -40,6 +40,8 @@ def decode_audio(data: bytes) -> Samples:
             if not file.streams.audio:
                 raise AudioUnusable("There is no sound in this file.")
             stream = file.streams.audio[0]
+            if not stream.codec_context:  # typed as if it were always there
+                raise AudioUnusable("The sound is in a format that is not known. Save it as WAV and retry.")
             _check(stream.codec_context.sample_rate, stream.codec_context.channels)
             if stream.duration and stream.time_base and stream.duration * stream.time_base > 2 * LONGEST:
                 raise AudioUnusable(f"The sound is longer than {LONGEST} s.")

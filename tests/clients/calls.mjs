@@ -120,7 +120,7 @@ const calls = {
   "webhooks.default.secret.get": async () => assert.match((await replicate.webhooks.default.secret.get()).key, /^whsec_/),
   "stream": async () => {
     // The client sends no token to `urls.stream`: whoever streams gives it one by a fetch of their own.
-    const headers = { Authorization: `Bearer ${auth}` };
+    const headers = { authorization: `Bearer ${auth}` };
     const own = new Replicate({ auth, baseUrl: `${baseUrl}/v1`, fetch: (url, options) => fetch(
       url, { ...options, headers: { ...Object.fromEntries(new Headers(options?.headers)), ...headers } }) });
     let text = "", ended = false;

@@ -16,7 +16,7 @@ import pytest
 import replicate
 
 from local.stack import Stack
-from tests.integration.test_hostile import wav
+from tests.attacks.sounds import wav
 from tests.support.operator import reconcile, rest, wait_until_settled
 from tests.support.person import Person
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
-import struct
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,58 +15,13 @@ import jwt
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from PIL import Image
 
 from local.stack import Stack
+from tests.attacks.pictures import plain, scans
+from tests.attacks.sounds import flac, wav
 from tests.support.person import Person
 
 pytestmark = pytest.mark.slow
-
-
-def scans(portrait: bytes) -> bytes:
-    """A progressive JPEG whose last scan is repeated four thousand times."""
-    out = io.BytesIO()
-    Image.open(io.BytesIO(portrait)).convert("RGB").save(out, "JPEG", progressive=True, quality=60)
-    data = out.getvalue()
-    last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2] * 4000 + b"\xff\xd9"
-
-
-def plain(width: int, height: int) -> bytes:
-    """A PNG of one colour: 40 megapixels in some kilobytes."""
-
-    def part(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    packed = zlib.compressobj(9)
-    row = b"\0" + bytes(width * 4)
-    rows = b"".join(packed.compress(row) for _ in range(height)) + packed.flush()
-    head = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", head) + part(b"IDAT", rows) + part(b"IEND", b"")
-
-
-def wav(rate: int, samples: int = 1000) -> bytes:
-    data = bytes(samples * 2)
-    fmt = struct.pack("<HHIIHH", 1, 1, rate, (rate * 2) & 0xFFFFFFFF, 2, 16)
-    body = b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", len(data)) + data
-    return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-def flac(rate: int) -> bytes:
-    import av
-
-    out = io.BytesIO()
-    with av.open(out, "w", format="flac") as file:
-        stream = file.add_stream("flac", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.int16), format="s16", layout="mono")
-        frame.sample_rate = 8000
-        for one in (frame, None):
-            for packet in stream.encode(one):
-                file.mux_one(packet)
-    data = bytearray(out.getvalue())
-    found = data.index(b"fLaC") + 8 + 10  # in STREAMINFO: 20 bits of samples a second
-    data[found : found + 3] = struct.pack(">I", rate << 4 | data[found + 2] & 15)[1:]
-    return bytes(data)
 
 
 @pytest.fixture(scope="module")
