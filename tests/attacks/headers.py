@@ -32,7 +32,13 @@ def attacks(target: Target) -> Iterator[Attack]:
     for value in ("", "k" * 201, "k" * 5000, "\xe9", "a, b"):
         headers = {"Idempotency-Key": value}
         yield Attack(
-            "headers", f"Idempotency-Key {value[:10]!r}", "POST", "/v1/predictions", (201, 422, 409), headers, body
+            "headers",
+            f"Idempotency-Key {value[:9]!r} {len(value)}",
+            "POST",
+            "/v1/predictions",
+            (201, 422, 409),
+            headers,
+            body,
         )
     for name, value in {
         "Content-Length": "0",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -36,6 +37,14 @@ FLAGS = [
 ]
 
 
+def wait_for(page: Page, expression: str, seconds: float) -> None:
+    """Until it is true. Playwright's own wait evaluates text within the page, which its content security forbids."""
+    limit = time.monotonic() + seconds
+    while not page.evaluate(f"Boolean({expression})"):
+        assert time.monotonic() < limit, f"not within {seconds} s: {expression}"
+        page.wait_for_timeout(50)
+
+
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Page]:
     if not CHROMIUM:
@@ -63,9 +72,9 @@ def test_a_talk_plays_through_mse_while_it_is_made(page: Page, stack: Stack, per
     assert person.token not in page.url
     page.fill("#message", "Who are you? Answer in 12 words.")
     page.click("#ask button")
-    page.wait_for_function("window.firstFrameMs > 0", timeout=15_000)
-    page.wait_for_function("window.lastTalk", timeout=15_000)
-    page.wait_for_function("document.getElementById('player').ended", timeout=30_000)
+    wait_for(page, "window.firstFrameMs > 0", 15)
+    wait_for(page, "window.lastTalk", 15)
+    wait_for(page, "document.getElementById('player').ended", 30)
     found = page.evaluate(
         """() => { const v = document.getElementById('player'); return {
             start: v.buffered.start(0), end: v.buffered.end(0), parts: v.buffered.length, width: v.videoWidth,
@@ -95,7 +104,7 @@ def test_the_kept_file_plays_in_a_plain_video_element(
         """url => { const v = document.getElementById('player'); v.src = url; v.muted = false; return v.play(); }""",
         done["output"],
     )
-    page.wait_for_function("document.getElementById('player').ended", timeout=20_000)
+    wait_for(page, "document.getElementById('player').ended", 20)
     assert page.evaluate("document.getElementById('player').duration") == pytest.approx(
         done["receipt"]["duration_s"], abs=0.05
     )
@@ -128,7 +137,7 @@ def test_an_answer_without_a_voice_is_read_and_says_why(page: Page, stack: Stack
     fault("elevenlabs", path="/v1", status=401, code="quota_exceeded")
     page.fill("#message", "What is your name?")
     page.click("#ask button")
-    page.wait_for_function("window.lastTalk", timeout=15_000)
+    wait_for(page, "window.lastTalk", 15)
     shown = page.inner_text("#status")
     assert shown.startswith(page.evaluate("window.lastTalk.text"))
     assert "text only: elevenlabs" in shown
@@ -157,14 +166,14 @@ def test_asking_again_at_once_makes_one_talk_and_a_persona_without_picture_gets_
     page.wait_for_selector("#people button")
     page.fill("#message", "First?")
     page.click("#ask button")
-    page.wait_for_function("window.lastTalk", timeout=15_000)
+    wait_for(page, "window.lastTalk", 15)
     page.evaluate("window.lastTalk = null")
     page.evaluate(
         """() => { for (const text of ['Second, in 60 seconds?', 'Third?']) {
             document.getElementById('message').value = text;
             document.getElementById('ask').requestSubmit(); } }"""
     )
-    page.wait_for_function("window.lastTalk", timeout=15_000)
+    wait_for(page, "window.lastTalk", 15)
     page.wait_for_timeout(500)
     found = person.http.get("/v1/predictions").json()["results"]
     states = {one["input"]["message"]: one["status"] for one in found if one["model"].endswith("talk")}

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from local.stack import Stack
 from shared.predictions.heartbeat import INTERVAL
 from tests.support.container import Container
-from tests.support.operator import files, wait_until_settled
+from tests.support.operator import files, reconcile, rest, wait_until_settled
 from tests.support.person import Person
 from tests.support.proxy import Proxy
 
@@ -223,3 +224,24 @@ def test_a_nul_character_is_refused_by_name(person: Person, persona: dict[str, A
     for answer in answers:
         assert answer.status_code == 422
         assert "NUL" in answer.json()["detail"]
+
+
+def test_what_storage_refuses_to_remove_is_removed_later(
+    container: Container, stack: Stack, person: Person, portrait_png: bytes
+) -> None:
+    """A persona goes while storage is down: 204, its files are on the list, and reconciliation works that off."""
+    persona = person.persona(portrait_png)
+    address = persona["portrait"]
+    container.proxy.refuse = {"DELETE /storage"}
+    with container.client(person) as http:
+        assert http.delete(f"/v1/personas/{persona['id']}").status_code == 204
+    assert httpx.get(address, trust_env=False).status_code == 200
+    path = address.partition("/public/personaforge/")[2]
+    with rest(stack) as service:
+        (left,) = service.get("/files", params={"path": f"eq.{path}"}).json()
+        assert left["referrer"] is None
+        early = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+        service.patch("/files", params={"path": f"eq.{path}"}, json={"created_at": early}).raise_for_status()
+        reconcile(stack)
+        assert service.get("/files", params={"path": f"eq.{path}"}).json() == []
+    assert httpx.get(address, trust_env=False).status_code in (400, 404)

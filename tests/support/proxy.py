@@ -15,11 +15,12 @@ from tests.support.receiver import serve
 
 
 class Proxy:
-    """`seen` lists "METHOD /path" of each request. `slow` delays answers; `stop_at` blocks a request for good."""
+    """`seen` lists "METHOD /path" of each request. `slow` delays answers; `refuse` answers 503; `stop_at` blocks."""
 
     def __init__(self, target: str) -> None:
         self.seen: list[str] = []
         self.slow: dict[str, float] = {}
+        self.refuse: set[str] = set()
         self.stop_at = ""
         self.stopped = threading.Event()
         self._http = httpx.Client(base_url=target, timeout=60, trust_env=False, limits=httpx.Limits(keepalive_expiry=4))
@@ -45,6 +46,11 @@ class Proxy:
         if self.stop_at and self.stop_at in what:
             self.stopped.set()
             time.sleep(3600)
+        if any(part in what for part in self.refuse):
+            request.send_response(503)
+            request.send_header("content-length", "0")
+            request.end_headers()
+            return
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "accept-encoding")}
         answer = self._http.request(request.command, request.path, content=body, headers=headers)
         time.sleep(max((pause for part, pause in self.slow.items() if part in what), default=0))
