@@ -347,9 +347,9 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def _lite() -> list[str]:
-    """Supabase Lite's command line, with a hosted project's default grants: none."""
-    hook = ROOT / "local" / "node" / "hosted_grants.mjs"
-    return [node(), "--import", hook.as_uri(), str(_CLI)]
+    """Supabase Lite's command line, with a hosted project's default grants (none) and way of serving files."""
+    hooks = [(ROOT / "local" / "node" / name).as_uri() for name in ("hosted_grants.mjs", "kept_files.mjs")]
+    return [node(), *(part for hook in hooks for part in ("--import", hook)), str(_CLI)]
 
 
 def node() -> str:

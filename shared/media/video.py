@@ -81,10 +81,12 @@ class FragmentedMp4:
     def add_frame(self, nv12: Pixels) -> None:
         """Append a frame, (height * 3 / 2, width); the array must not change afterwards.
 
-        The same array again costs nothing: its picture is shown for longer.
+        The same array a second time costs nothing: its picture is shown for 80 ms. Not a third time, as players of
+        fragments take a longer frame for a gap.
         """
         self._encode_audio_until((self.frames + _AUDIO_LEAD) * PER_FRAME)
         if nv12 is self._last:
+            self._last = None
             self.frames += 1
             return
         self._last = nv12

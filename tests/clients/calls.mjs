@@ -124,7 +124,7 @@ const calls = {
     const own = new Replicate({ auth, baseUrl: `${baseUrl}/v1`, fetch: (url, options) => fetch(
       url, { ...options, headers: { ...Object.fromEntries(new Headers(options?.headers)), ...headers } }) });
     let text = "", ended = false;
-    for await (const { event, data } of own.stream(model, { input })) {
+    for await (const { event, data } of own.stream(model, { input, stream: true })) {
       if (event === "output") text += data;
       ended ||= event === "done";
     }
