@@ -19,7 +19,7 @@ from local.stack import Stack
 from shared.lipsync.picture import head, read_picture
 from shared.media.nv12 import nv12
 from shared.media.types import FPS, RATE
-from shared.media.video import FragmentedMp4, seekable
+from shared.media.video import MIME, FragmentedMp4, seekable
 from tests.support.person import Person
 
 pytestmark = pytest.mark.slow
@@ -214,3 +214,37 @@ def test_colours_on_the_screen_are_those_of_the_portrait(page: Page, portrait_pn
     away = np.abs(pixels - still[:, :, ::-1]).mean(axis=(0, 1))
     assert away.max() <= 2, away
     assert np.abs((pixels - still[:, :, ::-1]).mean(axis=(0, 1))).max() <= 1.5  # nothing tinted
+
+
+def test_frames_that_are_shown_twice_leave_no_gap(page: Page) -> None:
+    """Where talks keep each other late, pictures last 80 ms and more: MSE buffers one range and plays to its end."""
+    parts: list[bytes] = []
+    video = FragmentedMp4(128, parts.append)
+    video.add_audio(np.zeros(4 * RATE, np.int16))
+    for number in range(40):
+        frame = np.full((192, 128), 60 + 3 * number, np.uint8)
+        for _ in range(1 + number % 4):  # once, twice, three times, four times
+            video.add_frame(frame)
+    video.close()
+    page.goto("about:blank")
+    found = page.evaluate(
+        """async ([mime, data]) => {
+            const player = document.createElement('video'), source = new MediaSource();
+            player.muted = true;
+            player.src = URL.createObjectURL(source);
+            await new Promise(done => source.onsourceopen = done);
+            const buffer = source.addSourceBuffer(mime);
+            buffer.appendBuffer(Uint8Array.from(atob(data), one => one.charCodeAt(0)));
+            await new Promise(done => buffer.onupdateend = done);
+            source.endOfStream();
+            let waits = 0;
+            player.onwaiting = () => waits += player.currentTime > 0;
+            document.body.append(player);
+            await player.play();
+            await new Promise((done, fail) => { player.onended = done; setTimeout(() => fail('not ended'), 10000); });
+            return { ranges: buffer.buffered.length, end: buffer.buffered.end(0), at: player.currentTime, waits };
+        }""",
+        [MIME, base64.b64encode(b"".join(parts)).decode()],
+    )
+    assert (found["ranges"], found["waits"]) == (1, 0)
+    assert found["at"] == pytest.approx(4.0, abs=0.1)
