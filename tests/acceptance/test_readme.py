@@ -92,7 +92,7 @@ def test_the_routes_for_one_origin_reach_every_function() -> None:
     def sent_to(method: str, path: str) -> str:
         for route in config["routes"]:
             match = re.fullmatch(route.get("src", "^$"), path)
-            if match and method in route["methods"]:
+            if match and "dest" in route and method in route.get("methods", [method]):
                 address: str = route["dest"]
                 for number, group in enumerate(match.groups(), 1):
                     address = address.replace(f"${number}", group)
@@ -105,4 +105,6 @@ def test_the_routes_for_one_origin_reach_every_function() -> None:
             example = re.sub(r"{[^}]+}", "a-b_c", path)
             assert {sent_to(method.upper(), example) for method in methods} == {host + example}
             assert sent_to("OPTIONS", example).endswith(example)
+            assert "get" not in methods or sent_to("HEAD", example) == host + example
+    assert sent_to("QUERY", "/v1/models").endswith("/v1/models")
     assert sent_to("GET", "/index.html") == ""

@@ -59,19 +59,6 @@ def test_every_missing_setting_is_named_at_once() -> None:
         Settings({**WHOLE, "FORGE_LOOPBACK_URLS": "on"}).validate(*SUPABASE)
 
 
-def test_deploying_is_refused_while_a_key_is_missing() -> None:
-    """Modal knows which keys the secret must have."""
-    import inspect
-
-    import modal
-
-    from shared.core import containers
-
-    assert "required_keys=list(REQUIRED_KEYS)" in inspect.getsource(containers)
-    inspect.signature(modal.Secret.from_name).bind("personaforge", required_keys=list(REQUIRED_KEYS))
-    assert {"SUPABASE_SECRET_KEY", "ANTHROPIC_API_KEY", "FORGE_SIGNING_KEY"} <= set(REQUIRED_KEYS)
-
-
 def in_store(stack: Stack, ask: Callable[[Store], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         async with Store.open(Settings(stack.settings)) as store:
