@@ -24,7 +24,7 @@ import asyncio, json, sys
 from functions import ENDPOINTS, load
 name = sys.argv[1]
 module = load(name)
-found = {"function": getattr(module, name).info.function_name if hasattr(getattr(module, name), "info") else name}
+found = {}
 if name in ENDPOINTS:
     import httpx
     app = module.build()
