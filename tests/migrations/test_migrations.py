@@ -51,6 +51,13 @@ def test_schema_sql_is_what_the_migrations_make(postgres: Postgres) -> None:
     assert postgres.dump() == (ROOT / "supabase" / "schema.sql").read_text()
 
 
+def test_realtime_is_told_of_predictions_and_of_nothing_else(postgres: Postgres) -> None:
+    """The table is in Realtime's publication; whose rows a subscriber sees is decided by row-level security."""
+    published = postgres.query("select tablename from pg_publication_tables where pubname = 'supabase_realtime'")
+    assert published == [["predictions"]]
+    assert postgres.query("select relrowsecurity from pg_class where oid = 'public.predictions'::regclass") == [["t"]]
+
+
 def test_the_table_of_models_says_what_their_files_say(postgres: Postgres) -> None:
     """Code, reservation and needs: enforced in the database, declared in shared/models."""
     rows = postgres.query("select name, code, reserve::int, array_to_string(needs, ',') from public.models")
