@@ -9,6 +9,7 @@ import modal
 from fastapi import FastAPI, Query
 
 from shared.core.containers import image, secrets
+from shared.core.errors import InvalidInput
 from shared.core.paging import newest
 from shared.core.settings import REPLICATE, SUPABASE, Settings
 from shared.core.time import format_time
@@ -46,8 +47,11 @@ def build(settings: Settings | None = None) -> FastAPI:
             return PredictionPage(next=None, results=[])
         store, lifecycle = services.store, services.lifecycle
         query = store.as_user(user).from_("predictions").select("*")
-        after = format_time(created_after) if created_after else None
-        before = format_time(created_before) if created_before else None
+        try:
+            after = format_time(created_after) if created_after else None
+            before = format_time(created_before) if created_before else None
+        except OverflowError as error:
+            raise InvalidInput("created_after and created_before lie between the years 1 and 9999.") from error
         query = query.gte("created_at", after) if after else query
         query = query.lt("created_at", before) if before else query
         address = f"{services.settings.forge_url}/v1/predictions"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared.core.auth import User
-from shared.core.errors import Conflict, NotFound
+from shared.core.errors import Conflict, NotFound, PictureUnusable
 from shared.core.store import Row, Store
 from shared.core.text import Text
 from shared.core.time import Time
 from shared.lipsync.engine import Style
 
+log = logging.getLogger("personaforge.persona")
 Gaze = Literal["viewer", "natural", "wandering"]
 Share = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 Point = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
@@ -132,7 +134,11 @@ def to_api(persona: Persona, store: Store) -> PersonaResponse:
     """The persona as HTTP shows it."""
     from shared.lipsync.face import WARNINGS, Face
 
-    face = Face.load(persona.face) if persona.face else None
+    try:
+        face = Face.load(persona.face) if persona.face else None
+    except PictureUnusable:  # its owner must still see the persona, to give it another picture
+        log.exception("the face of persona %s cannot be read", persona.id)
+        face = None
     codes = [code for code in (face.warnings if face else ()) if code in WARNINGS]
     fields = persona.model_dump(exclude={"owner", "portrait", "face"})
     return PersonaResponse(

@@ -49,6 +49,10 @@ class VideoSource(ABC):
         """Dollars for so much video, beyond this container's time."""
         return 0.0
 
+    def spent(self, seconds: float) -> float:
+        """Dollars that it has cost when so much of its video was made, whatever becomes of that."""
+        return self.cost(seconds)
+
     def close(self) -> None:  # noqa: B027  # most hold nothing
         """Let go of what was begun."""
 
@@ -116,6 +120,7 @@ class HostedSource(VideoSource):
         """ends: on the loop's clock, when the talk's deadline is."""
         self._store, self._replicate, self._picture, self._ends = store, replicate, picture, ends
         self._budget = budget
+        self._ordered = 0.0  # seconds of video
 
     async def prepare(self, utterance: Utterance) -> RendererFactory:
         from shared.lipsync.clip import Clip
@@ -131,7 +136,7 @@ class HostedSource(VideoSource):
                 inputs = await self._replicate.lipsync_inputs(await self._picture.data(), samples)
                 model, in_background = self._replicate.lipsync_model, self._store.in_background
                 job = await jobs.begin(self._replicate, model, inputs, in_background)
-                self.job_id = job.id
+                self.job_id, self._ordered = job.id, len(samples) / RATE
                 video = await jobs.wait(self._replicate, job)
         except BaseException as error:
             if self.job_id:  # not waited for: it may be the very provider that does not answer
@@ -143,6 +148,9 @@ class HostedSource(VideoSource):
 
     def cost(self, seconds: float) -> float:
         return prices.replicate(self._replicate.lipsync_model, seconds)
+
+    def spent(self, seconds: float) -> float:
+        return self.cost(max(self._ordered, seconds)) if self.job_id else 0.0  # all of it, from the order on
 
 
 class StillSource(VideoSource):

@@ -34,6 +34,7 @@ from shared.talk.video_renderer import Renderer
 
 log = logging.getLogger("personaforge.talk")
 SLOWEST_SPEECH = 8  # characters a second: a reservation for a segment's video, whose length is not known yet
+CHARACTERS_A_TOKEN = 4  # of English, by Anthropic's own rule of thumb
 PAUSE = 0.3  # seconds between sentences, as people speak
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*\s*$")
 
@@ -62,6 +63,11 @@ class Script:
     system: str = ""
     messages: list[dict[str, str]] = field(default_factory=list)
 
+    @property
+    def size(self) -> int:
+        """Bytes that the language model is given."""
+        return len(self.system.encode()) + sum(len(turn["content"].encode()) for turn in self.messages)
+
 
 class Talk:
     """One answer. After `run`: what was delivered and why not more, the text, its captions, the file, a receipt."""
@@ -72,6 +78,7 @@ class Talk:
         self._script, self._clock, self._budget = script, clock, budget
         self._language_model, self._text_to_speech = language_model, text_to_speech
         self._usage = Usage()
+        self._asked = False  # the language model
         self._request_ids: list[str] = []
         self._characters = 0
         self._seconds = LEAD_IN / FPS
@@ -126,14 +133,14 @@ class Talk:
         script = self._script
         if script.say is not None:
             return _once(script.say)
+        self._asked = True
         return retry(lambda: self._language_model.write(script.system, script.messages, self._usage), ends)
 
     def _words_cost(self) -> float:
         script = self._script
         if script.say is not None:
             return 0.0
-        size = len(script.system.encode()) + sum(len(turn["content"].encode()) for turn in script.messages)
-        return prices.claude_at_most(self._language_model.model, size, MAX_TOKENS)
+        return prices.claude_at_most(self._language_model.model, script.size, MAX_TOKENS)
 
     async def _speak(self, segments: asyncio.Queue[str | None], ends: float) -> None:
         """Speak segment after segment. When the voice fails the text goes on without it, if it is an answer."""
@@ -185,14 +192,16 @@ class Talk:
 
     async def _deliver(self, sources: Sequence[VideoSource], write: Callable[[bytes], None]) -> None:
         for source in sources:
+            self._source = source
             try:
                 await self._render(source, write)
             except Exception as error:
+                self._source = None
                 if self._utterance.lost:
                     break
                 self._fall_back(source.name, error)
             else:
-                self._source, self.delivered = source, source.name
+                self.delivered = source.name
                 return
             self._renderer = None
             if self.data:  # a part of it is out: what comes now is only kept
@@ -288,7 +297,9 @@ class Talk:
         cost = prices.elevenlabs(self._text_to_speech.model, self._characters) + prices.compute(total / 1000)
         if usage.message_id:
             cost += prices.claude(self._language_model.model, usage.tokens_in, usage.tokens_out)
-        cost += self._source.cost(self.seconds) if self._source else 0
+        elif self._asked:  # and nothing has come back yet
+            cost += prices.claude(self._language_model.model, self._script.size // CHARACTERS_A_TOKEN, 0)
+        cost += self._source.spent(self.seconds) if self._source else 0
         return Receipt(
             engine=self._source.engine if self._source else None,
             cold=cold,

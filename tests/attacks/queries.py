@@ -29,7 +29,10 @@ def attacks(_: Target) -> Iterator[Attack]:
     for path in ("/v1/predictions", "/v1/personas", "/v1/gallery"):
         for name, value in cursors.items():
             yield Attack("queries", f"cursor {name} of {path}", "GET", f"{path}?cursor={value}", (200, 422))
-    times = ("infinity", "-infinity", "soon", "0", "9" * 30, "2026-13-01", "2026-01-01T00:00:00+99:00", "1e9", "")
+    times = (
+        "infinity", "-infinity", "soon", "0", "9" * 30, "2026-13-01", "2026-01-01T00:00:00+99:00", "1e9", "",
+        "0001-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00",
+    )  # fmt: skip
     for value in times:
         for name in ("created_after", "created_before"):
             yield Attack(

@@ -29,8 +29,12 @@ def lipsync(person: Person, persona: dict[str, Any], audio: str, **headers: str)
     return person.http.post("/v1/predictions", json=body, headers=headers)
 
 
-def test_an_uploaded_file_is_listed_used_and_removed(person: Person, persona: dict[str, Any], stack: Stack) -> None:
+def test_an_uploaded_file_is_listed_used_and_removed(
+    sign_up: Callable[[], Person], portrait_png: bytes, stack: Stack
+) -> None:
     """With replicate-python's own `files` and its file handles as inputs."""
+    person = sign_up()
+    persona = person.persona(portrait_png)
     client = replicate.Client(api_token=person.token, base_url=stack.url)
     file = client.files.create(BytesIO(SOUND))
     assert (file.size, file.content_type) == (len(SOUND), "audio/wav")
@@ -71,6 +75,7 @@ def test_a_data_url_is_taken_for_its_file(person: Person, persona: dict[str, Any
         ("data:audio/wav;base64," + "A" * 341_400, "file_unusable", "256 kB"),
         ("data:audio/wav;base64,***", "file_unusable", "base64"),
         ("data:audio/wav;base64", "file_unusable", "comma"),
+        ("data:;base64,\u00e9", "file_unusable", "base64"),
         ("data:text/html,<script>alert(1)</script>", "file_unusable", "no WAV"),
         ("https://example.com/" + "x" * 2000, "invalid_input", "2,000"),
     ],

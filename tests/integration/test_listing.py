@@ -72,5 +72,6 @@ def test_an_account_says_whose_token_it_is(sign_up: Callable[[], Person]) -> Non
 def test_what_answers_get_answers_head_without_a_body(person: Person, path: str) -> None:
     """Status and type are those of GET."""
     head, whole = person.http.head(path), person.http.get(path)
+    assert whole.status_code == 200, whole.text
     assert (head.status_code, head.headers["content-type"]) == (200, whole.headers["content-type"])
     assert head.content == b""

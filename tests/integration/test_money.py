@@ -18,7 +18,7 @@ from PIL import Image
 
 from local.stack import Stack
 from shared.billing import prices
-from tests.support.operator import account, rest, row_of
+from tests.support.operator import account, rest, row_of, wait_until_settled
 from tests.support.person import Person
 
 pytestmark = pytest.mark.slow
@@ -49,6 +49,25 @@ def break_face(stack: Stack, persona: dict[str, Any]) -> None:
     """Make its face one that our engine cannot read."""
     with rest(stack) as service:
         service.patch("/personas", params={"id": f"eq.{persona['id']}"}, json={"face": {"v": 99}}).raise_for_status()
+
+
+def test_a_hosted_film_is_paid_for_by_who_leaves_in_the_middle(
+    stack: Stack, sign_up: Callable[[], Person], portrait_png: bytes
+) -> None:
+    """The provider has made all of it by the first byte: whoever hangs up or cancels then pays all of it."""
+    person = sign_up()
+    persona = person.persona(portrait_png)
+    break_face(stack, persona)
+    assert person.http.get("/v1/personas").json()["results"][0]["face"] is None  # and is still listed
+    job = person.talk(persona["id"], say="A film that costs a fortune, of which only the beginning is seen. " * 6)
+    with person.http.stream("GET", job["urls"]["stream"]) as answer:
+        chunks = answer.iter_raw()
+        next(chunks)
+    done = wait_until_settled(person, job, 20)
+    assert done["receipt"]["provider_ids"]["replicate"]
+    spoken = len(done["input"]["say"]) / 20  # seconds, at least
+    assert charged(stack, person) >= 1000 * 0.16 * spoken
+    assert done["status"] == "canceled"
 
 
 def test_a_film_that_its_owner_cuts_off_by_a_deadline_is_charged(

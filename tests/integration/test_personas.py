@@ -132,4 +132,4 @@ def test_the_gallery_shows_finished_videos_in_pages(sign_up: Callable[[], Person
     paged["results"] += person.http.get(paged["next"]).json()["results"]
     assert len(paged["results"]) == 37
     assert {one["persona"]["name"] for one in paged["results"]} == {"One"}
-    assert other.http.get("/v1/gallery").json() == {"next": None, "results": []}
+    assert other.http.get("/v1/gallery").json() == {"next": None, "previous": None, "results": []}
