@@ -107,6 +107,7 @@ def test_a_photo_needs_consent_a_limit_and_an_owner(
     assert put(person, {"id": str(uuid4())}, astronaut).status_code == 404
 
 
+@pytest.mark.slow
 def test_the_gallery_shows_finished_videos_in_pages(sign_up: Callable[[], Person], portrait_png: bytes) -> None:
     """Newest first, each once, only one's own, only finished ones, for one persona or all."""
     person, other = sign_up(), sign_up()

@@ -212,6 +212,7 @@ def test_a_text_without_words_fails_clearly(person: Person, persona: dict[str, A
     assert "nothing in this text that can be spoken" in done["error"]
 
 
+@pytest.mark.slow
 def test_several_people_talk_at_once(sign_up: Callable[[], Person], portrait_png: bytes, decode: Decode) -> None:
     """Talks that run side by side do not mix."""
     people = [sign_up() for _ in range(4)]
