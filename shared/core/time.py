@@ -14,7 +14,8 @@ def parse_time(text: str) -> datetime:
 
 
 def format_time(time: datetime) -> str:
-    """ISO 8601 in UTC with a Z."""
+    """ISO 8601 in UTC with a Z. One without an offset is in UTC. Raises OverflowError beyond the years 1 to 9999."""
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
