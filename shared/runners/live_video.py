@@ -14,8 +14,11 @@ from shared.core.errors import Conflict
 from shared.predictions.work import HUNG_UP, STOPPED
 from shared.runners.execution import Execution, Executions
 
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-PROBE = 1.0  # seconds within which a listener leaves again who only looked what it is, as ffprobe and link previews do
+HEADERS = {  # of whatever is sent while it is made: nobody on the way keeps or collects it
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+PROBE = 1.0  # seconds within which a listener who only looks what it is leaves again, as ffprobe and link previews do
 STOPPING = 0.25  # seconds: a container that is stopped disconnects its listeners and cancels what it does, in any order
 PATIENCE = 60.0  # seconds within which a listener takes what was sent; one who does not is let go
 

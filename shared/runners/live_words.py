@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from shared.core.errors import ForgeError
 from shared.predictions.work import STOPPED
 from shared.runners.execution import Execution, Executions
+from shared.runners.live_video import HEADERS
 
 if TYPE_CHECKING:
     from shared.talk.work import TalkWork
@@ -29,7 +30,7 @@ class LiveWords(Response):
 
     def __init__(self, executions: Executions, execution: Execution) -> None:
         self._executions, self._execution = executions, execution
-        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        super().__init__(headers=HEADERS)
         del self.headers["content-length"]
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
