@@ -22,7 +22,7 @@ LAYERS = (
     {"runners"},
     {"models"},
 )
-LEVEL = {package: level for level, row in enumerate(LAYERS) for package in row}
+LEVEL = {package: level for level, row in enumerate(LAYERS) for package in sorted(row)}
 
 
 def imports(path: Path) -> Iterator[str]:

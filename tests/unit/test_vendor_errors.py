@@ -63,18 +63,21 @@ def instance(kind: type[Exception]) -> Exception:
 
 
 CONNECTION = (asyncio.TimeoutError, ValueError)
-CASES: list[tuple[Callable[[Exception], ForgeError], type[Exception]]] = [
-    *((claude.translate, kind) for kind in {*classes(anthropic, base=anthropic.AnthropicError), *classes(httpx2)}),
-    *(
-        (voice.translate, kind)
-        for kind in {
-            *classes(elevenlabs.errors, elevenlabs.core.api_error, elevenlabs.core.parse_error),
-            *classes(httpx),
-        }
-    ),
-    *((hosted.translate, kind) for kind in {*classes(replicate.exceptions), *classes(httpx)}),
-    *((functions.translate, kind) for kind in {*classes(modal.exception, grpclib.exceptions), OSError, TimeoutError}),
-]
+CASES: list[tuple[Callable[[Exception], ForgeError], type[Exception]]] = list(
+    dict.fromkeys(  # in one order, so that processes that share the tests agree on them
+        (translate, kind)
+        for translate, kinds in (
+            (claude.translate, (*classes(anthropic, base=anthropic.AnthropicError), *classes(httpx2))),
+            (
+                voice.translate,
+                (*classes(elevenlabs.errors, elevenlabs.core.api_error, elevenlabs.core.parse_error), *classes(httpx)),
+            ),
+            (hosted.translate, (*classes(replicate.exceptions), *classes(httpx))),
+            (functions.translate, (*classes(modal.exception, grpclib.exceptions), OSError, TimeoutError)),
+        )
+        for kind in kinds
+    )
+)
 
 
 @pytest.mark.parametrize(("translate", "kind"), CASES, ids=lambda value: getattr(value, "__name__", None))
