@@ -107,10 +107,10 @@ def main() -> None:
 
 async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple[dict[str, Any], list[str]]:
     png = draw("a friendly woman with auburn hair")
-    people = [_person(stack, png) for _ in range(talkers)]
+    people = [make_person(stack, png) for _ in range(talkers)]
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(150)) as http:
-        running = await _stuck_job(http, stack, people[0])
+        running = await stuck_job(http, stack, people[0])
         quiet = Seen()
         talk = await _stalled_talk(http, stack, people[0])
         for _ in range(300):
@@ -123,22 +123,22 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
         async with _watch_connections(stack) as connections:
             started, before = time.monotonic(), _cpu_seconds(stack)
             stop = started + seconds
-            polling = asyncio.create_task(_poll_at(http, running, people[0], rate, stop, loud))
-            talking = [asyncio.create_task(_keep_talking(http, stack.url, one, stop, loud)) for one in people]
+            polling = asyncio.create_task(poll_at(http, running, people[0], rate, stop, loud))
+            talking = [asyncio.create_task(keep_talking(http, stack.url, one, stop, loud)) for one in people]
             await polling
             polled = len(loud.status_ms) / (time.monotonic() - started)
             await asyncio.gather(*talking)
             took = time.monotonic() - started
             cores = {name: (after - before[name]) / took for name, after in _cpu_seconds(stack).items()}
     lost = _lost(stack, loud.talks, len(quiet.talks) + 1)
-    quiet_p95, loud_p95 = _p95(quiet.status_ms), _p95(loud.status_ms)
+    quiet_p95, loud_p95 = p95(quiet.status_ms), p95(loud.status_ms)
     details = [
         f"unloaded: status p95 {quiet_p95:.1f} ms, first fragment p50 {statistics.median(quiet.first_ms):.0f} ms",
         f"status calls alone, offered -> carried (p95): {ramp}",
         f"together, {talkers} talkers and {rate} status calls/s offered for {seconds} s:",
         f"  status {polled:.0f}/s carried, p95 {loud_p95:.0f} ms",
         f"  {len(loud.talks)} talks in {took:.0f} s, {sum(loud.seconds) / took:.1f} x real time in all, first fragment "
-        f"p50 {statistics.median(loud.first_ms):.0f} ms, p95 {_p95(loud.first_ms):.0f} ms",
+        f"p50 {statistics.median(loud.first_ms):.0f} ms, p95 {p95(loud.first_ms):.0f} ms",
         f"CPU of a status call (it asks the provider) {bare[0] * 1e6:.0f} us, of a bare handler {bare[1] * 1e6:.0f} us",
         f"cores: {', '.join(f'{name} {used:.2f}' for name, used in sorted(cores.items(), key=lambda one: -one[1]))}",
         f"stalls: {len(loud.stalls)}, {sum(loud.stalls):.2f} s in all, the longest {max(loud.stalls, default=0):.2f} s",
@@ -153,7 +153,7 @@ async def _measure(stack: Stack, seconds: int, talkers: int, rate: int) -> tuple
         "errors": len(loud.errors),
         "lost": lost,
         "stalls": len(loud.stalls),
-        "first_fragment_p95_s": round(_p95(loud.first_ms) / 1000, 3),
+        "first_fragment_p95_s": round(p95(loud.first_ms) / 1000, 3),
         "p95_ms": round(loud_p95, 1),
         "p95_over_unloaded": round(loud_p95 / quiet_p95, 1),
         "pg_connections_max": max(connections),
@@ -171,7 +171,7 @@ def _cpu_seconds(stack: Stack) -> dict[str, float]:
     return used
 
 
-def _person(stack: Stack, png: bytes) -> Person:
+def make_person(stack: Stack, png: bytes) -> Person:
     token = stack.user(f"{secrets.token_hex(8)}@example.com")
     secret = stack.settings["SUPABASE_SECRET_KEY"]
     with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:
@@ -192,7 +192,7 @@ def _subject(token: str) -> str:
     return str(jwt.decode(token, options={"verify_signature": False})["sub"])
 
 
-async def _stuck_job(http: aiohttp.ClientSession, stack: Stack, person: Person) -> str:
+async def stuck_job(http: aiohttp.ClientSession, stack: Stack, person: Person) -> str:
     body = {"model": "portrait", "input": {"persona": person.persona}}
     headers = {**person.headers, "Cancel-After": "1h"}
     async with http.post(
@@ -263,14 +263,14 @@ async def _talk(http: aiohttp.ClientSession, url: str, person: Person, seen: See
         seen.open.pop(address, None)
 
 
-async def _keep_talking(http: aiohttp.ClientSession, url: str, person: Person, stop: float, seen: Seen) -> None:
+async def keep_talking(http: aiohttp.ClientSession, url: str, person: Person, stop: float, seen: Seen) -> None:
     """Question after question; nobody waits for the others to begin."""
     await asyncio.sleep(random.uniform(0, FIRST_QUESTION))  # noqa: S311
     while time.monotonic() < stop:
         await _talk(http, url, person, seen, watch=True)
 
 
-async def _poll_at(http: aiohttp.ClientSession, url: str, person: Person, rate: int, stop: float, seen: Seen) -> None:
+async def poll_at(http: aiohttp.ClientSession, url: str, person: Person, rate: int, stop: float, seen: Seen) -> None:
     """Offer `rate` calls a second; where they are not carried, as many as CONNECTIONS at a time are.
 
     Each is of the job at `url` or of one of the talks that are being made, by lot.
@@ -300,9 +300,9 @@ async def _bend(http: aiohttp.ClientSession, url: str, person: Person, most: int
     told, rate = [], 50
     while True:
         seen, started = Seen(), time.monotonic()
-        await _poll_at(http, url, person, rate, started + 4, seen)
+        await poll_at(http, url, person, rate, started + 4, seen)
         carried = len(seen.status_ms) / (time.monotonic() - started)
-        told.append(f"{rate} -> {carried:.0f} ({_p95(seen.status_ms):.0f} ms)")
+        told.append(f"{rate} -> {carried:.0f} ({p95(seen.status_ms):.0f} ms)")
         if carried < 0.95 * rate:
             return rate, ", ".join(told)
         if rate >= most:
@@ -381,7 +381,7 @@ def _lost(stack: Stack, talks: list[str], unloaded: int) -> int:
     return max(0, len(talks) - (ended - unloaded))
 
 
-def _p95(values: list[float]) -> float:
+def p95(values: list[float]) -> float:
     return statistics.quantiles(values, n=20)[-1] if len(values) > 1 else sum(values)
 
 

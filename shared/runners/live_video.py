@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from shared.core.errors import Conflict
-from shared.predictions.work import HUNG_UP, STOPPED
+from shared.predictions.work import HUNG_UP, STOPPED, Ending
 from shared.runners.execution import Execution, Executions
 
 HEADERS = {  # of whatever is sent while it is made: nobody on the way keeps or collects it
@@ -20,7 +20,7 @@ HEADERS = {  # of whatever is sent while it is made: nobody on the way keeps or 
 }
 PROBE = 1.0  # seconds within which a listener who only looks what it is leaves again, as ffprobe and link previews do
 STOPPING = 0.25  # seconds: a container that is stopped disconnects its listeners and cancels what it does, in any order
-PATIENCE = 60.0  # seconds within which a listener takes what was sent; one who does not is let go
+PATIENCE = 60.0  # seconds within which a listener takes a chunk, and after the last frame the rest; else it is let go
 
 if TYPE_CHECKING:
     from shared.talk.work import TalkWork
@@ -37,10 +37,23 @@ class LiveVideo(Response):
     def __init__(
         self, execution: Execution, task: asyncio.Task[None], first: bytes, watching: asyncio.Task[None]
     ) -> None:
-        self._execution, self._task, self._first, self._watching = execution, task, first, watching
-        self._work = cast("TalkWork", execution.work)
+        self._execution: Execution | None = execution
+        self._task, self._first, self._watching = task, first, watching
+        work = cast("TalkWork", execution.work)
+        self._backlog = work.backlog
+        self._whole, self._ends = False, float("inf")  # once the task is done; when all must have been taken
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
+        task.add_done_callback(self._made)
+
+    def _made(self, task: asyncio.Task[None]) -> None:
+        """Let go of all that the talk was made with: a slow listener may still take the bytes for minutes."""
+        assert self._execution
+        work = cast("TalkWork", self._execution.work)
+        self._whole = not task.cancelled() and task.exception() is None and work.whole
+        self._ends = time.monotonic() + work.seconds + PATIENCE
+        self._watching.cancel()
+        self._execution = None
 
     @classmethod
     def empty(cls) -> Response:
@@ -52,10 +65,10 @@ class LiveVideo(Response):
         """Wait for the first bytes; a talk that fails before them raises its error instead, or NoVideo."""
         work = cast("TalkWork", execution.work)
         task = executions.start(execution)
-        task.add_done_callback(lambda _: work.chunks.put_nowait(None))
+        task.add_done_callback(lambda _: work.backlog.end())
         watching = asyncio.create_task(_watch(request, execution))
         try:
-            first = await work.chunks.get()
+            first = await work.backlog.get()
             if first is not None:
                 return cls(execution, task, first, watching)
             listener_left = watching.done()
@@ -77,22 +90,27 @@ class LiveVideo(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             chunk: bytes | None = self._first
             while chunk is not None:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(min(PATIENCE, self._ends - time.monotonic())):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                chunk = await self._work.chunks.get()
+                chunk = await self._backlog.get()
             await asyncio.wait([self._task])
-            if not self._task.cancelled() and self._task.exception() is None and self._work.whole:
+            if self._whole:
                 await send({"type": "http.response.body", "body": b""})
         except asyncio.CancelledError:
             self._watching.cancel()
-            self._execution.stop(STOPPED)  # a listener who leaves is noticed otherwise: the server ends its requests
+            self._stop(STOPPED)  # a listener who leaves is noticed otherwise: the server ends its requests
             raise
         except BaseException:
-            self._execution.stop(HUNG_UP)
+            self._stop(HUNG_UP)
             raise
         finally:
             self._watching.cancel()
+            self._backlog.close()
             await asyncio.wait([self._task])
+
+    def _stop(self, ending: Ending) -> None:
+        if self._execution:
+            self._execution.stop(ending)
 
 
 async def _watch(request: Request, execution: Execution) -> None:

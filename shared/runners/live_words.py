@@ -35,6 +35,7 @@ class LiveWords(Response):
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         work = cast("TalkWork", self._execution.work)
+        work.backlog.close()  # the video is only kept
         task = self._executions.start(self._execution)
         task.add_done_callback(lambda _: work.stop_words())
         try:

@@ -19,13 +19,14 @@ from shared.predictions.prediction import Prediction
 from shared.predictions.work import Ending, Work
 from shared.providers.replicate import Replicate
 from shared.talk import prompt
+from shared.talk.backlog import Backlog
 from shared.talk.fallback import HostedSource, LocalSource, PortraitPicture, RemoteSource, StillSource, VideoSource
 from shared.talk.pipeline import Clock, Script, Talk
 from shared.talk.runtime import TALKS, TalkRuntime
 
 
 class TalkWork(Work):
-    """One claimed talk. `chunks` gives the video's bytes to the listener, if there is one, while `run` makes it."""
+    """One claimed talk. `backlog` gives the video's bytes to the listener, if there is one, while `run` makes it."""
 
     def __init__(
         self, store: Store, runtime: TalkRuntime, replicate: Replicate, prediction: Prediction, budget: Budget
@@ -35,7 +36,7 @@ class TalkWork(Work):
         self._clock, self._cold = Clock(), runtime.first_talk()
         self._queued_ms: int | None = None
         self._waits_for = ""
-        self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.backlog = Backlog()
 
     async def prepare(
         self, persona: UUID, *, message: str | None, say: str | None, size: int, listener: User | None
@@ -70,6 +71,11 @@ class TalkWork(Work):
         """Whether what was delivered has sound."""
         return self._talk.delivered != "text"
 
+    @property
+    def seconds(self) -> float:
+        """Length of what was delivered."""
+        return self._talk.seconds
+
     def words(self) -> AsyncIterator[Timing]:
         """Each word with its time in the video, as soon as it is spoken. Ends when `stop_words` is called, too."""
         return self._talk.words()
@@ -93,7 +99,7 @@ class TalkWork(Work):
         else:
             await slots.acquire()
         try:
-            write = self.chunks.put_nowait if self._listens else _discard
+            write = self.backlog.put if self._listens else _discard
             await self._talk.run(self._sources(ends), write, ends)
         finally:
             slots.release()
@@ -150,7 +156,7 @@ class TalkWork(Work):
 
     @property
     def whole(self) -> bool:
-        """Whether the bytes in `chunks` are all of what was delivered."""
+        """Whether the bytes in `backlog` are all of what was delivered."""
         return self._talk.delivered not in ("", "voice", "text") and not self._talk.broken
 
     def no_video(self) -> NoVideo:
