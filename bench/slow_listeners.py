@@ -103,8 +103,8 @@ async def _listen_slowly(http: aiohttp.ClientSession, stack: Stack, owner: Perso
         path = address.removeprefix(stack.url)
         head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {owner.token}\r\n\r\n"
         await loop.sock_sendall(connection, head.encode())
-        while await loop.sock_recv(connection, TAKEN):
-            await asyncio.sleep(1)  # noqa: ASYNC110  # it is slow, it waits for nothing
+        while await loop.sock_recv(connection, TAKEN):  # noqa: ASYNC110  # it is slow, it waits for nothing
+            await asyncio.sleep(1)
 
 
 async def _settled(http: aiohttp.ClientSession, stack: Stack, owner: Person) -> None:

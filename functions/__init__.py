@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 
 ENDPOINTS = ("create_prediction", "prediction_status", "talk", "personas", "gallery", "webhooks")
-FUNCTIONS = (*ENDPOINTS, "worker", "reconcile", "lipsync")
+FUNCTIONS = (*ENDPOINTS, "worker", "reconcile", "pregenerate", "lipsync")
 
 
 def load(name: str) -> ModuleType:

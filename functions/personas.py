@@ -21,6 +21,7 @@ from shared.models import registry
 from shared.personas import persona, portrait
 from shared.personas.persona import Persona, PersonaChange, PersonaInput, PersonaPage, PersonaResponse, to_api
 from shared.predictions.prediction import Prediction
+from shared.runners.pregenerate import begin_idle
 from shared.runners.services import ServicesDep, open_services
 
 app = modal.App("personaforge-personas")
@@ -65,8 +66,13 @@ def build(settings: Settings | None = None) -> FastAPI:
         return to_api(await persona.find(context.store, persona_id, user), context.store)
 
     @web.patch("/v1/personas/{persona_id}")
-    async def change(persona_id: UUID, body: PersonaChange, context: ContextDep, user: CurrentUser) -> PersonaResponse:
-        return to_api(await portrait.change(context.store, user, persona_id, body), context.store)
+    async def change(
+        persona_id: UUID, body: PersonaChange, services: ServicesDep, user: CurrentUser
+    ) -> PersonaResponse:
+        changed = await portrait.change(services.store, user, persona_id, body)
+        if changed.portrait and not changed.idle:
+            await begin_idle(services, persona_id)
+        return to_api(changed, services.store)
 
     @web.delete("/v1/personas/{persona_id}", status_code=204)
     async def remove(persona_id: UUID, services: ServicesDep, user: CurrentUser) -> None:
@@ -98,6 +104,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         await context.store.call("limit_rate", {"p_owner": str(user.id), "p_kind": "uploads"})
         picture = await portrait.read_portrait(services.processes, await _photo(request, context.settings))
         await portrait.set_portrait(context.store, user, persona_id, picture)
+        await begin_idle(services, persona_id)
         return to_api(await persona.find(context.store, persona_id, user), context.store)
 
     return web

@@ -46,7 +46,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         if source == "web":
             return PredictionPage(next=None, results=[])
         store, lifecycle = services.store, services.lifecycle
-        query = store.as_user(user).from_("predictions").select("*")
+        query = store.as_user(user).from_("predictions").select("*").eq("system", False)
         try:
             after = format_time(created_after) if created_after else None
             before = format_time(created_before) if created_before else None

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+from functions.pregenerate import pregenerate
 from functions.reconcile import reconcile
 
 
-async def main() -> None:
+async def _every(seconds: float, call: Callable[[], Awaitable[Any]]) -> None:
     while True:
-        await asyncio.sleep(60)
+        await asyncio.sleep(seconds)
         try:
-            await reconcile.local()
+            await call()
         except Exception:  # a schedule goes on whatever happened in one run
-            logging.exception("reconcile failed")
+            logging.exception("a scheduled call failed")
+
+
+async def main() -> None:
+    await asyncio.gather(_every(60, reconcile.local), _every(300, pregenerate.local))
 
 
 if __name__ == "__main__":

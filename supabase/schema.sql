@@ -29,6 +29,7 @@ CREATE TABLE public.predictions (
     status public.prediction_status DEFAULT 'starting'::public.prediction_status NOT NULL,
     input jsonb NOT NULL,
     stream boolean DEFAULT false NOT NULL,
+    system boolean DEFAULT false NOT NULL,
     provider_id text,
     cancel_after boolean DEFAULT false NOT NULL,
     cancel_requested boolean DEFAULT false NOT NULL,
@@ -82,6 +83,34 @@ begin
     end if;
 end $$;
 
+-- Name: begin_idle(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.begin_idle(p_persona uuid, p_id uuid) RETURNS SETOF public.predictions
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    persona public.personas;
+begin
+    select * into persona from public.personas
+    where id = p_persona and portrait is not null and idle is null for update;
+    if not found or exists (
+        select 1 from public.predictions
+        where persona_id = p_persona and model = 'idle' and created_at >= persona.look_since
+          and status in ('starting', 'processing')
+    ) or 3 <= (
+        select count(*) from public.predictions
+        where persona_id = p_persona and model = 'idle' and created_at >= persona.look_since
+    ) then
+        return;
+    end if;
+    return query insert into public.predictions (id, owner, model, model_code, persona_id, input, system, deadline)
+    select p_id, persona.owner, name, code, p_persona, jsonb_build_object('persona', p_persona), true,
+        now() + interval '5 minutes'
+    from public.models where name = 'idle'
+    returning *;
+end $$;
+
 -- Name: book(uuid, text, numeric, uuid, text); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid DEFAULT NULL::uuid, p_external_id text DEFAULT NULL::text) RETURNS boolean
@@ -105,6 +134,27 @@ begin
     end if;
     update public.accounts set balance = balance + p_credits where owner = p_owner;
     return true;
+end $$;
+
+-- Name: change_look(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.change_look() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if (new.portrait, new.face, new.liveliness, new.gaze)
+        is distinct from (old.portrait, old.face, old.liveliness, old.gaze)
+    then
+        update public.files set referrer = null
+        where owner = old.owner and path in (old.idle, old.thinking, old.poster);
+        new.idle := null;
+        new.thinking := null;
+        new.poster := null;
+        new.hue := null;
+        new.look_since := clock_timestamp();
+    end if;
+    return new;
 end $$;
 
 -- Name: change_persona(uuid, jsonb); Type: FUNCTION; Schema: public; Owner: -
@@ -375,7 +425,7 @@ declare
     oldest timestamptz;
 begin
     select count(*), min(deadline) into running, oldest from public.predictions
-    where owner = p_owner and deadline > now()
+    where owner = p_owner and deadline > now() and not system
       and (status = 'processing' or (status = 'starting' and not stream));
     if running >= p_limit then
         raise exception '% predictions are running, and no more are allowed at once', running
@@ -408,6 +458,21 @@ CREATE FUNCTION public.overdue_predictions(p_limit integer DEFAULT 100) RETURNS 
     select * from public.predictions
     where status in ('starting', 'processing') and deadline < now() - interval '5 seconds'
     order by deadline limit p_limit;
+$$;
+
+-- Name: personas_without_idle(integer, integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.personas_without_idle(p_seconds integer DEFAULT 60, p_limit integer DEFAULT 100) RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select id from public.personas p
+    where portrait is not null and idle is null and look_since < now() - make_interval(secs => p_seconds)
+      and 3 > (
+        select count(*) from public.predictions
+        where persona_id = p.id and model = 'idle' and created_at >= p.look_since
+      )
+    order by look_since limit p_limit;
 $$;
 
 -- Name: predictions_stay_finished(); Type: FUNCTION; Schema: public; Owner: -
@@ -539,6 +604,17 @@ begin
         where owner = settled.owner and referrer = settled.persona_id;
     end if;
 
+    if jsonb_typeof(outcome -> 'idle') = 'object' then
+        update public.personas
+        set idle = outcome -> 'idle' ->> 'idle', thinking = outcome -> 'idle' ->> 'thinking',
+            poster = outcome -> 'idle' ->> 'poster', hue = (outcome -> 'idle' ->> 'hue')::smallint
+        where id = settled.persona_id and look_since = (outcome -> 'idle' ->> 'look_since')::timestamptz;
+        if found then
+            update public.files set referrer = settled.persona_id
+            where owner = settled.owner and referrer = settled.id;
+        end if;
+    end if;
+
     if settled.output is not null then
         notify := public.enqueue_delivery(settled, 'output');
     end if;
@@ -634,11 +710,17 @@ CREATE TABLE public.personas (
     portrait text,
     face jsonb,
     consent_at timestamp with time zone,
+    idle text,
+    thinking text,
+    poster text,
+    hue smallint,
+    look_since timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT personas_appearance_check CHECK ((char_length(appearance) <= 1000)),
     CONSTRAINT personas_created_at_check CHECK (((created_at >= '2020-01-01 00:00:00+00'::timestamp with time zone) AND (created_at <= '2200-01-01 00:00:00+00'::timestamp with time zone))),
     CONSTRAINT personas_description_check CHECK ((char_length(description) <= 4000)),
     CONSTRAINT personas_gaze_check CHECK ((gaze = ANY (ARRAY['viewer'::text, 'natural'::text, 'wandering'::text]))),
+    CONSTRAINT personas_hue_check CHECK (((hue >= 0) AND (hue <= 359))),
     CONSTRAINT personas_liveliness_check CHECK (((liveliness >= (0)::double precision) AND (liveliness <= (1)::double precision))),
     CONSTRAINT personas_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 80))),
     CONSTRAINT personas_voice_id_check CHECK ((voice_id ~ '^[A-Za-z0-9]{0,40}$'::text))
@@ -779,6 +861,10 @@ CREATE INDEX messages_by_persona ON public.messages USING btree (persona_id, id 
 
 CREATE INDEX messages_by_prediction ON public.messages USING btree (prediction_id) WHERE (prediction_id IS NOT NULL);
 
+-- Name: personas_by_idle; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX personas_by_idle ON public.personas USING btree (idle) WHERE (idle IS NOT NULL);
+
 -- Name: personas_by_owner; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX personas_by_owner ON public.personas USING btree (owner, created_at DESC, id DESC);
@@ -786,6 +872,18 @@ CREATE INDEX personas_by_owner ON public.personas USING btree (owner, created_at
 -- Name: personas_by_portrait; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX personas_by_portrait ON public.personas USING btree (portrait) WHERE (portrait IS NOT NULL);
+
+-- Name: personas_by_poster; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX personas_by_poster ON public.personas USING btree (poster) WHERE (poster IS NOT NULL);
+
+-- Name: personas_by_thinking; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX personas_by_thinking ON public.personas USING btree (thinking) WHERE (thinking IS NOT NULL);
+
+-- Name: personas_without_idle; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX personas_without_idle ON public.personas USING btree (look_since) WHERE ((portrait IS NOT NULL) AND (idle IS NULL));
 
 -- Name: predictions_by_key; Type: INDEX; Schema: public; Owner: -
 
@@ -819,6 +917,10 @@ CREATE INDEX webhook_deliveries_by_prediction ON public.webhook_deliveries USING
 
 CREATE INDEX webhook_deliveries_due ON public.webhook_deliveries USING btree (next_at) WHERE (next_at IS NOT NULL);
 
+-- Name: personas personas_change_look; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER personas_change_look BEFORE UPDATE OF portrait, face, liveliness, gaze ON public.personas FOR EACH ROW EXECUTE FUNCTION public.change_look();
+
 -- Name: personas personas_limit; Type: TRIGGER; Schema: public; Owner: -
 
 CREATE TRIGGER personas_limit BEFORE INSERT ON public.personas FOR EACH ROW EXECUTE FUNCTION public.limit_personas();
@@ -845,10 +947,25 @@ ALTER TABLE ONLY public.messages
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_prediction_id_fkey FOREIGN KEY (prediction_id) REFERENCES public.predictions(id) ON DELETE SET NULL;
 
+-- Name: personas personas_idle_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.personas
+    ADD CONSTRAINT personas_idle_fkey FOREIGN KEY (idle) REFERENCES public.files(path) ON DELETE SET NULL;
+
 -- Name: personas personas_portrait_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.personas
     ADD CONSTRAINT personas_portrait_fkey FOREIGN KEY (portrait) REFERENCES public.files(path) ON DELETE SET NULL;
+
+-- Name: personas personas_poster_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.personas
+    ADD CONSTRAINT personas_poster_fkey FOREIGN KEY (poster) REFERENCES public.files(path) ON DELETE SET NULL;
+
+-- Name: personas personas_thinking_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.personas
+    ADD CONSTRAINT personas_thinking_fkey FOREIGN KEY (thinking) REFERENCES public.files(path) ON DELETE SET NULL;
 
 -- Name: predictions predictions_model_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 
@@ -903,7 +1020,7 @@ CREATE POLICY "own messages are read" ON public.messages FOR SELECT TO authentic
 
 -- Name: personas own personas are created, without a picture; Type: POLICY; Schema: public; Owner: -
 
-CREATE POLICY "own personas are created, without a picture" ON public.personas FOR INSERT TO authenticated WITH CHECK (((owner = auth.uid()) AND (portrait IS NULL) AND (face IS NULL) AND (consent_at IS NULL)));
+CREATE POLICY "own personas are created, without a picture" ON public.personas FOR INSERT TO authenticated WITH CHECK (((owner = auth.uid()) AND (portrait IS NULL) AND (face IS NULL) AND (consent_at IS NULL) AND (idle IS NULL) AND (thinking IS NULL) AND (poster IS NULL) AND (hue IS NULL)));
 
 -- Name: personas own personas are read; Type: POLICY; Schema: public; Owner: -
 
@@ -958,10 +1075,19 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.predictions TO service_role;
 REVOKE ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text, p_bought numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text, p_bought numeric) TO service_role;
 
+-- Name: FUNCTION begin_idle(p_persona uuid, p_id uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.begin_idle(p_persona uuid, p_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.begin_idle(p_persona uuid, p_id uuid) TO service_role;
+
 -- Name: FUNCTION book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text) TO service_role;
+
+-- Name: FUNCTION change_look(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.change_look() FROM PUBLIC;
 
 -- Name: FUNCTION change_persona(p_persona uuid, p_changes jsonb); Type: ACL; Schema: public; Owner: -
 
@@ -1029,6 +1155,11 @@ GRANT ALL ON FUNCTION public.note_logs(p_id uuid, p_logs text) TO service_role;
 
 REVOKE ALL ON FUNCTION public.overdue_predictions(p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.overdue_predictions(p_limit integer) TO service_role;
+
+-- Name: FUNCTION personas_without_idle(p_seconds integer, p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.personas_without_idle(p_seconds integer, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.personas_without_idle(p_seconds integer, p_limit integer) TO service_role;
 
 -- Name: FUNCTION predictions_stay_finished(); Type: ACL; Schema: public; Owner: -
 

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 
 from shared.core.errors import ProviderFailed
-from shared.lipsync.still import Paced
+from shared.lipsync.engine import SETTLE
+from shared.lipsync.idle import Paced
+from shared.media import image
 from shared.media.nv12 import nv12
 from shared.media.types import FPS, Pixels
 
@@ -20,9 +22,10 @@ class Clip:
 
     waits = False
 
-    def __init__(self, data: bytes, size: int) -> None:
-        """Raises ProviderFailed when it is no video."""
+    def __init__(self, data: bytes, size: int, neutral: bytes) -> None:
+        """neutral: the picture that it begins and ends with. Raises ProviderFailed when it is no video."""
         self.size, self._data = size, data
+        self.neutral = self._frame(image.decode(neutral))
         try:
             self._first = next(self.frames())
         except (av.FFmpegError, StopIteration, IndexError) as error:
@@ -35,24 +38,32 @@ class Clip:
         """Second and NV12 frame, cut square and at our size."""
         with av.open(BytesIO(self._data), "r") as file:
             for frame in file.decode(file.streams.video[0]):
-                bgr = frame.to_ndarray(format="bgr24")
-                height, width = bgr.shape[:2]
-                side = min(height, width)
-                x, y = (width - side) // 2, (height - side) // 4
-                square = cv2.resize(bgr[y : y + side, x : x + side], (self.size, self.size))
-                luma, chroma = nv12(np.asarray(square, np.uint8))
-                yield frame.time or 0.0, np.concatenate([luma, chroma.reshape(self.size // 2, self.size)])
+                yield frame.time or 0.0, self._frame(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8))
+
+    def _frame(self, bgr: Pixels) -> Pixels:
+        height, width = bgr.shape[:2]
+        side = min(height, width)
+        x, y = (width - side) // 2, (height - side) // 4
+        luma, chroma = nv12(cv2.resize(bgr[y : y + side, x : x + side], (self.size, self.size)))
+        return np.concatenate([luma, chroma.reshape(self.size // 2, self.size)])
 
 
 class _Player:
-    """At each moment the frame that the video shows then; its last one after its end."""
+    """At each moment the frame that the video shows then; its last one after its end.
+
+    It comes out of the neutral picture and goes back into it: other models' people move from first to last.
+    """
 
     def __init__(self, clip: Clip) -> None:
+        self._neutral = clip.neutral
         self._frames = clip.frames()
         self._shown = self._next = next(self._frames)
 
-    def show(self, number: int) -> Pixels:
+    def show(self, number: int, ease: float) -> Pixels:
         while self._next[0] <= number / FPS + 1e-3:
             self._shown = self._next
             self._next = next(self._frames, (float("inf"), self._shown[1]))
-        return self._shown[1].copy()
+        weight = min(ease, number / SETTLE)
+        if weight >= 1:
+            return self._shown[1].copy()
+        return np.asarray(cv2.addWeighted(self._shown[1], weight, self._neutral, 1 - weight, 0), np.uint8)

@@ -3,7 +3,7 @@
 engine.prepare(picture) -> PreparedPortrait   once per persona and size
 prepared.session()      -> Session           one talk
 session.render(speech)  -> frames, as many as can be known yet
-session.finish()        -> the remaining frames, until the last sample is covered
+session.finish()        -> the remaining frames, until the last sample is covered, and those in which it comes to rest
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from shared.lipsync.picture import Picture
     from shared.media.types import Pixels, Speech
+
+
+SETTLE = 8  # frames, as long as the pause between two sentences: time for a head to come to rest
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class Session(Protocol):
 
     def render(self, speech: Speech) -> Iterator[Pixels]: ...
 
-    def finish(self) -> Iterator[Pixels]: ...
+    def finish(self, settle: int = 0) -> Iterator[Pixels]:
+        """settle: frames after the last sample; the last of all is the neutral pose, in which a talk begins, too."""
+        ...
 
 
 class PreparedPortrait(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -15,6 +15,9 @@ from shared.core.text import Text
 from shared.core.time import Time
 from shared.lipsync.engine import Style
 
+if TYPE_CHECKING:
+    from shared.lipsync.face import Face
+
 log = logging.getLogger("personaforge.persona")
 Gaze = Literal["viewer", "natural", "wandering"]
 Share = Annotated[float, AfterValidator(lambda value: round(value, 3))]
@@ -23,7 +26,11 @@ VOICE_ID = "^[A-Za-z0-9]{0,40}$"
 
 
 class Persona(BaseModel):
-    """One row of the table, frozen. portrait: a path in our storage. face: as Face.dump writes it."""
+    """One row of the table, frozen.
+
+    portrait, idle, thinking and poster: paths in our storage. face: as Face.dump writes it. look_since: when it last
+    changed what the loops are made from.
+    """
 
     model_config = ConfigDict(frozen=True)
     id: UUID
@@ -37,6 +44,11 @@ class Persona(BaseModel):
     portrait: str | None = None
     face: dict[str, Any] | None = None
     consent_at: Time | None = None
+    idle: str | None = None
+    thinking: str | None = None
+    poster: str | None = None
+    hue: int | None = None
+    look_since: Time
     created_at: Time
 
     @classmethod
@@ -47,6 +59,17 @@ class Persona(BaseModel):
     def style(self) -> Style:
         """How it holds itself."""
         return Style(self.liveliness, self.gaze)
+
+    @property
+    def readable_face(self) -> Face | None:
+        """Where its face is; None while it has no portrait, or when that cannot be read, which is logged."""
+        from shared.lipsync.face import Face
+
+        try:
+            return Face.load(self.face) if self.face else None
+        except PictureUnusable:
+            log.exception("the face of persona %s cannot be read", self.id)
+            return None
 
     @property
     def required_portrait(self) -> str:
@@ -104,7 +127,7 @@ class PortraitWarning(BaseModel):
 
 
 class PersonaResponse(BaseModel):
-    """A persona over HTTP."""
+    """A persona over HTTP. Its loops are there a few seconds after it got its portrait or was changed."""
 
     id: UUID
     name: str
@@ -118,6 +141,10 @@ class PersonaResponse(BaseModel):
         description="Where eyes and mouth are, as shares of the picture."
     )
     warnings: list[PortraitWarning]
+    idle: str | None = Field(description="Address of a seamless loop (MP4 without sound) of it listening.")
+    thinking: str | None = Field(description="The same of it thinking.")
+    poster: str | None = Field(description="Address of the first frame of `idle` (JPEG); every video begins with it.")
+    hue: int | None = Field(description="Of the poster's edge, in degrees of OKLCH: the colour of its room.")
     consent_at: Time | None
     created_at: Time
 
@@ -132,18 +159,17 @@ class PersonaPage(BaseModel):
 
 def to_api(persona: Persona, store: Store) -> PersonaResponse:
     """The persona as HTTP shows it."""
-    from shared.lipsync.face import WARNINGS, Face
+    from shared.lipsync.face import WARNINGS
 
-    try:
-        face = Face.load(persona.face) if persona.face else None
-    except PictureUnusable:  # its owner must still see the persona, to give it another picture
-        log.exception("the face of persona %s cannot be read", persona.id)
-        face = None
+    face = persona.readable_face  # without one its owner must still see the persona, to give it another picture
     codes = [code for code in (face.warnings if face else ()) if code in WARNINGS]
-    fields = persona.model_dump(exclude={"owner", "portrait", "face"})
+    fields = persona.model_dump(exclude={"owner", "portrait", "face", "idle", "thinking", "poster", "look_since"})
     return PersonaResponse(
         **fields,
         portrait=store.address(persona.portrait),
+        idle=store.address(persona.idle),
+        thinking=store.address(persona.thinking),
+        poster=store.address(persona.poster),
         face=face.key_points if face else None,
         warnings=[PortraitWarning(code=code, detail=WARNINGS[code]) for code in codes],
     )

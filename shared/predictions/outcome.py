@@ -26,6 +26,20 @@ class PortraitChange:
 
 
 @dataclass(frozen=True)
+class IdleChange:
+    """What shows the prediction's persona while it does not speak: paths of two loops and a picture, and its hue.
+
+    look_since: of the look that they show (ISO 8601); a persona that looks otherwise by now does not get them.
+    """
+
+    idle: str
+    thinking: str
+    poster: str
+    hue: int
+    look_since: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """charged: whether the owner pays what the receipt says: for what was used by their choice, not for our faults.
 
@@ -42,6 +56,7 @@ class Outcome:
     messages: tuple[Message, ...] = ()
     files: tuple[str, ...] = ()
     portrait: PortraitChange | None = None
+    idle: IdleChange | None = None
     charged: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -53,6 +68,7 @@ class Outcome:
         body["messages"] = [asdict(message) for message in self.messages]
         body["files"] = list(self.files)
         body["portrait"] = asdict(self.portrait) if self.portrait else None
+        body["idle"] = asdict(self.idle) if self.idle else None
         return body
 
 

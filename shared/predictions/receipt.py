@@ -9,7 +9,7 @@ class Receipt(BaseModel):
     """What it took. Times in milliseconds from the start of the work; what does not apply is null."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
-    engine: str | None = Field(None, description="What drew: cpu, musetalk, replicate, still.")
+    engine: str | None = Field(None, description="What drew: cpu, musetalk, replicate, idle.")
     model: str | None = Field(None, description="The provider's model.")
     cold: bool | None = Field(None, description="Whether a container or a provider's model had to be started first.")
     error_code: str | None = Field(None, description="Why it did not succeed.")

@@ -22,6 +22,7 @@ from shared.predictions.prediction import FINISHED, Prediction
 from shared.predictions.receipt import Receipt
 from shared.providers import job as jobs
 from shared.providers.job import Job, JobProvider
+from shared.runners.pregenerate import begin_idle
 from shared.runners.services import Services
 
 log = logging.getLogger("personaforge.hosted")
@@ -186,6 +187,8 @@ class Hosted:
             await services.lifecycle.settle(prediction.id, refused(error, prediction.bought_usd))
             return
         await services.lifecycle.settle(prediction.id, outcome)
+        if outcome.portrait and prediction.persona_id:
+            await begin_idle(services, prediction.persona_id)
 
 
 def webhook_address(settings: Settings, provider: str, prediction: Prediction) -> str | None:

@@ -133,7 +133,8 @@ class HostedSource(VideoSource):
         await self._budget.commit(self.cost(len(samples) / RATE), "A hosted model")
         try:
             async with asyncio.timeout_at(self._ends - RESERVE):
-                inputs = await self._replicate.lipsync_inputs(await self._picture.data(), samples)
+                cropped = await asyncio.to_thread(self._cropped, await self._picture.data())
+                inputs = await self._replicate.lipsync_inputs(cropped, samples)
                 model, in_background = self._replicate.lipsync_model, self._store.in_background
                 job = await jobs.begin(self._replicate, model, inputs, in_background)
                 self.job_id, self._ordered = job.id, len(samples) / RATE
@@ -144,7 +145,15 @@ class HostedSource(VideoSource):
             if isinstance(error, TimeoutError):
                 raise ProviderTimeout(self._replicate.name, "It was not done in time.") from error
             raise
-        return partial(VideoRenderer, await asyncio.to_thread(Clip, video, self._picture.size))
+        return partial(VideoRenderer, await asyncio.to_thread(Clip, video, self._picture.size, cropped))
+
+    def _cropped(self, data: bytes) -> bytes:
+        """Head and shoulders as our own engines show them: what the video begins and ends with."""
+        from shared.lipsync.picture import head
+        from shared.media.image import decode, png
+
+        bgr, face = decode(data), self._picture.persona.readable_face
+        return png(head(bgr, face, self._picture.size)[0]) if face else data
 
     def cost(self, seconds: float) -> float:
         return prices.replicate(self._replicate.lipsync_model, seconds)
@@ -153,20 +162,23 @@ class HostedSource(VideoSource):
         return self.cost(max(self._ordered, seconds)) if self.job_id else 0.0  # all of it, from the order on
 
 
-class StillSource(VideoSource):
-    """The picture breathes while the voice is heard."""
+class IdleSource(VideoSource):
+    """The persona listens, as it does between talks, while its voice is heard."""
 
-    name, engine = "idle", "still"
+    name = engine = "idle"
 
     def __init__(self, picture: PortraitPicture) -> None:
         self._picture = picture
 
     async def prepare(self, utterance: Utterance) -> RendererFactory:  # noqa: ARG002
-        from shared.lipsync.still import Still
+        return partial(VideoRenderer, await asyncio.to_thread(self._idle, await self._picture.data()))
+
+    def _idle(self, data: bytes) -> PreparedPortrait:
+        from shared.lipsync.idle import Idle
         from shared.media.image import decode
 
-        data = await self._picture.data()
-        return partial(VideoRenderer, await asyncio.to_thread(lambda: Still(decode(data), self._picture.size)))
+        persona = self._picture.persona
+        return Idle(decode(data), persona.readable_face, self._picture.size, persona.style)
 
 
 def fallback_reason(source: str, error: BaseException) -> FallbackReason:

@@ -177,7 +177,6 @@ class Talk:
         if not spoken:
             raise InvalidInput("There is nothing in this text that can be spoken.")
         if not self._utterance.lost:
-            self._pause()
             self._utterance.end()
 
     def _pause(self) -> None:

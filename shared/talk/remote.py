@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import ForgeError, ProviderFailed
 from shared.core.store import Store
+from shared.lipsync.engine import SETTLE
 from shared.media.types import FPS, RATE, Speech
 from shared.media.video import LEAD_IN
 from shared.personas.portrait import prepared_path
@@ -75,7 +76,7 @@ class RemoteVideoRenderer:
         """write: receives the file's bytes in order, on the event loop. patience: seconds to wait for the first."""
         self._render, self._speaker, self._write, self._patience = render_remotely, speaker, write, patience
         self._speech: asyncio.Queue[Speech | None] = asyncio.Queue()
-        self._samples = 0
+        self._samples, self._finished = 0, False
 
     @property
     def repeated(self) -> int:
@@ -83,13 +84,14 @@ class RemoteVideoRenderer:
 
     @property
     def frames(self) -> int:
-        return LEAD_IN + -(-self._samples * FPS // RATE)
+        return LEAD_IN + -(-self._samples * FPS // RATE) + (SETTLE if self._finished else 0)
 
     def append(self, speech: Speech) -> None:
         self._samples += len(speech.samples)
         self._speech.put_nowait(speech)
 
     def finish(self) -> None:
+        self._finished = True
         self._speech.put_nowait(None)
 
     async def run(self) -> None:

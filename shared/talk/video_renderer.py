@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from shared.lipsync.engine import PreparedPortrait
+from shared.lipsync.engine import SETTLE, PreparedPortrait
 from shared.media.types import FPS, PER_FRAME, Pixels, Speech
 from shared.media.video import LEAD_IN, FragmentedMp4
 from shared.talk.scheduler import FrameScheduler, SerialTask
@@ -118,7 +118,8 @@ class VideoRenderer:
                 self._encode.wake()
                 return False
             elif (speech := self._speech.popleft()) is None:
-                self._frames, self._all_rendered = self._session.finish(), True
+                self._to_encode.append(Speech(np.zeros(SETTLE * PER_FRAME, np.int16)))
+                self._frames, self._all_rendered = self._session.finish(SETTLE), True
             else:
                 self._to_encode.append(speech)
                 self._frames = self._session.render(speech)

@@ -20,7 +20,7 @@ from shared.predictions.work import Ending, Work
 from shared.providers.replicate import Replicate
 from shared.talk import prompt
 from shared.talk.backlog import Backlog
-from shared.talk.fallback import HostedSource, LocalSource, PortraitPicture, RemoteSource, StillSource, VideoSource
+from shared.talk.fallback import HostedSource, IdleSource, LocalSource, PortraitPicture, RemoteSource, VideoSource
 from shared.talk.pipeline import Clock, Script, Talk
 from shared.talk.runtime import TALKS, TalkRuntime
 
@@ -108,7 +108,7 @@ class TalkWork(Work):
         runtime, picture = self._runtime, self._picture
         remote = (RemoteSource(runtime.render_remotely, picture),) if runtime.render_remotely else ()
         hosted = HostedSource(self._store, self._replicate, picture, ends, self._budget)
-        return (*remote, LocalSource(runtime.engine.name, runtime.portraits, picture), hosted, StillSource(picture))
+        return (*remote, LocalSource(runtime.engine.name, runtime.portraits, picture), hosted, IdleSource(picture))
 
     async def keep(self) -> Outcome:
         """Upload the files, if there are any."""

@@ -12,12 +12,42 @@ create table public.personas (
     portrait text references public.files (path) on delete set null,
     face jsonb,
     consent_at timestamptz,
+    -- What is shown while it does not speak; made by the backend, again whenever its look changes.
+    idle text references public.files (path) on delete set null,
+    thinking text references public.files (path) on delete set null,
+    poster text references public.files (path) on delete set null,
+    hue smallint check (hue between 0 and 359),
+    look_since timestamptz not null default now(),
     created_at timestamptz not null default now() check (created_at between '2020-01-01' and '2200-01-01')
 );
 create index personas_by_owner on public.personas (owner, created_at desc, id desc);
 create index personas_by_portrait on public.personas (portrait) where portrait is not null;
+create index personas_without_idle on public.personas (look_since) where portrait is not null and idle is null;
+create index personas_by_idle on public.personas (idle) where idle is not null;
+create index personas_by_thinking on public.personas (thinking) where thinking is not null;
+create index personas_by_poster on public.personas (poster) where poster is not null;
 create trigger personas_release_files before delete on public.personas
     for each row execute function public.release_files();
+
+-- A persona that looks otherwise than before lets go of the loops that show it.
+create function public.change_look() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    if (new.portrait, new.face, new.liveliness, new.gaze)
+        is distinct from (old.portrait, old.face, old.liveliness, old.gaze)
+    then
+        update public.files set referrer = null
+        where owner = old.owner and path in (old.idle, old.thinking, old.poster);
+        new.idle := null;
+        new.thinking := null;
+        new.poster := null;
+        new.hue := null;
+        new.look_since := clock_timestamp();
+    end if;
+    return new;
+end $$;
+create trigger personas_change_look before update of portrait, face, liveliness, gaze on public.personas
+    for each row execute function public.change_look();
 
 create function public.limit_personas() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -33,7 +63,10 @@ create trigger personas_limit before insert on public.personas
 alter table public.personas enable row level security;
 create policy "own personas are read" on public.personas for select to authenticated using (owner = auth.uid());
 create policy "own personas are created, without a picture" on public.personas for insert to authenticated
-    with check (owner = auth.uid() and portrait is null and face is null and consent_at is null);
+    with check (
+        owner = auth.uid() and portrait is null and face is null and consent_at is null
+        and idle is null and thinking is null and poster is null and hue is null
+    );
 
 -- Change the caller's own persona; what is left out stays. False when there is no such persona of theirs.
 create function public.change_persona(p_persona uuid, p_changes jsonb) returns boolean
@@ -123,7 +156,8 @@ revoke all on public.personas from anon, authenticated, service_role;
 grant select, insert on public.personas to authenticated;
 grant select, insert, update, delete on public.personas to service_role;
 revoke execute on function
-    public.change_persona, public.set_portrait, public.correct_face, public.remove_persona, public.limit_personas
+    public.change_persona, public.set_portrait, public.correct_face, public.remove_persona, public.limit_personas,
+    public.change_look
     from public, anon, authenticated, service_role;
 grant execute on function public.change_persona to authenticated;
 grant execute on function public.set_portrait, public.correct_face, public.remove_persona to service_role;

@@ -12,6 +12,7 @@ create table public.predictions (
     status public.prediction_status not null default 'starting',
     input jsonb not null check (jsonb_typeof(input) = 'object' and octet_length(input::text) < 100000),
     stream boolean not null default false,
+    system boolean not null default false,  -- begun by the backend itself: not listed, not counted against limits
     provider_id text,
     cancel_after boolean not null default false,  -- its owner chose the deadline: reaching it is a cancellation
     cancel_requested boolean not null default false,  -- a running one is asked to end itself: it knows what it has used
@@ -78,7 +79,7 @@ declare
     oldest timestamptz;
 begin
     select count(*), min(deadline) into running, oldest from public.predictions
-    where owner = p_owner and deadline > now()
+    where owner = p_owner and deadline > now() and not system
       and (status = 'processing' or (status = 'starting' and not stream));
     if running >= p_limit then
         raise exception '% predictions are running, and no more are allowed at once', running
@@ -152,6 +153,44 @@ begin
     return jsonb_build_object('prediction', to_jsonb(created), 'created', true);
 end $$;
 
+-- Have the loops made that show a persona while it does not speak. Returns no row where they are there, or being made, or
+-- could not be made three times.
+create function public.begin_idle(p_persona uuid, p_id uuid) returns setof public.predictions
+language plpgsql security definer set search_path = '' as $$
+declare
+    persona public.personas;
+begin
+    select * into persona from public.personas
+    where id = p_persona and portrait is not null and idle is null for update;
+    if not found or exists (
+        select 1 from public.predictions
+        where persona_id = p_persona and model = 'idle' and created_at >= persona.look_since
+          and status in ('starting', 'processing')
+    ) or 3 <= (
+        select count(*) from public.predictions
+        where persona_id = p_persona and model = 'idle' and created_at >= persona.look_since
+    ) then
+        return;
+    end if;
+    return query insert into public.predictions (id, owner, model, model_code, persona_id, input, system, deadline)
+    select p_id, persona.owner, name, code, p_persona, jsonb_build_object('persona', p_persona), true,
+        now() + interval '5 minutes'
+    from public.models where name = 'idle'
+    returning *;
+end $$;
+
+-- Personas whose loops are missing although they could have been made by now, the longest waiting first.
+create function public.personas_without_idle(p_seconds integer default 60, p_limit integer default 100) returns setof uuid
+language sql stable security definer set search_path = '' as $$
+    select id from public.personas p
+    where portrait is not null and idle is null and look_since < now() - make_interval(secs => p_seconds)
+      and 3 > (
+        select count(*) from public.predictions
+        where persona_id = p.id and model = 'idle' and created_at >= p.look_since
+      )
+    order by look_since limit p_limit;
+$$;
+
 -- Take a waiting prediction to work on it; nobody else gets it then. Returns no row when another has it or it has ended.
 create function public.claim_prediction(p_id uuid) returns setof public.predictions
 language plpgsql security definer set search_path = '' as $$
@@ -222,7 +261,8 @@ end $$;
 -- Finish a prediction: the first outcome wins, later ones change nothing and are told so.
 -- p_outcome: {"status", "output", "captions", "text", "error", "degraded", "receipt"} as the columns, and what else comes
 -- true with it: "charged", whether its owner pays what the receipt says, up to what is reserved; "messages" [{"role", "content"}] of the conversation, "files" [path] that the prediction keeps from now
--- on, "portrait" {"path", "face"} that its persona gets.
+-- on, "portrait" {"path", "face"} that its persona gets, "idle" {"idle", "thinking", "poster", "hue", "look_since"} that
+-- show it while it does not speak, if it still looks as it did then.
 -- Returns {"settled": whether this call did it, "notify": whether a webhook is due}.
 create function public.settle_prediction(p_id uuid, p_outcome jsonb) returns jsonb
 language plpgsql security definer set search_path = '' as $$
@@ -276,6 +316,17 @@ begin
         where owner = settled.owner and referrer = settled.persona_id;
     end if;
 
+    if jsonb_typeof(outcome -> 'idle') = 'object' then
+        update public.personas
+        set idle = outcome -> 'idle' ->> 'idle', thinking = outcome -> 'idle' ->> 'thinking',
+            poster = outcome -> 'idle' ->> 'poster', hue = (outcome -> 'idle' ->> 'hue')::smallint
+        where id = settled.persona_id and look_since = (outcome -> 'idle' ->> 'look_since')::timestamptz;
+        if found then
+            update public.files set referrer = settled.persona_id
+            where owner = settled.owner and referrer = settled.id;
+        end if;
+    end if;
+
     if settled.output is not null then
         notify := public.enqueue_delivery(settled, 'output');
     end if;
@@ -321,12 +372,13 @@ grant select, insert, update, delete on public.predictions, public.messages to s
 revoke execute on function
     public.predictions_stay_finished, public.create_prediction, public.claim_prediction, public.attach_provider,
     public.settle_prediction, public.overdue_predictions, public.waiting_predictions, public.extend_reservation,
-    public.limit_running, public.note_logs
+    public.limit_running, public.note_logs, public.begin_idle, public.personas_without_idle
     from public, anon, authenticated, service_role;
 grant execute on function public.create_prediction to authenticated;
 grant execute on function
     public.claim_prediction, public.attach_provider, public.settle_prediction, public.overdue_predictions,
-    public.waiting_predictions, public.extend_reservation, public.note_logs
+    public.waiting_predictions, public.extend_reservation, public.note_logs, public.begin_idle,
+    public.personas_without_idle
     to service_role;
 
 -- supabase-js and its like are told of changes of one's own predictions, where Realtime is.

@@ -74,7 +74,7 @@ def test_the_picture_breathes_with_the_voice_when_no_lips_can_be_moved(
     done = person.look(job)
     assert (done["status"], done["degraded"]["delivered"], steps(done)) == ("succeeded", "idle", ["cpu", "hosted"])
     assert done["degraded"]["reasons"][1]["detail"].startswith("replicate")
-    assert done["receipt"]["engine"] == "still"
+    assert done["receipt"]["engine"] == "idle"
     assert np.abs(video.samples).max() > 0.1
     moved = np.abs(video.frames[0].astype(int) - video.frames[25]).mean()
     assert 0.1 < moved < 10

@@ -189,7 +189,7 @@ def test_a_talk_that_nobody_opened_is_failed_after_its_deadline(
     rest = f"{stack.settings['SUPABASE_URL']}/rest/v1/predictions"
     headers = {"apikey": secret, "Authorization": f"Bearer {secret}"}
     past = {"deadline": "2020-01-01T00:00:00Z"}
-    query = {"persona_id": f"eq.{persona['id']}", "status": "eq.starting"}
+    query = {"persona_id": f"eq.{persona['id']}", "status": "eq.starting", "system": "is.false"}
     httpx.patch(rest, params=query, json=past, headers=headers, trust_env=False).raise_for_status()
     done = person.look(job)
     assert (done["status"], done["receipt"]["error_code"]) == ("failed", "deadline")

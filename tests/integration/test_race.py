@@ -54,7 +54,9 @@ def test_a_hundred_at_once_settle_one_job_once(
     secret = real.settings["SUPABASE_SECRET_KEY"]
     service = {"apikey": secret, "Authorization": f"Bearer {secret}"}
     rest = f"{real.settings['SUPABASE_URL']}/rest/v1"
-    row = httpx.get(f"{rest}/predictions", params={"persona_id": f"eq.{persona['id']}"}, headers=service).json()[0]
+    row = httpx.get(
+        f"{rest}/predictions", params={"persona_id": f"eq.{persona['id']}", "system": "is.false"}, headers=service
+    ).json()[0]
     settle = {"p_id": row["id"], "p_outcome": {"status": "failed", "error": "settled directly"}}
 
     hint = json.dumps({"id": row["provider_id"]}).encode()

@@ -54,7 +54,7 @@ def test_a_spawn_that_is_lost_is_made_up_for(
     assert row_of(stack, persona)["status"] == "starting", "it may still be on its way"
     with rest(stack) as service:
         earlier = {"created_at": "2026-01-01T00:00:00Z"}
-        where = {"persona_id": f"eq.{persona['id']}"}
+        where = {"persona_id": f"eq.{persona['id']}", "system": "is.false"}
         service.patch("/predictions", params=where, json=earlier).raise_for_status()
     assert reconcile(stack)["spawned"] >= 1
     limit = time.monotonic() + 30

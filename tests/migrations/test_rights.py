@@ -32,7 +32,7 @@ class Rest:
 
 
 def row_of(service: Rest, persona: dict[str, Any]) -> dict[str, Any]:
-    found = service.get("/predictions", params={"persona_id": f"eq.{persona['id']}"}).json()
+    found = service.get("/predictions", params={"persona_id": f"eq.{persona['id']}", "system": "is.false"}).json()
     return dict(found[0])
 
 

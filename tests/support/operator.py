@@ -30,7 +30,7 @@ def rest(stack: Stack) -> httpx.Client:
 def row_of(stack: Stack, persona: dict[str, Any]) -> dict[str, Any]:
     """The persona's newest prediction as it lies in the table."""
     with rest(stack) as service:
-        where = {"persona_id": f"eq.{persona['id']}", "order": "created_at.desc", "limit": "1"}
+        where = {"persona_id": f"eq.{persona['id']}", "system": "is.false", "order": "created_at.desc", "limit": "1"}
         return dict(service.get("/predictions", params=where).raise_for_status().json()[0])
 
 
@@ -58,7 +58,7 @@ def reconcile(stack: Stack) -> dict[str, int]:
 
 
 def let_the_deadline_pass(stack: Stack, persona: dict[str, Any]) -> None:
-    where = {"persona_id": f"eq.{persona['id']}", "status": "in.(starting,processing)"}
+    where = {"persona_id": f"eq.{persona['id']}", "system": "is.false", "status": "in.(starting,processing)"}
     with rest(stack) as service:
         service.patch("/predictions", params=where, json={"deadline": "2020-01-01T00:00:00Z"}).raise_for_status()
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from shared.lipsync.engine import SETTLE
 from shared.media.types import FPS, PER_FRAME, Pixels, Speech
+from shared.media.video import LEAD_IN
 from shared.talk.scheduler import FrameScheduler, SerialTask
 from shared.talk.video_renderer import VideoRenderer
 
@@ -97,8 +99,8 @@ class Slow:
             self._drawn.append(self._name)
             yield np.full((96, 64), 128, np.uint8)
 
-    def finish(self) -> Iterator[Pixels]:
-        return iter(())
+    def finish(self, settle: int = 0) -> Iterator[Pixels]:
+        yield from self.render(Speech(np.zeros(settle * PER_FRAME, np.int16)))
 
 
 def test_who_begins_is_not_kept_waiting_by_who_is_far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,5 +145,5 @@ def test_frames_are_shown_twice_only_where_talks_keep_each_other_late(
         return renderers
 
     renderers = asyncio.run(run())
-    assert [renderer.frames for renderer in renderers] == [27] * talks
+    assert [renderer.frames for renderer in renderers] == [25 + LEAD_IN + SETTLE] * talks
     assert any(renderer.repeated for renderer in renderers) == repeats

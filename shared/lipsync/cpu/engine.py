@@ -99,9 +99,9 @@ class CpuSession:
         self._loudness.add(speech.samples)
         yield from self._until(self._samples // PER_FRAME - LOOKAHEAD)
 
-    def finish(self) -> Iterator[Pixels]:
-        """The frames that were held back, until the last sample is covered; the last one is the neutral pose."""
-        yield from self._until(-(-self._samples // PER_FRAME), last=True)
+    def finish(self, settle: int = 0) -> Iterator[Pixels]:
+        """The frames that were held back, until the last sample is covered, and then `settle` more."""
+        yield from self._until(-(-self._samples // PER_FRAME) + settle, last=True)
 
     def _until(self, end: int, *, last: bool = False) -> Iterator[Pixels]:
         count = end - self._done

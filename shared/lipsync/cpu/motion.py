@@ -65,6 +65,7 @@ class Motion:
             for name, waves in _SWAY.items()
         }
         self._frame = 0
+        self._ending = 0  # frames from which the end is known
         self._energy = 0.0  # how much of its motion speech adds, 0..1
         self._blink_at = round(self._interval() * FPS)
         self._nods: list[tuple[int, bool]] = []
@@ -81,7 +82,9 @@ class Motion:
         ease = min(1.0, t / ENTER)
         ease = ease * ease * (3 - 2 * ease)
         if remaining is not None:
-            ease *= min(1.0, remaining / 4)
+            self._ending = self._ending or remaining + 1
+            rest = remaining / self._ending
+            ease *= rest * rest * (3 - 2 * rest)
         self._look_about(frame)
         shut = self._blink(frame, hearing)
         if remaining is not None:

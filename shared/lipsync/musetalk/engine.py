@@ -174,8 +174,9 @@ class MuseSession:
         whole = self._since + len(self._sound) // PER_FRAME
         yield from self._until(whole - LOOKAHEAD, more=True)
 
-    def finish(self) -> Iterator[Pixels]:
-        """The frames that were held back, until the last sample is covered."""
+    def finish(self, settle: int = 0) -> Iterator[Pixels]:
+        """The frames that were held back, until the last sample is covered, and then `settle` with a closed mouth."""
+        self._sound = np.concatenate([self._sound, np.zeros(settle * PER_FRAME, np.int16)])
         yield from self._until(self._since - (-len(self._sound) // PER_FRAME), more=False)
 
     def _until(self, end: int, *, more: bool) -> Iterator[Pixels]:

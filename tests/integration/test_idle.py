@@ -1,0 +1,138 @@
+"""The loops that show a persona while it does not speak: made by themselves, whenever it looks otherwise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from local.stack import ROOT, Stack
+from shared.media.image import decode
+from shared.media.video import duration, first_frame
+from tests.support.media import Decoded
+from tests.support.operator import account, rest
+from tests.support.person import Person
+
+UNAVAILABLE = 14  # of gRPC
+
+
+def loops(person: Person, persona: dict[str, Any], *, other_than: str | None = None) -> dict[str, Any]:
+    """The persona once it has its loops."""
+    limit = time.monotonic() + 40
+    while time.monotonic() < limit:
+        found = person.http.get(f"/v1/personas/{persona['id']}").raise_for_status().json()
+        if found["idle"] and found["idle"] != other_than:
+            return dict(found)
+        time.sleep(0.2)
+    raise AssertionError("no loops within 40 s")
+
+
+def fetch(address: str) -> bytes:
+    return httpx.get(address, trust_env=False).raise_for_status().content
+
+
+def test_a_persona_gets_its_loops_with_its_portrait(
+    sign_up: Callable[[], Person], stack: Stack, astronaut: bytes
+) -> None:
+    """Without being asked for, listed, counted or paid; a talk begins and ends with the picture of its poster."""
+    person = sign_up()
+    before = account(stack, person)
+    made = person.persona(astronaut)
+    assert (made["idle"], made["poster"], made["hue"]) == (None, None, None)
+    shown = loops(person, made)
+    assert 0 <= shown["hue"] < 360
+    poster = decode(fetch(shown["poster"]))
+    for name in ("idle", "thinking"):
+        data = fetch(shown[name])
+        assert np.abs(first_frame(data).astype(int) - poster).mean() < 2
+    assert (duration(fetch(shown["idle"])) or 0) >= 12
+    assert person.http.get("/v1/predictions").json()["results"] == []
+    assert account(stack, person) == before
+
+    talk = Decoded(person.follow(person.talk(made["id"], say="Good morning.")))
+    for frame in (talk.frames[0], talk.frames[-1]):
+        assert np.abs(cv2.resize(frame[:, :, ::-1], (512, 512)).astype(int) - poster).mean() < 3
+
+
+def test_another_look_gets_other_loops_and_the_former_go(
+    sign_up: Callable[[], Person], stack: Stack, portrait_png: bytes
+) -> None:
+    """A name changes nothing; another style lets go of the files at once."""
+    person = sign_up()
+    made = person.persona(portrait_png)
+    first = loops(person, made)
+    where = f"/v1/personas/{made['id']}"
+    assert person.http.patch(where, json={"name": "Grace"}).json()["idle"] == first["idle"]
+    changed = person.http.patch(where, json={"liveliness": 1.0, "gaze": "viewer"}).json()
+    assert (changed["idle"], changed["thinking"], changed["poster"], changed["hue"]) == (None, None, None, None)
+    second = loops(person, made, other_than=first["idle"])
+    with rest(stack) as service:
+        kept = service.get("/files", params={"owner": f"eq.{person.id}", "select": "path,referrer"}).json()
+    of_persona = {row["path"] for row in kept if row["referrer"] == made["id"]}
+    assert {second[name].rpartition("/")[2] for name in ("idle", "thinking", "poster")} == {
+        path.rpartition("/")[2] for path in of_persona if not path.endswith(".png")
+    }
+    assert {row["path"] for row in kept if row["path"].endswith((".idle.mp4", ".jpg"))} - of_persona
+
+
+def test_loops_that_were_not_made_are_made_by_the_schedule(
+    sign_up: Callable[[], Person], stack: Stack, portrait_png: bytes, fault: Callable[..., None]
+) -> None:
+    """Modal takes no calls just then: the portrait is kept all the same, and the loops come later."""
+    person = sign_up()
+    fault("modal", path="FunctionMap", calls=50, status=UNAVAILABLE)
+    made = person.persona(portrait_png)
+    with rest(stack) as service:
+        service.delete("/predictions", params={"persona_id": f"eq.{made['id']}"}).raise_for_status()
+        long_ago = {"look_since": "2026-01-01T00:00:00Z"}
+        service.patch("/personas", params={"id": f"eq.{made['id']}"}, json=long_ago).raise_for_status()
+    httpx.delete(f"{stack.addresses['modal']}/_faults", trust_env=False).raise_for_status()
+    script = "import asyncio; from functions.pregenerate import pregenerate; print(asyncio.run(pregenerate.local()))"
+    env = {**stack.settings, "PATH": "/usr/bin", "NO_PROXY": "*"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert int(done.stdout) >= 1, done.stderr
+    loops(person, made)
+
+
+def test_loops_that_cannot_be_made_are_tried_three_times(
+    sign_up: Callable[[], Person], stack: Stack, portrait_png: bytes
+) -> None:
+    """Then no more, until the persona looks otherwise."""
+    person = sign_up()
+    made = person.persona(portrait_png)
+    loops(person, made)
+    with rest(stack) as service:
+        service.patch("/personas", params={"id": f"eq.{made['id']}"}, json={"idle": None}).raise_for_status()
+        begun: list[int] = []
+        for _ in range(4):
+            given = {"p_persona": made["id"], "p_id": str(uuid4())}
+            rows = service.post("/rpc/begin_idle", json=given).json()
+            begun.append(len(rows))
+            for row in rows:
+                assert row["system"]
+                broken = {"p_id": row["id"], "p_outcome": {"status": "failed", "error": "broken"}}
+                service.post("/rpc/settle_prediction", json=broken).raise_for_status()
+    assert begun == [1, 1, 0, 0]
+
+
+def test_who_asks_for_them_gets_them(sign_up: Callable[[], Person], portrait_png: bytes) -> None:
+    """As a prediction like any other: the loop is its output."""
+    person = sign_up()
+    made = person.persona(portrait_png)
+    loops(person, made)
+    body = {"input": {"persona": made["id"]}}
+    where = "/v1/models/personaforge/idle/predictions"
+    job = person.http.post(where, json=body, headers={"Prefer": "wait=30"}).raise_for_status().json()
+    assert job["status"] == "succeeded"
+    assert person.http.get(f"/v1/personas/{made['id']}").json()["idle"] == job["output"]
+    assert duration(fetch(job["output"])) == pytest.approx(12.8)
+    assert [one["id"] for one in person.http.get("/v1/predictions").json()["results"]] == [job["id"]]
