@@ -75,7 +75,7 @@ class IdleWork(Work):
 
         poster = video.first_frame(self._loops["listening"])
         owner, path = self._prediction.owner, f"{self._prediction.owner}/{uuid4().hex}"
-        files = (f"{path}.idle.mp4", f"{path}.thinking.mp4", f"{path}.jpg")
+        files = (f"{path}.idle.mp4", f"{path}.thinking.mp4", f"{path}.poster.jpg")
         uploads = await asyncio.gather(
             self._store.put(files[0], self._loops["listening"], "video/mp4", owner=owner),
             self._store.put(files[1], self._loops["thinking"], "video/mp4", owner=owner),

@@ -80,7 +80,7 @@ def test_another_look_gets_other_loops_and_the_former_go(
     assert {second[name].rpartition("/")[2] for name in ("idle", "thinking", "poster")} == {
         path.rpartition("/")[2] for path in of_persona if not path.endswith(".png")
     }
-    assert {row["path"] for row in kept if row["path"].endswith((".idle.mp4", ".jpg"))} - of_persona
+    assert {row["path"] for row in kept if row["path"].endswith((".idle.mp4", ".poster.jpg"))} - of_persona
 
 
 def test_loops_that_were_not_made_are_made_by_the_schedule(

@@ -64,13 +64,14 @@ def let_the_deadline_pass(stack: Stack, persona: dict[str, Any]) -> None:
 
 
 def files(stack: Stack, person: Person, prediction: dict[str, Any]) -> set[str]:
-    """Every file that this prediction's owner has in storage, by name."""
+    """Every file that this prediction's owner has in storage, by name, but for the loops of their personas."""
     headers = {key: stack.settings["SUPABASE_SECRET_KEY"] for key in ("apikey",)}
     headers["Authorization"] = f"Bearer {stack.settings['SUPABASE_SECRET_KEY']}"
     owner = person.http.get(f"/v1/personas/{prediction['persona']}").json()["portrait"].rsplit("/", 2)[-2]
     url = f"{stack.settings['SUPABASE_URL']}/storage/v1/object/list/personaforge"
     answer = httpx.post(url, json={"prefix": f"{owner}/", "limit": 1000}, headers=headers, trust_env=False)
-    return {found["name"].rsplit("/")[-1] for found in answer.raise_for_status().json()}
+    names = {found["name"].rsplit("/")[-1] for found in answer.raise_for_status().json()}
+    return {name for name in names if not name.endswith((".idle.mp4", ".thinking.mp4", ".poster.jpg"))}
 
 
 def wait_until_settled(person: Person, job: dict[str, Any], seconds: float = 10) -> dict[str, Any]:

@@ -210,3 +210,17 @@ def test_a_session_that_is_behind_draws_every_other_frame_and_ends_as_it_would(p
     different = [place for place, (one, other) in enumerate(zip(shown, drawn, strict=True)) if (one != other).any()]
     assert all(shown[place] is shown[place - 1] for place in different)
     assert not (shown[-1] != drawn[-1]).any()
+
+
+def test_a_long_speech_may_come_at_once(portrait_png: bytes) -> None:
+    """Half a minute in one stretch moves as the same half minute in parts does."""
+    lot = np.random.default_rng(1)
+    sound = (lot.normal(0, 3000, 27 * RATE) * (np.sin(np.arange(27 * RATE) / 9000) > 0)).astype(np.int16)
+    prepared = CpuEngine().prepare(read_picture(portrait_png, generated=True), 64)
+    whole, parts = prepared.session(), prepared.session()
+    at_once = [*whole.render(Speech(sound)), *whole.finish()]
+    in_parts = [frame for part in np.split(sound, 27) for frame in parts.render(Speech(part))]
+    in_parts += list(parts.finish())
+    assert len(at_once) == len(in_parts) == 27 * FPS
+    nods = [not np.array_equal(a[: len(a) // 6], b[: len(b) // 6]) for a, b in pairwise(at_once)]
+    assert sum(nods) > 20 * FPS

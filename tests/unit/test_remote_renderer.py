@@ -12,6 +12,7 @@ import pytest
 from local.portrait import draw
 from shared.core.errors import ProviderFailed
 from shared.lipsync.cpu.engine import CpuEngine
+from shared.lipsync.engine import SETTLE
 from shared.lipsync.picture import read_picture
 from shared.media.types import RATE, Speech
 from shared.talk.remote import LONGEST, RemoteVideoRenderer, RenderServer, Speaker, far_end, near_end
@@ -102,7 +103,7 @@ def test_long_speech_travels_in_pieces_and_comes_back_as_one_film(
         return bytes(made), renderer.frames
 
     data, frames = asyncio.run(run())
-    assert len(decode(data).frames) == frames == 2 + 7 * 25
+    assert len(decode(data).frames) == frames == 2 + 7 * 25 + SETTLE
 
 
 def test_a_listener_who_leaves_stops_the_far_end(server: CpuServer) -> None:

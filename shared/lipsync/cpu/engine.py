@@ -149,12 +149,12 @@ class _Loudness:
         whole = len(joined) // PER_FRAME * PER_FRAME
         loud = np.sqrt((joined[:whole].reshape(-1, PER_FRAME).astype(np.float32) ** 2).mean(axis=1))
         self._frames, self._rest = np.concatenate([self._frames, loud]), joined[whole:]
-        if len(self._frames) > 20 * FPS:
-            cut = len(self._frames) - 10 * FPS
-            self._first, self._frames = self._first + cut, self._frames[cut:]
 
     def accent(self, frame: int) -> bool:
         """Whether a frame is the loudest around it and louder than the words before."""
+        if frame - self._first > 20 * FPS:  # what no later frame is compared with is forgotten
+            cut = frame - self._first - 10 * FPS
+            self._first, self._frames = self._first + cut, self._frames[cut:]
         at = frame - self._first
         near = self._frames[max(0, at - LOOKAHEAD) : at + LOOKAHEAD + 1]
         before: Floats = self._frames[max(0, at - 2 * FPS) : at + 1]
