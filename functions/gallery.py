@@ -1,4 +1,4 @@
-"""GET /v1/gallery: finished videos. /v1/files: what users upload to name it in inputs. Both newest first."""
+"""/v1/gallery: finished videos, one's own and published ones. /v1/files: uploads, to be named in inputs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ import modal
 from fastapi import FastAPI, File, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.core.auth import User
 from shared.core.containers import image, secrets
 from shared.core.paging import newest
 from shared.core.settings import Settings
 from shared.core.store import Row, Store
+from shared.core.text import Text
 from shared.core.time import Time
-from shared.core.web import KIB, ContextDep, CurrentUser, function_app
+from shared.core.web import KIB, Context, ContextDep, CurrentUser, function_app
 from shared.files import upload
 from shared.files.upload import FilePage, FileResponse, Upload
 from shared.models import registry
+from shared.predictions.id import PredictionId
 from shared.predictions.prediction import Prediction
 
 app = modal.App("personaforge-gallery")
 PAGE = 24
+COLUMNS = (
+    "id,owner,model,model_code,status,deadline,provider_id,output,captions,poster,published,text,receipt,created_at,"
+    "persona_id"
+)
 
 
 class VideoPersona(BaseModel):
@@ -38,10 +45,20 @@ class Video(BaseModel):
     model: str
     video: str = Field(description="Address of the MP4.")
     captions: str | None = Field(description="Address of the WebVTT file.")
+    poster: str | None = Field(description="Address of the first frame (JPEG).")
     text: str | None
     duration_s: float | None
+    engine: str | None = Field(description="What drew it.")
+    published: bool = Field(description="Whether everybody sees it.")
     created_at: Time
     persona: VideoPersona | None
+
+
+class VideoChange(BaseModel):
+    """What is to change of a video."""
+
+    model_config = ConfigDict(extra="forbid")
+    published: bool
 
 
 class VideoPage(BaseModel):
@@ -61,27 +78,39 @@ def build(settings: Settings | None = None) -> FastAPI:
         context: ContextDep,
         user: CurrentUser,
         persona: UUID | None = None,
+        model: Annotated[Text | None, Query(max_length=80)] = None,
+        public: bool = False,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> VideoPage:
-        names = [name for name, model in registry.models().items() if model.in_gallery]
-        columns = (
-            "id,owner,model,model_code,status,deadline,provider_id,output,captions,text,receipt,created_at,persona_id"
-        )
-        query = (
-            context.store.as_user(user)
-            .from_("predictions")
-            .select(f"{columns},personas(name,portrait)")
-            .eq("status", "succeeded")
-            .in_("model", names)
-            .like("output", "%.mp4")
-        )
-        if persona:
-            query = query.eq("persona_id", str(persona))
-        address = f"{context.settings.forge_url}/v1/gallery"
-        page = await newest(context.store, query, PAGE, address, cursor, persona=str(persona or ""))
-        return VideoPage(
-            next=page.next, previous=page.previous, results=[_video(row, context.store) for row in page.rows]
-        )
+        """public: what anybody has published, instead of one's own."""
+        wanted = [registry.find(model)] if model else registry.models().values()
+        store = context.store
+        client = store.as_service() if public else store.as_user(user)
+        query = client.from_("predictions").select(f"{COLUMNS},personas(name,portrait)").eq("status", "succeeded")
+        query = query.eq("system", False).in_("model", [one.name for one in wanted if one.in_gallery])
+        query = query.eq("published", True) if public else query.eq("owner", str(user.id))
+        query = query.like("output", "%.mp4")
+        query = query.eq("persona_id", str(persona)) if persona else query
+        chosen = {"persona": str(persona or ""), "model": model, "public": "true" if public else None}
+        page = await newest(store, query, PAGE, f"{context.settings.forge_url}/v1/gallery", cursor, **chosen)
+        return VideoPage(next=page.next, previous=page.previous, results=[_video(row, store) for row in page.rows])
+
+    @web.patch("/v1/gallery/{prediction}")
+    async def publish(prediction: str, body: VideoChange, context: ContextDep, user: CurrentUser) -> Video:
+        """Show a video of one's own to everybody, or no longer."""
+        store, row = context.store, _row(prediction, context, user)
+        arguments = {"p_id": row, "p_owner": str(user.id), "p_published": body.published}
+        await store.call("publish_prediction", arguments)
+        query = store.as_user(user).from_("predictions").select(f"{COLUMNS},personas(name,portrait)").eq("id", row)
+        return _video((await store.rows(query))[0], store)
+
+    @web.delete("/v1/gallery/{prediction}", status_code=204)
+    async def remove_video(prediction: str, context: ContextDep, user: CurrentUser) -> None:
+        """Remove a video with its captions and what is known of its making; what it cost stays in the ledger."""
+        row = _row(prediction, context, user)
+        released = await context.store.call("remove_prediction", {"p_id": row, "p_owner": str(user.id)})
+        if released:
+            await context.store.discard(*released)
 
     @web.post("/v1/files", status_code=201)
     async def keep_file(content: Annotated[bytes, File()], context: ContextDep, user: CurrentUser) -> FileResponse:
@@ -105,6 +134,11 @@ def build(settings: Settings | None = None) -> FastAPI:
     return web
 
 
+def _row(prediction: str, context: Context, user: User) -> str:
+    """The row's id of a prediction's. Raises NotFound."""
+    return str(PredictionId.read(prediction, context.settings.forge_signing_key, user).row)
+
+
 def _video(row: Row, store: Store) -> Video:
     prediction = Prediction.from_row(row)
     return Video(
@@ -112,7 +146,10 @@ def _video(row: Row, store: Store) -> Video:
         model=prediction.model,
         video=store.address(prediction.output) or "",
         captions=store.address(prediction.captions),
+        poster=store.address(prediction.poster),
         text=prediction.text,
+        engine=prediction.receipt.engine if prediction.receipt else None,
+        published=prediction.published,
         duration_s=prediction.receipt.duration_s if prediction.receipt else None,
         created_at=prediction.created_at,
         persona=_persona(row, store) if row["personas"] else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
 import modal
 from fastapi import FastAPI, Query
@@ -12,6 +13,7 @@ from shared.core.containers import image, secrets
 from shared.core.errors import InvalidInput
 from shared.core.paging import newest
 from shared.core.settings import REPLICATE, SUPABASE, Settings
+from shared.core.text import Text
 from shared.core.time import format_time
 from shared.core.web import CurrentUser, function_app
 from shared.models import registry
@@ -41,6 +43,8 @@ def build(settings: Settings | None = None) -> FastAPI:
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         source: Literal["api", "web"] | None = None,
+        persona: UUID | None = None,
+        model: Annotated[Text | None, Query(max_length=80)] = None,
     ) -> PredictionPage:
         """Newest first; created_after included, created_before not. source: all are made by the API."""
         if source == "web":
@@ -52,10 +56,13 @@ def build(settings: Settings | None = None) -> FastAPI:
             before = format_time(created_before) if created_before else None
         except OverflowError as error:
             raise InvalidInput("created_after and created_before lie between the years 1 and 9999.") from error
+        query = query.eq("persona_id", str(persona)) if persona else query
+        query = query.eq("model", registry.find(model).name) if model else query
         query = query.gte("created_at", after) if after else query
         query = query.lt("created_at", before) if before else query
         address = f"{services.settings.forge_url}/v1/predictions"
-        page = await newest(store, query, PAGE, address, cursor, created_after=after, created_before=before)
+        chosen = {"created_after": after, "created_before": before, "model": model}
+        page = await newest(store, query, PAGE, address, cursor, persona=str(persona or ""), **chosen)
         results = []
         for prediction in map(Prediction.from_row, page.rows):
             # A job at the provider may have ended well unseen: it is asked for when somebody looks at it by itself.

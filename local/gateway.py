@@ -12,17 +12,19 @@ import httpx
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import Match, Route
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Match, Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions import ENDPOINTS, load
 from local.routes import PAGE_HEADERS
+from local.users import USER, user_token
 from shared.core.errors import NotFound, ProviderFailed
 from shared.core.web import problem_response
 
-_WEB = Path(__file__).parent.parent / "web"
-_PAGE = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css"}
+SESSION = "/local/session"
+_PAGE = Path(__file__).parent.parent / "web" / "dist"
 
 
 class Forward:
@@ -87,10 +89,15 @@ class Gateway:
         self._forwards = {
             id(app): Forward(apart[name]) for name, app in zip(ENDPOINTS, self._functions, strict=True) if name in apart
         }
-        self._own = Starlette(routes=[Route(path, self._page) for path in _PAGE], lifespan=self._lifespan)
+        routes = [
+            Route(SESSION, _session, methods=["POST"]),
+            Mount("/assets", StaticFiles(directory=_PAGE / "assets", check_dir=False)),
+            Route("/{file:path}", _page),
+        ]
+        self._own = Starlette(routes=routes, lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"] in _PAGE:
+        if scope["type"] == "lifespan" or self._is_page(scope):
             return await self._own(scope, receive, send)
         # A browser asks with OPTIONS before it sends a token; the answer is the same for every method.
         asked = dict(scope["headers"]).get(b"access-control-request-method", b"").decode()
@@ -105,6 +112,11 @@ class Gateway:
         problem = problem_response(NotFound("There is nothing at this address."), scope["path"])
         problem.headers["Access-Control-Allow-Origin"] = "*"
         return await problem(scope, receive, send)
+
+    @staticmethod
+    def _is_page(scope: Scope) -> bool:
+        asked = scope["method"] in ("GET", "HEAD") or scope["path"] == SESSION
+        return asked and not scope["path"].startswith("/v1/")
 
     @staticmethod
     def _match(app: FastAPI, scope: Scope) -> Match:
@@ -122,9 +134,21 @@ class Gateway:
                     await stack.enter_async_context(app.router.lifespan_context(app))
             yield
 
-    @staticmethod
-    async def _page(request: Request) -> Response:
-        return FileResponse(_WEB / _PAGE[request.url.path], headers=PAGE_HEADERS)
+
+async def _page(request: Request) -> Response:
+    """The page; what is no file of it is a place in it."""
+    wanted = _PAGE / request.path_params["file"]
+    file = wanted if wanted.parent == _PAGE and wanted.is_file() else _PAGE / "index.html"
+    return FileResponse(file, headers={**PAGE_HEADERS, "Cache-Control": "no-cache"})
+
+
+async def _session(request: Request) -> Response:
+    """Signs the page in as the one user that there is here. Not for pages of other origins."""
+    password = os.environ.get("LOCAL_PASSWORD")
+    if not password or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        return problem_response(NotFound("Open this page itself to sign in."), request.url.path)
+    token = await asyncio.to_thread(user_token, os.environ, password, USER)
+    return JSONResponse({"access_token": token}, headers={"Cache-Control": "no-store"})
 
 
 app = Gateway({"talk": os.environ["TALK_URL"]} if "TALK_URL" in os.environ else {})

@@ -9,12 +9,13 @@ from typing import Any
 from functions import ENDPOINTS, load
 
 WORKSPACE = "YOUR-WORKSPACE"  # on Modal; its owner puts it in
-# What the page may load and call: its own origin, and pictures and films of the project's storage, on a laptop too.
+# What the page may load and call: its own origin, and the Supabase project with its files, on a laptop too.
 STORAGE = "https: http://127.0.0.1:*"
 PAGE_HEADERS = {
     "Content-Security-Policy": (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src {STORAGE} data:; "
-        f"media-src {STORAGE} blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {STORAGE}; "
+        f"img-src {STORAGE} data: blob:; media-src {STORAGE} blob:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -37,4 +38,6 @@ def vercel() -> dict[str, Any]:
                 allowed = [one for method in operations for one in methods.get(method, [method.upper()])]
                 route["methods"] = [*allowed, "OPTIONS"]
             routes.append(route)
-    return {"routes": [*routes, {"handle": "filesystem"}]}
+    # What is no file is a place in the page.
+    routes += [{"handle": "filesystem"}, {"src": "/.*", "dest": "/index.html"}]
+    return {"framework": "vite", "buildCommand": "npm run build", "outputDirectory": "dist", "routes": routes}

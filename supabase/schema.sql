@@ -35,6 +35,8 @@ CREATE TABLE public.predictions (
     cancel_requested boolean DEFAULT false NOT NULL,
     output text,
     captions text,
+    poster text,
+    published boolean DEFAULT false NOT NULL,
     text text,
     error text,
     degraded jsonb,
@@ -482,10 +484,27 @@ CREATE FUNCTION public.predictions_stay_finished() RETURNS trigger
     SET search_path TO ''
     AS $$
 begin
-    if old.status in ('succeeded', 'failed', 'canceled', 'aborted') then
+    if old.status in ('succeeded', 'failed', 'canceled', 'aborted')
+        and to_jsonb(new) - 'published' is distinct from to_jsonb(old) - 'published'
+    then
         raise exception 'prediction % is finished and cannot change', old.id using errcode = 'PT409';
     end if;
     return new;
+end $$;
+
+-- Name: publish_prediction(uuid, uuid, boolean); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.publish_prediction(p_id uuid, p_owner uuid, p_published boolean) RETURNS SETOF public.predictions
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    return query update public.predictions set published = p_published
+    where id = p_id and owner = p_owner and status = 'succeeded' and output is not null
+    returning *;
+    if not found then
+        raise exception 'no such video' using errcode = 'PT404';
+    end if;
 end $$;
 
 -- Name: release_files(); Type: FUNCTION; Schema: public; Owner: -
@@ -522,6 +541,27 @@ begin
     where owner = p_owner
       and (referrer = p_persona or referrer in (select id from public.predictions where persona_id = p_persona));
     delete from public.personas where id = p_persona;
+    return released;
+end $$;
+
+-- Name: remove_prediction(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.remove_prediction(p_id uuid, p_owner uuid) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    released text[];
+begin
+    perform 1 from public.predictions where id = p_id and owner = p_owner for update;
+    if not found then
+        raise exception 'no such prediction' using errcode = 'PT404';
+    end if;
+    if exists (select 1 from public.predictions where id = p_id and status in ('starting', 'processing')) then
+        raise exception 'this prediction is still running; cancel it first' using errcode = 'PT409';
+    end if;
+    select coalesce(array_agg(path), '{}') into released from public.files where owner = p_owner and referrer = p_id;
+    delete from public.predictions where id = p_id;
     return released;
 end $$;
 
@@ -567,6 +607,7 @@ begin
         status = (outcome ->> 'status')::public.prediction_status,
         output = outcome ->> 'output',
         captions = outcome ->> 'captions',
+        poster = outcome ->> 'poster',
         text = outcome ->> 'text',
         error = outcome ->> 'error',
         degraded = nullif(outcome -> 'degraded', 'null'),
@@ -895,7 +936,7 @@ CREATE INDEX predictions_by_owner ON public.predictions USING btree (owner, crea
 
 -- Name: predictions_by_persona; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX predictions_by_persona ON public.predictions USING btree (persona_id);
+CREATE INDEX predictions_by_persona ON public.predictions USING btree (persona_id, created_at DESC, id DESC);
 
 -- Name: predictions_unfinished; Type: INDEX; Schema: public; Owner: -
 
@@ -908,6 +949,14 @@ CREATE INDEX recent_requests_by_owner ON public.recent_requests USING btree (own
 -- Name: usage_by_owner; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX usage_by_owner ON public.usage USING btree (owner, id DESC);
+
+-- Name: videos_by_owner; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX videos_by_owner ON public.predictions USING btree (owner, created_at DESC, id DESC) WHERE ((status = 'succeeded'::public.prediction_status) AND (NOT system) AND (output IS NOT NULL));
+
+-- Name: videos_published; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX videos_published ON public.predictions USING btree (created_at DESC, id DESC) WHERE published;
 
 -- Name: webhook_deliveries_by_prediction; Type: INDEX; Schema: public; Owner: -
 
@@ -1165,6 +1214,11 @@ GRANT ALL ON FUNCTION public.personas_without_idle(p_seconds integer, p_limit in
 
 REVOKE ALL ON FUNCTION public.predictions_stay_finished() FROM PUBLIC;
 
+-- Name: FUNCTION publish_prediction(p_id uuid, p_owner uuid, p_published boolean); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.publish_prediction(p_id uuid, p_owner uuid, p_published boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.publish_prediction(p_id uuid, p_owner uuid, p_published boolean) TO service_role;
+
 -- Name: FUNCTION release_files(); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.release_files() FROM PUBLIC;
@@ -1173,6 +1227,11 @@ REVOKE ALL ON FUNCTION public.release_files() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.remove_persona(p_persona uuid, p_owner uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.remove_persona(p_persona uuid, p_owner uuid) TO service_role;
+
+-- Name: FUNCTION remove_prediction(p_id uuid, p_owner uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.remove_prediction(p_id uuid, p_owner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.remove_prediction(p_id uuid, p_owner uuid) TO service_role;
 
 -- Name: FUNCTION set_portrait(p_persona uuid, p_owner uuid, p_path text, p_face jsonb); Type: ACL; Schema: public; Owner: -
 

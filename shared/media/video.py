@@ -17,6 +17,16 @@ from shared.media.audio import AAC_OPTIONS
 from shared.media.types import FPS, PER_FRAME, RATE, Pixels, Samples
 
 MIME = 'video/mp4; codecs="avc1.4d4020, mp4a.40.2"'
+
+
+def mime(beginning: bytes) -> str:
+    """Of one of our fragmented MP4s, with its codecs, as Media Source Extensions want it; without where unknown."""
+    at = beginning.find(b"avcC")  # then a version, and profile, constraints and level: ISO/IEC 14496-15, 5.3.3.1
+    if at < 0 or len(beginning) < at + 8:
+        return "video/mp4"
+    return f'video/mp4; codecs="avc1.{beginning[at + 5 : at + 8].hex()}, mp4a.40.2"'
+
+
 _AUDIO_LEAD = 5  # frames that encoded sound stays ahead of the picture
 LEAD_IN = 2  # frames of silence first: the AAC encoder's first 1024 samples come out distorted
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from shared.billing import prices
 from shared.billing.budget import Budget
 from shared.core.auth import User
-from shared.core.errors import AudioUnusable
+from shared.core.errors import AudioUnusable, ProviderFailed
 from shared.core.fetch import Fetcher
 from shared.core.settings import Settings
 from shared.core.text import Text
@@ -86,10 +86,17 @@ class LipsyncModel(HostedModel):
         return Request(model, inputs, prices.replicate(model, len(samples) / RATE))
 
     async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
-        from shared.media.video import duration
+        from shared.media.image import jpeg
+        from shared.media.video import duration, first_frame
 
-        path = f"{prediction.owner}/{uuid4().hex}.mp4"
+        try:
+            picture = await asyncio.to_thread(lambda: jpeg(first_frame(data)))
+        except ValueError as error:
+            raise ProviderFailed(services.replicate.name, "Its output is not a video.") from error
+        name = f"{prediction.owner}/{uuid4().hex}"
+        path, poster = f"{name}.mp4", f"{name}.poster.jpg"
         await services.store.put(path, data, "video/mp4", owner=prediction.owner)
+        await services.store.put(poster, picture, "image/jpeg", owner=prediction.owner)
         seconds = await asyncio.to_thread(duration, data)
         model, characters = services.replicate.lipsync_model, len(str(prediction.input.get("say") or ""))
         voice = prices.elevenlabs(services.settings.elevenlabs_model, characters)
@@ -100,7 +107,8 @@ class LipsyncModel(HostedModel):
             "realtime_factor": round((seconds or 0) / (receipt.total_ms or 1) * 1000, 3),
             "cost_usd": round(prices.replicate(model, seconds or 0) + voice, 6),
         }
-        return Outcome("succeeded", output=path, receipt=receipt.model_copy(update=known), files=(path,))
+        kept = receipt.model_copy(update=known)
+        return Outcome("succeeded", output=path, poster=poster, receipt=kept, files=(path, poster))
 
 
 async def _decode(services: Services, data: bytes) -> Samples:

@@ -49,6 +49,7 @@ class Outcome:
     status: Literal["succeeded", "failed", "canceled"]
     output: str | None = None
     captions: str | None = None
+    poster: str | None = None
     text: str | None = None
     error: str | None = None
     degraded: Degraded | None = None
@@ -61,7 +62,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """The argument of the SQL function settle_prediction."""
-        body = {name: getattr(self, name) for name in ("status", "output", "captions", "text", "error")}
+        body = {name: getattr(self, name) for name in ("status", "output", "captions", "poster", "text", "error")}
         body["charged"] = self.charged or self.status in ("succeeded", "canceled")
         body["degraded"] = self.degraded.model_dump() if self.degraded else None
         body["receipt"] = self.receipt.model_dump(exclude_none=True) if self.receipt else None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.billing.prices import CREDIT
 from shared.core.store import Row, Store
@@ -21,7 +21,7 @@ FINISHED: tuple[Status, ...] = ("succeeded", "failed", "canceled", "aborted")
 
 
 class Prediction(BaseModel):
-    """One row of the table, frozen. `output` and `captions` are paths in our storage; `id` is the row's."""
+    """One row of the table, frozen. `output`, `captions` and `poster` are paths in our storage; `id` is the row's."""
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
     id: UUID
@@ -39,6 +39,8 @@ class Prediction(BaseModel):
     bought: float = 0.0  # credits that the provider's job costs
     output: str | None = None
     captions: str | None = None
+    poster: str | None = None
+    published: bool = False
     text: str | None = None
     error: str | None = None
     degraded: Degraded | None = None
@@ -98,25 +100,23 @@ class Account(BaseModel):
     minute_limit: int
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Urls(BaseModel):
     """Where to go on."""
 
     get: str
     cancel: str
     web: str
-    stream: str | None = Field(None, description="Open it once: fragmented MP4 while the talk is made.")
-
-    @model_serializer(mode="wrap")
-    def _without_null(self, serialize: SerializerFunctionWrapHandler) -> dict[str, str]:
-        """Replicate's clients take a `stream` that is there for one that can be opened."""
-        return {name: url for name, url in serialize(self).items() if url is not None}
+    # Left out where there is none: Replicate's clients take one that is there for one that can be opened.
+    stream: str | None = Field(
+        None, description="Open it once: fragmented MP4 while the talk is made.", exclude_if=_is_none
+    )
 
 
 _UNKNOWN = "Left out in answers about one that runs, as no database is asked then."
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class PredictionResponse(BaseModel):

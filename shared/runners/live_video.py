@@ -42,7 +42,9 @@ class LiveVideo(Response):
         work = cast("TalkWork", execution.work)
         self._backlog = work.backlog
         self._whole, self._ends = False, float("inf")  # once the task is done; when all must have been taken
-        super().__init__(headers=HEADERS)
+        from shared.media.video import mime
+
+        super().__init__(headers=HEADERS, media_type=mime(first))
         del self.headers["content-length"]
         task.add_done_callback(self._made)
 

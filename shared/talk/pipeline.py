@@ -26,11 +26,13 @@ from shared.predictions.receipt import Degraded, FallbackReason, Receipt
 from shared.providers.anthropic import MAX_TOKENS, LanguageModel, Usage
 from shared.providers.elevenlabs import TextToSpeech
 from shared.providers.retry import retry
+from shared.talk import word_events
 from shared.talk.captions import webvtt
 from shared.talk.fallback import VideoSource, fallback_reason
 from shared.talk.segmenter import Segmenter
 from shared.talk.utterance import Utterance
 from shared.talk.video_renderer import Renderer
+from shared.talk.word_events import Boxes, Words
 
 log = logging.getLogger("personaforge.talk")
 SLOWEST_SPEECH = 8  # characters a second: a reservation for a segment's video, whose length is not known yet
@@ -218,6 +220,7 @@ class Talk:
 
     async def _render(self, source: VideoSource, write: Callable[[bytes], None]) -> None:
         loop = asyncio.get_running_loop()
+        boxes, words = Boxes(), Words()
 
         def deliver(data: bytes) -> None:
             if self._renderer is not renderer:
@@ -226,6 +229,8 @@ class Talk:
             if b"moof" in data:
                 self._clock.mark("first_frame")
             write(data)
+            if boxes.add(data) and "first_frame" in self._clock.marks and (spoken := words.take(self._timings)):
+                write(word_events.box(spoken))  # for who listens; what is kept has captions
 
         speech = aiter(self._utterance)
         first = await anext(speech)
@@ -261,19 +266,13 @@ class Talk:
 
     async def words(self) -> AsyncIterator[Timing]:
         """Each word with its time in the video, as soon as it is spoken."""
-        place, symbols = 0, list[Timing]()
+        words = Words()
         with suppress(ProviderFailed):  # the rest is not spoken
             async for _ in self._utterance:
-                for timing in self._timings[place:]:
-                    place += 1
-                    if not timing.symbol.isspace():
-                        symbols.append(timing)
-                    elif symbols:
-                        yield _joined(symbols)
-                        symbols = []
-        symbols += [timing for timing in self._timings[place:] if not timing.symbol.isspace()]
-        if symbols:
-            yield _joined(symbols)
+                for word in words.take(self._timings):
+                    yield word
+        for word in words.take(self._timings, last=True):
+            yield word
 
     def stop_words(self) -> None:
         self._utterance.end(self._utterance.lost)
@@ -322,10 +321,6 @@ class Talk:
             },
             cost_usd=round(cost, 6),
         )
-
-
-def _joined(symbols: Sequence[Timing]) -> Timing:
-    return Timing("".join(one.symbol for one in symbols), symbols[0].start, symbols[-1].end)
 
 
 async def _once(text: str) -> AsyncIterator[str]:

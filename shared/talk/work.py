@@ -11,7 +11,7 @@ from shared.core.auth import User
 from shared.core.errors import NoVideo
 from shared.core.store import Store
 from shared.media.types import Timing
-from shared.media.video import seekable
+from shared.media.video import first_frame, seekable
 from shared.personas import persona as personas
 from shared.personas.voice import voice_of
 from shared.predictions.outcome import Message, Outcome
@@ -120,19 +120,21 @@ class TalkWork(Work):
             kind, name = ("audio/mp4", "m4a") if voice_only else ("video/mp4", "mp4")
             data = bytes(talk.data) if voice_only else await asyncio.to_thread(seekable, bytes(talk.data))
             path = f"{owner}/{uuid4().hex}"
-            files = (f"{path}.{name}", f"{path}.vtt")
+            contents = {f"{path}.{name}": (data, kind), f"{path}.vtt": (talk.captions.encode(), "text/vtt")}
+            if not voice_only:
+                contents[f"{path}.poster.jpg"] = (await asyncio.to_thread(_poster, data), "image/jpeg")
+            files = tuple(contents)
             uploads = await asyncio.gather(
-                self._store.put(files[0], data, kind, owner=owner),
-                self._store.put(files[1], talk.captions.encode(), "text/vtt", owner=owner),
+                *(self._store.put(path, *content, owner=owner) for path, content in contents.items()),
                 return_exceptions=True,
             )
             if errors := [error for error in uploads if error]:
                 await self._store.remove(*files)
                 raise errors[0]
-        output, captions = files or (None, None)
+        output, captions, poster = (*files, None, None, None)[:3]
         return Outcome(
-            "succeeded", output=output, captions=captions, text=talk.text.strip(), degraded=talk.degraded,
-            receipt=receipt, messages=self._messages(), files=files,
+            "succeeded", output=output, captions=captions, poster=poster, text=talk.text.strip(),
+            degraded=talk.degraded, receipt=receipt, messages=self._messages(), files=files,
         )  # fmt: skip
 
     def ended(self, ending: Ending) -> Outcome:
@@ -166,6 +168,12 @@ class TalkWork(Work):
         rest = f"The {degraded.delivered if degraded else 'text'} of it is where the prediction is"
         extra = {"degraded": degraded.model_dump()} if degraded else {}
         return NoVideo(f"No video can be shown of this talk: {reasons} {rest}.", **extra)
+
+
+def _poster(video: bytes) -> bytes:
+    from shared.media.image import jpeg
+
+    return jpeg(first_frame(video))
 
 
 def _discard(_: bytes) -> None:

@@ -18,6 +18,8 @@ create table public.predictions (
     cancel_requested boolean not null default false,  -- a running one is asked to end itself: it knows what it has used
     output text,
     captions text,
+    poster text,  -- the first frame of a video, as a picture
+    published boolean not null default false,  -- shown to everybody
     text text,
     error text,
     degraded jsonb,
@@ -37,7 +39,10 @@ create table public.predictions (
     logs text not null default '' check (octet_length(logs) <= 10000)  -- the latest that its webhook was told
 );
 create index predictions_by_owner on public.predictions (owner, created_at desc, id desc);
-create index predictions_by_persona on public.predictions (persona_id);
+create index predictions_by_persona on public.predictions (persona_id, created_at desc, id desc);
+create index videos_by_owner on public.predictions (owner, created_at desc, id desc)
+    where status = 'succeeded' and not system and output is not null;
+create index videos_published on public.predictions (created_at desc, id desc) where published;
 create index predictions_by_key on public.predictions (owner, idempotency_key) where idempotency_key is not null;
 create index predictions_unfinished on public.predictions (deadline) where status in ('starting', 'processing');
 create trigger predictions_release_files before delete on public.predictions
@@ -63,7 +68,9 @@ create policy "own messages are read" on public.messages for select to authentic
 create function public.predictions_stay_finished() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-    if old.status in ('succeeded', 'failed', 'canceled', 'aborted') then
+    if old.status in ('succeeded', 'failed', 'canceled', 'aborted')
+        and to_jsonb(new) - 'published' is distinct from to_jsonb(old) - 'published'
+    then
         raise exception 'prediction % is finished and cannot change', old.id using errcode = 'PT409';
     end if;
     return new;
@@ -259,7 +266,7 @@ begin
 end $$;
 
 -- Finish a prediction: the first outcome wins, later ones change nothing and are told so.
--- p_outcome: {"status", "output", "captions", "text", "error", "degraded", "receipt"} as the columns, and what else comes
+-- p_outcome: {"status", "output", "captions", "poster", "text", "error", "degraded", "receipt"} as the columns, and what else comes
 -- true with it: "charged", whether its owner pays what the receipt says, up to what is reserved; "messages" [{"role", "content"}] of the conversation, "files" [path] that the prediction keeps from now
 -- on, "portrait" {"path", "face"} that its persona gets, "idle" {"idle", "thinking", "poster", "hue", "look_since"} that
 -- show it while it does not speak, if it still looks as it did then.
@@ -279,6 +286,7 @@ begin
         status = (outcome ->> 'status')::public.prediction_status,
         output = outcome ->> 'output',
         captions = outcome ->> 'captions',
+        poster = outcome ->> 'poster',
         text = outcome ->> 'text',
         error = outcome ->> 'error',
         degraded = nullif(outcome -> 'degraded', 'null'),
@@ -334,6 +342,36 @@ begin
     return jsonb_build_object('settled', true, 'notify', notify);
 end $$;
 
+-- Show a finished video to everybody, or no longer.
+create function public.publish_prediction(p_id uuid, p_owner uuid, p_published boolean) returns setof public.predictions
+language plpgsql security definer set search_path = '' as $$
+begin
+    return query update public.predictions set published = p_published
+    where id = p_id and owner = p_owner and status = 'succeeded' and output is not null
+    returning *;
+    if not found then
+        raise exception 'no such video' using errcode = 'PT404';
+    end if;
+end $$;
+
+-- Remove a finished prediction; what it cost stays in the ledger. Returns the files that are no longer needed.
+create function public.remove_prediction(p_id uuid, p_owner uuid) returns text[]
+language plpgsql security definer set search_path = '' as $$
+declare
+    released text[];
+begin
+    perform 1 from public.predictions where id = p_id and owner = p_owner for update;
+    if not found then
+        raise exception 'no such prediction' using errcode = 'PT404';
+    end if;
+    if exists (select 1 from public.predictions where id = p_id and status in ('starting', 'processing')) then
+        raise exception 'this prediction is still running; cancel it first' using errcode = 'PT409';
+    end if;
+    select coalesce(array_agg(path), '{}') into released from public.files where owner = p_owner and referrer = p_id;
+    delete from public.predictions where id = p_id;
+    return released;
+end $$;
+
 -- Tell a running prediction's webhook what its logs say now. False when it does not want to know.
 create function public.note_logs(p_id uuid, p_logs text) returns boolean
 language plpgsql security definer set search_path = '' as $$
@@ -372,13 +410,14 @@ grant select, insert, update, delete on public.predictions, public.messages to s
 revoke execute on function
     public.predictions_stay_finished, public.create_prediction, public.claim_prediction, public.attach_provider,
     public.settle_prediction, public.overdue_predictions, public.waiting_predictions, public.extend_reservation,
-    public.limit_running, public.note_logs, public.begin_idle, public.personas_without_idle
+    public.limit_running, public.note_logs, public.begin_idle, public.personas_without_idle,
+    public.publish_prediction, public.remove_prediction
     from public, anon, authenticated, service_role;
 grant execute on function public.create_prediction to authenticated;
 grant execute on function
     public.claim_prediction, public.attach_provider, public.settle_prediction, public.overdue_predictions,
     public.waiting_predictions, public.extend_reservation, public.note_logs, public.begin_idle,
-    public.personas_without_idle
+    public.personas_without_idle, public.publish_prediction, public.remove_prediction
     to service_role;
 
 -- supabase-js and its like are told of changes of one's own predictions, where Realtime is.

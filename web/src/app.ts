@@ -1,0 +1,146 @@
+/** The page: who is signed in, where one is, and the frame around it. */
+
+import { html, nothing, type TemplateResult } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
+import './gallery-page.js';
+import './credits-page.js';
+import './persona-form.js';
+import './persona-video.js';
+import './talk-page.js';
+import { api, body, session, type Account, type Persona } from './session.js';
+import { icon, link, navigate, View } from './view.js';
+
+const SEARCHED = 12; // personas from which on they are searched
+const TOAST = 6000; // ms
+
+export class ForgeApp extends View {
+  static override properties = { path: { state: true }, personas: { state: true }, account: { state: true }, failure: { state: true }, note: { state: true }, search: { state: true }, sent: { state: true } };
+  declare path: string;
+  declare personas: Persona[] | undefined;
+  declare account: Account | undefined;
+  declare failure: string;
+  declare note: string;
+  declare search: string;
+  declare sent: boolean;
+  #noting: ReturnType<typeof setTimeout> | undefined;
+  #looking: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    super();
+    Object.assign(this, { path: location.pathname, failure: '', note: '', search: '', sent: false });
+    addEventListener('popstate', () => { this.path = location.pathname; });
+    session.addEventListener('change', () => void this.#load());
+    this.addEventListener('personas', () => void this.#load());
+    this.addEventListener('account', () => void this.#account());
+    this.addEventListener('toast', (event) => {
+      this.note = (event as CustomEvent<string>).detail;
+      clearTimeout(this.#noting);
+      this.#noting = setTimeout(() => { this.note = ''; }, TOAST);
+    });
+    void this.#load();
+  }
+
+  async #load(): Promise<void> {
+    if (!session.token) { this.personas = undefined; this.requestUpdate(); return; }
+    try {
+      const found: Persona[] = [];
+      let next: string | null | undefined = '';
+      while (next !== null && next !== undefined && found.length < 10_000) {
+        const cursor: string | undefined = next ? new URL(next, location.href).searchParams.get('cursor') ?? undefined : undefined;
+        const page: { results: Persona[]; next: string | null } = await body(api.GET('/v1/personas', { params: { query: { cursor } } }));
+        found.push(...page.results);
+        next = page.next;
+      }
+      this.personas = found;
+      this.failure = '';
+      void this.#account();
+      // Loops are there a few seconds after the portrait.
+      clearTimeout(this.#looking);
+      if (found.some((one) => one.portrait && !one.idle && Date.now() - Date.parse(one.created_at) < 600_000)) {
+        this.#looking = setTimeout(() => void this.#load(), 2000);
+      }
+    } catch (error) {
+      this.failure = (error as Error).message;
+    }
+  }
+
+  async #account(): Promise<void> {
+    this.account = await body(api.GET('/v1/account')).catch(() => this.account);
+  }
+
+  override render(): TemplateResult {
+    if (!session.token) return this.#signIn();
+    const talk = this.path === '/' || this.path.startsWith('/talk/');
+    return html`
+      <a class="skip" href="#conversation">To the conversation</a>
+      <div class=${talk ? 'shell talking' : 'shell'}>
+        <nav aria-label="Main">${this.#sidebar()}</nav>
+        <main>${this.failure ? html`<p class="refusal" role="alert">${this.failure} <button @click=${() => void this.#load()}>Try again</button></p>` : nothing}${this.#page()}</main>
+      </div>
+      <div class="toast" role="status" ?hidden=${!this.note}>${this.note}</div>`;
+  }
+
+  #sidebar(): TemplateResult {
+    const here = (path: string): string | typeof nothing => (this.path === path || (path === '/' && this.path.startsWith('/talk')) ? 'page' : nothing);
+    const words = this.search.toLowerCase();
+    const shown = (this.personas ?? []).filter((one) => one.name.toLowerCase().includes(words)).slice(0, 200);
+    const current = this.#current()?.id;
+    return html`
+      <a class="brand" href="/" @click=${link}><svg viewBox="0 0 24 24" width="24" height="24" aria-hidden="true"><rect width="24" height="24" rx="6" /><path d="M7 9h2v3H7zM15 9h2v3h-2zM8 16h8" /></svg>PersonaForge</a>
+      <ul class="places">
+        <li><a href="/" aria-current=${here('/')} @click=${link}>${icon('talk')}<span>Talk</span></a></li>
+        <li><a href="/gallery" aria-current=${here('/gallery')} @click=${link}>${icon('gallery')}<span>Gallery</span></a></li>
+        <li><a href="/credits" aria-current=${here('/credits')} @click=${link}>${icon('credits')}<span>Credits</span></a></li>
+      </ul>
+      <h2>Personas <a class="round" href="/personas/new" aria-label="New persona" @click=${link}>${icon('plus')}</a></h2>
+      ${(this.personas?.length ?? 0) >= SEARCHED ? html`<input type="search" aria-label="Search personas" placeholder="Search" @input=${(event: InputEvent) => { this.search = (event.target as HTMLInputElement).value; }}>` : nothing}
+      <ul class="personas">${repeat(shown, (one) => one.id, (one) => html`<li><a href=${`/talk/${one.id}`} aria-current=${one.id === current ? 'true' : nothing} @click=${link}>
+        <img alt="" width="36" height="36" src=${one.poster ?? one.portrait ?? BLANK}><span><b dir="auto">${one.name}</b><small dir="auto">${one.description || one.appearance || 'No talks yet'}</small></span></a></li>`)}</ul>
+      ${this.account ? html`<a class="credits" href="/credits" @click=${link}><span>Credits</span><b>${Math.floor(this.account.balance).toLocaleString('en')}</b></a>` : nothing}`;
+  }
+
+  #current(): Persona | undefined {
+    const id = this.path.split('/')[2];
+    return this.path.startsWith('/talk/') ? this.personas?.find((one) => one.id === id) : this.path === '/' ? this.personas?.[0] : undefined;
+  }
+
+  #page(): TemplateResult | typeof nothing {
+    const [, place, id, verb] = this.path.split('/');
+    if (place === 'gallery' || place === 'v') return html`<gallery-page .personas=${this.personas ?? []} .video=${place === 'v' ? id : undefined}></gallery-page>`;
+    if (place === 'credits') return html`<credits-page .account=${this.account}></credits-page>`;
+    if (!this.personas) return nothing;
+    if (place === 'personas' && id === 'new') return html`<persona-form></persona-form>`;
+    if (place === 'personas' && verb === 'edit') {
+      const found = this.personas.find((one) => one.id === id);
+      return found ? html`<persona-form .persona=${found}></persona-form>` : this.#gone();
+    }
+    if (place === 'talk' && !this.#current()) return this.#gone();
+    const current = this.#current();
+    if (current) return html`<talk-page .persona=${current}></talk-page>`;
+    return html`<section class="empty"><h1>Nobody is here yet</h1><p>Describe somebody, or use a photo of a person who agrees.</p><a class="button first" href="/personas/new" @click=${link}>New persona</a></section>`;
+  }
+
+  #gone(): TemplateResult {
+    return html`<section class="empty"><h1>This persona was deleted</h1><p>Its talks stay in your gallery.</p><a class="button" href="/" @click=${link}>Choose another</a></section>`;
+  }
+
+  #signIn(): TemplateResult {
+    const attempt = (work: () => Promise<void>) => async (event: Event) => {
+      event.preventDefault();
+      try { await work(); this.failure = ''; } catch (error) { this.failure = (error as Error).message; }
+    };
+    const email = (): string => this.querySelector<HTMLInputElement>('input[type=email]')!.value;
+    return html`<main class="sign-in"><section class="card"><h1>PersonaForge</h1>
+      <p>Talk with somebody you made up. They answer on video, in their own voice.</p>
+      ${!session.hosted ? html`<button class="first" @click=${attempt(() => session.signInHere())}>Open my studio</button>`
+        : this.sent ? html`<p role="status">We sent you a link. You can close this page.</p>`
+        : html`<form @submit=${attempt(async () => { await session.sendLink(email()); this.sent = true; })}>
+            <label>E-mail<input type="email" required autocomplete="email"></label><button class="first">Continue with e-mail</button></form>`}
+      ${this.failure ? html`<p class="refusal" role="alert">${this.failure}</p>` : nothing}</section></main>`;
+  }
+}
+
+const BLANK = `data:image/svg+xml,${encodeURIComponent('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path fill="#8886" d="M0 0h8v8H0zM4 1.6a1.3 1.3 0 1 1 0 2.8 1.3 1.3 0 0 1 0-2.8zM1.6 8a2.4 2.6 0 0 1 4.8 0z"/></svg>')}`;
+
+customElements.define('forge-app', ForgeApp);
+export { navigate };
