@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from typing import Any
 from uuid import uuid4
 
 import cv2
@@ -17,22 +15,12 @@ import pytest
 from local.stack import ROOT, Stack
 from shared.media.image import decode
 from shared.media.video import duration, first_frame
+from tests.support.idle import loops
 from tests.support.media import Decoded
 from tests.support.operator import account, rest
 from tests.support.person import Person
 
 UNAVAILABLE = 14  # of gRPC
-
-
-def loops(person: Person, persona: dict[str, Any], *, other_than: str | None = None) -> dict[str, Any]:
-    """The persona once it has its loops."""
-    limit = time.monotonic() + 40
-    while time.monotonic() < limit:
-        found = person.http.get(f"/v1/personas/{persona['id']}").raise_for_status().json()
-        if found["idle"] and found["idle"] != other_than:
-            return dict(found)
-        time.sleep(0.2)
-    raise AssertionError("no loops within 40 s")
 
 
 def fetch(address: str) -> bytes:

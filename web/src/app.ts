@@ -94,7 +94,7 @@ export class ForgeApp extends View {
       </ul>
       <h2>Personas <a class="round" href="/personas/new" aria-label="New persona" @click=${link}>${icon('plus')}</a></h2>
       ${(this.personas?.length ?? 0) >= SEARCHED ? html`<input type="search" aria-label="Search personas" placeholder="Search" @input=${(event: InputEvent) => { this.search = (event.target as HTMLInputElement).value; }}>` : nothing}
-      <ul class="personas">${repeat(shown, (one) => one.id, (one) => html`<li><a href=${`/talk/${one.id}`} aria-current=${one.id === current ? 'true' : nothing} @click=${link}>
+      <ul class="personas">${repeat(shown, (one) => one.id, (one) => html`<li><a href=${`/talk/${one.id}`} aria-label=${one.name} aria-current=${one.id === current ? 'true' : nothing} @click=${link}>
         <img alt="" width="36" height="36" src=${one.poster ?? one.portrait ?? BLANK}><span><b dir="auto">${one.name}</b><small dir="auto">${one.description || one.appearance || 'No talks yet'}</small></span></a></li>`)}</ul>
       ${this.account ? html`<a class="credits" href="/credits" @click=${link}><span>Credits</span><b>${Math.floor(this.account.balance).toLocaleString('en')}</b></a>` : nothing}`;
   }

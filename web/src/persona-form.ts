@@ -119,14 +119,6 @@ export class PersonaForm extends View {
     }
   }
 
-  async #listen(event: Event): Promise<void> {
-    const voice = (event.currentTarget as HTMLElement).dataset['voice']!;
-    const line = new SpeechSynthesisUtterance('Good evening. It is good to see you.');
-    speechSynthesis.cancel();
-    line.pitch = voice === 'JBFqnCBsd6RMkjVDRZzb' ? 0.7 : 1.1;
-    speechSynthesis.speak(line);
-  }
-
   #move(name: string, event: KeyboardEvent): void {
     const step = (event.shiftKey ? 10 : 1) / 512;
     const by = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key];
@@ -173,8 +165,7 @@ export class PersonaForm extends View {
           <label>Who is it, and how does it speak?<textarea name="description" rows="4" aria-describedby="count" .value=${persona?.description ?? ''}
             @input=${(event: InputEvent) => { this.length = (event.target as HTMLTextAreaElement).value.length; }}></textarea>
             <small id="count" class=${this.length > LONGEST ? 'count over' : 'count'}>${this.length.toLocaleString('en')} of ${LONGEST.toLocaleString('en')}</small></label>
-          <fieldset class="voices"><legend>Voice</legend>${VOICES.map((voice) => html`<div><label><input type="radio" name="voice" value=${voice.id} ?checked=${(persona?.voice_id ?? '') === voice.id}><b>${voice.name}</b> <span class="quiet">${voice.about}</span></label>
-            ${voice.id && 'speechSynthesis' in window ? html`<button type="button" class="small" data-voice=${voice.id} aria-label=${`Listen to ${voice.name}`} @click=${(event: Event) => void this.#listen(event)}>Listen</button>` : nothing}</div>`)}
+          <fieldset class="voices"><legend>Voice</legend>${VOICES.map((voice) => html`<div><label><input type="radio" name="voice" value=${voice.id} ?checked=${(persona?.voice_id ?? '') === voice.id}><b>${voice.name}</b> <span class="quiet">${voice.about}</span></label></div>`)}
             ${persona?.voice_id && !VOICES.some((voice) => voice.id === persona.voice_id) ? html`<div><label><input type="radio" name="voice" value=${persona.voice_id} checked><b>${persona.voice_id}</b></label></div>` : nothing}</fieldset>
           ${persona ? html`<label>Liveliness<input type="range" name="liveliness" min="0" max="1" step="0.1" .value=${String(persona.liveliness)}></label>
             <label>Gaze<select name="gaze">${(['viewer', 'natural', 'wandering'] as const).map((gaze) => html`<option value=${gaze} ?selected=${gaze === persona.gaze}>${{ viewer: 'On the viewer', natural: 'Natural', wandering: 'Wandering' }[gaze]}</option>`)}</select></label>` : nothing}

@@ -21,6 +21,7 @@ export interface PersonaVideoEvents {
   error: CustomEvent<{ code: string; message: string }>;
 }
 
+const UNDECODABLE = 'The video could not be decoded.';
 const DEFAULT_TYPE = 'video/mp4; codecs="avc1.4d4020, mp4a.40.2"';
 const FADE = 180; // ms
 const STALLED = 1000; // ms without a new frame, from which it is said
@@ -56,7 +57,7 @@ class Failure extends Error {
 const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
 
 export class PersonaVideo extends Base {
-  static observedAttributes = ['poster', 'idle', 'thinking', 'muted', 'label'];
+  static observedAttributes = ['poster', 'idle', 'thinking', 'muted', 'label', 'crossorigin'];
 
   /** Fetches what the API guards: give it the user's token here. */
   fetch: typeof fetch = (...given) => globalThis.fetch(...given);
@@ -105,6 +106,7 @@ export class PersonaVideo extends Base {
     if (name === 'poster') value ? (this.#poster.src = value) : this.#poster.removeAttribute('src');
     else if (name === 'muted') for (const talk of this.#talks) talk.muted = value !== null;
     else if (name === 'label') this.#label();
+    else if (name === 'crossorigin') for (const one of [this.#poster, this.#idle, this.#thinking, ...this.#talks]) one.crossOrigin = value;
     else this.#load(name === 'idle' ? this.#idle : this.#thinking, value);
   }
 
@@ -226,7 +228,7 @@ export class PersonaVideo extends Base {
     const ended = new Promise<void>((resolve, reject) => {
       const options = { signal };
       talk.addEventListener('ended', () => resolve(), options);
-      talk.addEventListener('error', () => reject(new Failure('decode', 'The video could not be decoded.')), options);
+      talk.addEventListener('error', () => reject(new Failure('decode', UNDECODABLE)), options);
       signal.addEventListener('abort', () => reject(new DOMException('', 'AbortError')));
       arriving?.catch(reject);
     });
@@ -234,6 +236,7 @@ export class PersonaVideo extends Base {
     try {
       await talk.play();
     } catch (error) {
+      if ((error as DOMException).name === 'NotSupportedError') throw new Failure('decode', UNDECODABLE);
       if ((error as DOMException).name !== 'NotAllowedError') throw error;
       await this.#offer(talk, signal);
     }

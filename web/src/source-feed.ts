@@ -3,6 +3,7 @@
 import type { Segment } from './mp4-stream.js';
 
 const AHEAD = 0.24; // seconds in hand before the first frame plays: three fragments, so that a slow one is not seen
+const NEAR = 0.15; // seconds before the end of what is buffered, where browsers stop already
 const GAP = 0.3; // seconds: a hole that is jumped over instead of waited for
 
 type Source = MediaSource & { endOfStream(reason?: string): void };
@@ -66,7 +67,7 @@ export class SourceFeed {
   recover(): boolean {
     const buffered = this.video.buffered, now = this.video.currentTime;
     for (let n = 0; n < buffered.length; n++) {
-      if (now >= buffered.start(n) - 0.01 && now < buffered.end(n) - 0.02) return false;
+      if (now >= buffered.start(n) - 0.01 && now < buffered.end(n) - NEAR) return false;
       const ahead = buffered.start(n) - now;
       if (ahead > 0 && ahead <= GAP) { this.video.currentTime = buffered.start(n) + 0.001; return true; }
     }

@@ -81,8 +81,11 @@ export class TalkPage extends View {
     const { results } = await body(api.GET('/v1/predictions', { params: { query: { persona, model: 'talk' } } }));
     if (this.persona.id !== persona) return;
     const known = results.filter((one) => one.input?.['message'] || one.input?.['say']).reverse();
-    this.turns = known.map((one) => ({ id: one.id, question: String(one.input?.['message'] ?? ''), answer: one.text ?? '', ms: one.receipt?.first_frame_ms ?? undefined, prediction: one, note: note(one) }));
+    const before = known.map((one): Turn => ({ id: one.id, question: String(one.input?.['message'] ?? ''), answer: one.text ?? '', ms: one.receipt?.first_frame_ms ?? undefined, prediction: one, note: note(one) }));
+    const asked = this.turns; // meanwhile
+    this.turns = [...before, ...asked];
     this.#scroll();
+    if (asked.length) return;
     const last = known.at(-1);
     if (last && ['starting', 'processing'].includes(last.status) && !last.urls.stream) {
       await this.#listen(last, last.id, ++this.#asking);
@@ -142,7 +145,8 @@ export class TalkPage extends View {
     await this.#stage.speak(job);
     controller.abort();
     const done = await body(api.GET('/v1/predictions/{public}', { params: { path: { public: job.id } } })).catch(() => undefined);
-    this.#change(id, { answer: done?.text ?? '', prediction: done, note: done && note(done) });
+    const said = done && note(done);
+    this.#change(id, { answer: done?.text ?? '', prediction: done, ...(said ? { note: said } : {}) });
     if (asking !== this.#asking) return;
     this.#ended = true;
     this.requestUpdate();
@@ -219,7 +223,7 @@ export class TalkPage extends View {
     const announce = { idle: this.#ended ? `${name} has finished. Your turn.` : '', thinking: `${name} is thinking.`, ready: '', speaking: `${name} is talking.`, stalled: '' }[this.state];
     return html`
       <section class="stage" aria-label=${`${name} on video`}>
-        <persona-video label=${name} poster=${persona.poster ?? persona.portrait ?? nothing} idle=${persona.idle ?? nothing}
+        <persona-video crossorigin="anonymous" label=${name} poster=${persona.poster ?? persona.portrait ?? nothing} idle=${persona.idle ?? nothing}
           thinking=${persona.thinking ?? nothing} ?muted=${this.muted} captions=${this.captions ? 'on' : 'off'}
           @state=${(event: CustomEvent<{ state: State }>) => { this.state = event.detail.state; }}></persona-video>
         <div class="chip name"><a class="back" href="/gallery" @click=${link} aria-label="To the gallery">${icon('back')}</a><i class=${busy ? 'on' : ''}></i><span><b dir="auto">${name}</b><small>${this.#doing}</small></span></div>
