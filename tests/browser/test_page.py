@@ -118,12 +118,12 @@ def test_a_persona_is_made_changed_and_deleted_on_the_page(
     page.fill("[name=description]", "A baker from Lyon.")
     page.click("text=Save")
     page.wait_for_selector(".conversation >> text=A baker from Lyon.")
+    assert errors == []
     page.click("text='Edit'")
     page.click("text=Delete Brigitte")
     page.click("dialog >> button.danger")
     page.wait_for_selector("text=Nobody is here yet")
     assert person.http.get("/v1/personas").json()["results"] == []
-    assert errors == []
 
 
 def test_a_photo_is_uploaded_with_consent_and_one_that_cannot_be_used_leaves_nothing(

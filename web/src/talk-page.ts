@@ -146,7 +146,7 @@ export class TalkPage extends View {
     controller.abort();
     const done = await body(api.GET('/v1/predictions/{public}', { params: { path: { public: job.id } } })).catch(() => undefined);
     const said = done && note(done);
-    this.#change(id, { answer: done?.text ?? '', prediction: done, ...(said ? { note: said } : {}) });
+    this.#change(id, { answer: done?.text ?? '', prediction: done, ...(said && asking === this.#asking ? { note: said } : {}) });
     if (asking !== this.#asking) return;
     this.#ended = true;
     this.requestUpdate();
@@ -172,9 +172,9 @@ export class TalkPage extends View {
   async #stop(): Promise<void> {
     this.#asking += 1;
     const seconds = this.#stage.shadowRoot ? [...this.#stage.shadowRoot.querySelectorAll('video')].at(-1)?.currentTime ?? 0 : 0;
-    await this.#stage.stop();
     const last = this.turns.at(-1);
     if (last && !last.prediction) this.#change(last.id, { note: `Stopped after ${Math.round(seconds)} s` });
+    await this.#stage.stop();
   }
 
   #hear(): void {
