@@ -168,7 +168,7 @@ async def _keep_files(services: Services, user: User, addresses: dict[str, Any])
     kept = {}
     for name, address in addresses.items():
         if address and address.startswith("data:"):
-            file = await upload.keep(services.store, user, upload.read_data_url(address))
+            file = await upload.keep_once(services.store, user, upload.read_data_url(address))
             kept[name] = file.address(services.settings.forge_url)
     return kept
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.core.auth import User
 from shared.core.containers import image, secrets
+from shared.core.errors import NotFound
 from shared.core.paging import newest
 from shared.core.settings import Settings
 from shared.core.store import Row, Store
@@ -32,7 +33,9 @@ COLUMNS = (
 
 
 class VideoPersona(BaseModel):
-    id: UUID
+    """Of others' videos only its name is shown."""
+
+    id: UUID | None
     name: str
     portrait: str | None
 
@@ -41,7 +44,7 @@ class Video(BaseModel):
     """A finished video."""
 
     model_config = ConfigDict(protected_namespaces=())
-    prediction: str = Field(description="Id of the prediction that made it.")
+    prediction: str = Field(description="Id of the prediction that made it; of others' an id of the video alone.")
     model: str
     video: str = Field(description="Address of the MP4.")
     captions: str | None = Field(description="Address of the WebVTT file.")
@@ -93,21 +96,34 @@ def build(settings: Settings | None = None) -> FastAPI:
         query = query.eq("persona_id", str(persona)) if persona else query
         chosen = {"persona": str(persona or ""), "model": model, "public": "true" if public else None}
         page = await newest(store, query, PAGE, f"{context.settings.forge_url}/v1/gallery", cursor, **chosen)
-        return VideoPage(next=page.next, previous=page.previous, results=[_video(row, store) for row in page.rows])
+        return VideoPage(
+            next=page.next, previous=page.previous, results=[_video(row, store, user) for row in page.rows]
+        )
+
+    @web.get("/v1/gallery/{prediction}")
+    async def get_video(prediction: str, context: ContextDep, user: CurrentUser) -> Video:
+        """One's own, or a published one."""
+        store = context.store
+        row = _public_row(prediction) or _row(prediction, context)
+        query = store.as_service().from_("predictions").select(f"{COLUMNS},personas(name,portrait)").eq("id", str(row))
+        found = await store.rows(query.or_(f"owner.eq.{user.id},published.is.true").eq("status", "succeeded"))
+        if not found or not found[0]["output"] or not registry.find(found[0]["model"]).in_gallery:
+            raise NotFound("This video is private or was deleted.")
+        return _video(found[0], store, user)
 
     @web.patch("/v1/gallery/{prediction}")
     async def publish(prediction: str, body: VideoChange, context: ContextDep, user: CurrentUser) -> Video:
         """Show a video of one's own to everybody, or no longer."""
-        store, row = context.store, _row(prediction, context, user)
+        store, row = context.store, str(_row(prediction, context, user))
         arguments = {"p_id": row, "p_owner": str(user.id), "p_published": body.published}
         await store.call("publish_prediction", arguments)
         query = store.as_user(user).from_("predictions").select(f"{COLUMNS},personas(name,portrait)").eq("id", row)
-        return _video((await store.rows(query))[0], store)
+        return _video((await store.rows(query))[0], store, user)
 
     @web.delete("/v1/gallery/{prediction}", status_code=204)
     async def remove_video(prediction: str, context: ContextDep, user: CurrentUser) -> None:
         """Remove a video with its captions and what is known of its making; what it cost stays in the ledger."""
-        row = _row(prediction, context, user)
+        row = str(_row(prediction, context, user))
         released = await context.store.call("remove_prediction", {"p_id": row, "p_owner": str(user.id)})
         if released:
             await context.store.discard(*released)
@@ -134,15 +150,27 @@ def build(settings: Settings | None = None) -> FastAPI:
     return web
 
 
-def _row(prediction: str, context: Context, user: User) -> str:
-    """The row's id of a prediction's. Raises NotFound."""
-    return str(PredictionId.read(prediction, context.settings.forge_signing_key, user).row)
+def _row(prediction: str, context: Context, user: User | None = None) -> UUID:
+    """The row of a video's prediction, by its id. Raises NotFound, also where it is another's."""
+    identity = PredictionId.read(prediction, context.settings.forge_signing_key, user)
+    if not registry.by_code(identity.model_code).in_gallery:
+        raise NotFound("This prediction is no video.")
+    return identity.row
 
 
-def _video(row: Row, store: Store) -> Video:
+def _public_row(video: str) -> UUID | None:
+    """As others are shown a video: its prediction's own id names its owner."""
+    try:
+        return UUID(video)
+    except ValueError:
+        return None
+
+
+def _video(row: Row, store: Store, user: User) -> Video:
     prediction = Prediction.from_row(row)
+    own = prediction.owner == user.id
     return Video(
-        prediction=prediction.identity.sign(store.settings.forge_signing_key),
+        prediction=prediction.identity.sign(store.settings.forge_signing_key) if own else str(prediction.id),
         model=prediction.model,
         video=store.address(prediction.output) or "",
         captions=store.address(prediction.captions),
@@ -152,12 +180,14 @@ def _video(row: Row, store: Store) -> Video:
         published=prediction.published,
         duration_s=prediction.receipt.duration_s if prediction.receipt else None,
         created_at=prediction.created_at,
-        persona=_persona(row, store) if row["personas"] else None,
+        persona=_persona(row, store, own=own) if row["personas"] else None,
     )
 
 
-def _persona(row: Row, store: Store) -> VideoPersona:
+def _persona(row: Row, store: Store, *, own: bool) -> VideoPersona:
     persona = row["personas"]
+    if not own:
+        return VideoPersona(id=None, name=persona["name"], portrait=None)
     return VideoPersona(id=row["persona_id"], name=persona["name"], portrait=store.address(persona["portrait"]))
 
 

@@ -1,4 +1,4 @@
-"""Every five minutes: have the loops made that personas lack, whatever kept them from being made at once."""
+"""Every minute: have the loops made that personas lack, whatever kept them from being made at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("personaforge.pregenerate")
 
 
 @app.function(
-    image=image, secrets=secrets, schedule=modal.Cron("*/5 * * * *"), timeout=120, max_containers=1, scaledown_window=2
+    image=image, secrets=secrets, schedule=modal.Cron("* * * * *"), timeout=120, max_containers=1, scaledown_window=2
 )
 async def pregenerate() -> int:
     """Returns how many were begun."""

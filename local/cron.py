@@ -21,7 +21,7 @@ async def _every(seconds: float, call: Callable[[], Awaitable[Any]]) -> None:
 
 
 async def main() -> None:
-    await asyncio.gather(_every(60, reconcile.local), _every(300, pregenerate.local))
+    await asyncio.gather(_every(60, reconcile.local), _every(60, pregenerate.local))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from functions import ENDPOINTS, load
 from local.routes import PAGE_HEADERS
 from local.users import USER, user_token
-from shared.core.errors import NotFound, ProviderFailed
+from shared.core.errors import NotFound, ProviderFailed, Unauthenticated
 from shared.core.web import problem_response
 
 SESSION = "/local/session"
@@ -145,9 +145,13 @@ async def _page(request: Request) -> Response:
 async def _session(request: Request) -> Response:
     """Signs the page in as the one user that there is here. Not for pages of other origins."""
     password = os.environ.get("LOCAL_PASSWORD")
-    if not password or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        return problem_response(NotFound("Open this page itself to sign in."), request.url.path)
+    same = request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
+    # The name too: another's may be made to mean this machine.
+    if not password or not same or request.url.hostname not in ("127.0.0.1", "localhost"):
+        return problem_response(NotFound("Open this page itself, on 127.0.0.1, to sign in."), request.url.path)
     token = await asyncio.to_thread(user_token, os.environ, password, USER)
+    if not token:
+        return problem_response(Unauthenticated(f"Supabase gives no token for {USER}."), request.url.path)
     return JSONResponse({"access_token": token}, headers={"Cache-Control": "no-store"})
 
 

@@ -94,12 +94,15 @@ CREATE FUNCTION public.begin_idle(p_persona uuid, p_id uuid) RETURNS SETOF publi
 declare
     persona public.personas;
 begin
+    perform public.ensure_account(owner) from public.personas where id = p_persona;  -- one call of this owner at a time
     select * into persona from public.personas
     where id = p_persona and portrait is not null and idle is null for update;
     if not found or exists (
         select 1 from public.predictions
-        where persona_id = p_persona and model = 'idle' and created_at >= persona.look_since
-          and status in ('starting', 'processing')
+        where persona_id = p_persona and model = 'idle' and status in ('starting', 'processing')
+    ) or 10 <= (
+        select count(*) from public.predictions
+        where owner = persona.owner and system and created_at > now() - interval '1 minute'
     ) or 3 <= (
         select count(*) from public.predictions
         where persona_id = p_persona and model = 'idle' and created_at >= persona.look_since
@@ -464,7 +467,7 @@ $$;
 
 -- Name: personas_without_idle(integer, integer); Type: FUNCTION; Schema: public; Owner: -
 
-CREATE FUNCTION public.personas_without_idle(p_seconds integer DEFAULT 60, p_limit integer DEFAULT 100) RETURNS SETOF uuid
+CREATE FUNCTION public.personas_without_idle(p_seconds integer DEFAULT 20, p_limit integer DEFAULT 100) RETURNS SETOF uuid
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -560,7 +563,13 @@ begin
     if exists (select 1 from public.predictions where id = p_id and status in ('starting', 'processing')) then
         raise exception 'this prediction is still running; cancel it first' using errcode = 'PT409';
     end if;
+    if exists (
+        select 1 from public.personas join public.files on path = portrait where referrer = p_id
+    ) then
+        raise exception 'this picture is the portrait of a persona; give that another one first' using errcode = 'PT409';
+    end if;
     select coalesce(array_agg(path), '{}') into released from public.files where owner = p_owner and referrer = p_id;
+    delete from public.messages where prediction_id = p_id;
     delete from public.predictions where id = p_id;
     return released;
 end $$;
@@ -646,14 +655,17 @@ begin
     end if;
 
     if jsonb_typeof(outcome -> 'idle') = 'object' then
+        update public.files set referrer = null  -- of the loops before
+        where owner = settled.owner and path in (
+            select unnest(array[idle, thinking, poster]) from public.personas where id = settled.persona_id
+        ) and referrer = settled.persona_id;
         update public.personas
         set idle = outcome -> 'idle' ->> 'idle', thinking = outcome -> 'idle' ->> 'thinking',
             poster = outcome -> 'idle' ->> 'poster', hue = (outcome -> 'idle' ->> 'hue')::smallint
         where id = settled.persona_id and look_since = (outcome -> 'idle' ->> 'look_since')::timestamptz;
-        if found then
-            update public.files set referrer = settled.persona_id
-            where owner = settled.owner and referrer = settled.id;
-        end if;
+        -- They are the persona's; nobody's where it looks otherwise by now.
+        update public.files set referrer = case when found then settled.persona_id end
+        where owner = settled.owner and referrer = settled.id;
     end if;
 
     if settled.output is not null then

@@ -22,6 +22,7 @@ LARGEST = 20 * 1024 * 1024  # as what is fetched from an address
 LARGEST_INLINE = 256_000  # bytes in a data: URL, as Replicate has it
 LONGEST_INLINE = 350_000  # characters of one, in base64, whatever its head
 KEPT = timedelta(days=1)
+LONGEST_USE = timedelta(minutes=90)  # from a request to the end of its prediction, at most an hour later
 MOST = 100  # files of one owner at a time
 
 # By their first bytes: whoever follows an address of ours is given sound or pictures, whatever was claimed.
@@ -116,10 +117,17 @@ async def keep(store: Store, user: User, data: bytes) -> Upload:
     return Upload(path, kind, len(data), digest, format_time(now), expires_at)
 
 
-def uploads(store: Store, user: User) -> Any:
-    """The query for a user's files that have not expired."""
-    now = format_time(datetime.now(UTC))
-    return store.as_user(user).from_("files").select("*").gt("expires_at", now)
+async def keep_once(store: Store, user: User, data: bytes) -> Upload:
+    """As `keep`; what is kept already for as long as a prediction may take is not kept again."""
+    digest = hashlib.sha256(data).hexdigest()
+    found = await store.rows(uploads(store, user, for_another=LONGEST_USE).eq("sha256", digest).limit(1))
+    return Upload.from_row(found[0]) if found else await keep(store, user, data)
+
+
+def uploads(store: Store, user: User, for_another: timedelta = timedelta()) -> Any:
+    """The query for a user's files that are still kept after so much time."""
+    until = format_time(datetime.now(UTC) + for_another)
+    return store.as_user(user).from_("files").select("*").gt("expires_at", until)
 
 
 async def find(store: Store, user: User, file: UUID) -> Upload:

@@ -102,6 +102,6 @@ async def make_work(services: Services, prediction: Prediction, user: User | Non
 
 
 MODEL = Model(
-    name="idle", code=3, input=IdleInput, runner=Spawned(make_work), reserve=0, output="video",
+    name="idle", code=3, input=IdleInput, runner=Spawned(make_work), reserve=1, output="video",
     needs=("persona", "portrait"),
 )  # fmt: skip

@@ -10,7 +10,7 @@ insert into public.models (name, code, reserve, needs) values
     ('talk', 0, 60, '{persona,portrait}'),
     ('portrait', 1, 60, '{persona}'),
     ('lipsync', 2, 100, '{persona,portrait}'),
-    ('idle', 3, 0, '{persona,portrait}');
+    ('idle', 3, 1, '{persona,portrait}');
 
 alter table public.models enable row level security;
 create policy "models are read" on public.models for select to anon, authenticated using (true);

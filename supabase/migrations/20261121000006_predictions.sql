@@ -161,18 +161,21 @@ begin
 end $$;
 
 -- Have the loops made that show a persona while it does not speak. Returns no row where they are there, or being made, or
--- could not be made three times.
+-- could not be made three times, or where ten were begun for this owner within a minute: the schedule does it later.
 create function public.begin_idle(p_persona uuid, p_id uuid) returns setof public.predictions
 language plpgsql security definer set search_path = '' as $$
 declare
     persona public.personas;
 begin
+    perform public.ensure_account(owner) from public.personas where id = p_persona;  -- one call of this owner at a time
     select * into persona from public.personas
     where id = p_persona and portrait is not null and idle is null for update;
     if not found or exists (
         select 1 from public.predictions
-        where persona_id = p_persona and model = 'idle' and created_at >= persona.look_since
-          and status in ('starting', 'processing')
+        where persona_id = p_persona and model = 'idle' and status in ('starting', 'processing')
+    ) or 10 <= (
+        select count(*) from public.predictions
+        where owner = persona.owner and system and created_at > now() - interval '1 minute'
     ) or 3 <= (
         select count(*) from public.predictions
         where persona_id = p_persona and model = 'idle' and created_at >= persona.look_since
@@ -187,7 +190,7 @@ begin
 end $$;
 
 -- Personas whose loops are missing although they could have been made by now, the longest waiting first.
-create function public.personas_without_idle(p_seconds integer default 60, p_limit integer default 100) returns setof uuid
+create function public.personas_without_idle(p_seconds integer default 20, p_limit integer default 100) returns setof uuid
 language sql stable security definer set search_path = '' as $$
     select id from public.personas p
     where portrait is not null and idle is null and look_since < now() - make_interval(secs => p_seconds)
@@ -325,14 +328,17 @@ begin
     end if;
 
     if jsonb_typeof(outcome -> 'idle') = 'object' then
+        update public.files set referrer = null  -- of the loops before
+        where owner = settled.owner and path in (
+            select unnest(array[idle, thinking, poster]) from public.personas where id = settled.persona_id
+        ) and referrer = settled.persona_id;
         update public.personas
         set idle = outcome -> 'idle' ->> 'idle', thinking = outcome -> 'idle' ->> 'thinking',
             poster = outcome -> 'idle' ->> 'poster', hue = (outcome -> 'idle' ->> 'hue')::smallint
         where id = settled.persona_id and look_since = (outcome -> 'idle' ->> 'look_since')::timestamptz;
-        if found then
-            update public.files set referrer = settled.persona_id
-            where owner = settled.owner and referrer = settled.id;
-        end if;
+        -- They are the persona's; nobody's where it looks otherwise by now.
+        update public.files set referrer = case when found then settled.persona_id end
+        where owner = settled.owner and referrer = settled.id;
     end if;
 
     if settled.output is not null then
@@ -354,7 +360,8 @@ begin
     end if;
 end $$;
 
--- Remove a finished prediction; what it cost stays in the ledger. Returns the files that are no longer needed.
+-- Remove a finished prediction with what was said in it; what it cost stays in the ledger. Returns the files that are no
+-- longer needed.
 create function public.remove_prediction(p_id uuid, p_owner uuid) returns text[]
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -367,7 +374,13 @@ begin
     if exists (select 1 from public.predictions where id = p_id and status in ('starting', 'processing')) then
         raise exception 'this prediction is still running; cancel it first' using errcode = 'PT409';
     end if;
+    if exists (
+        select 1 from public.personas join public.files on path = portrait where referrer = p_id
+    ) then
+        raise exception 'this picture is the portrait of a persona; give that another one first' using errcode = 'PT409';
+    end if;
     select coalesce(array_agg(path), '{}') into released from public.files where owner = p_owner and referrer = p_id;
+    delete from public.messages where prediction_id = p_id;
     delete from public.predictions where id = p_id;
     return released;
 end $$;

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -19,9 +20,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from local.stack import ROOT
-
 pytestmark = pytest.mark.slow
+MARK = "FORGE_STARTED_BY"  # in the environment of a run, and so of all that it starts
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,23 +35,23 @@ def _data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture
 def forge(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     """Run `forge` in an empty folder; afterwards nothing that it started may be left."""
-    before = {process.pid for process in psutil.process_iter()}
+    mark = uuid4().hex
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         command = [str(Path(sys.executable).with_name("forge")), *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False)
+        env = {**os.environ, MARK: mark}
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=180, check=False)
 
     yield run
-    left = [p.info for p in psutil.process_iter(["pid", "cmdline"]) if p.pid not in before and _ours(p)]
+    left = [p.info for p in psutil.process_iter(["pid", "cmdline"]) if _marked(p, mark)]
     assert left == []
 
 
-def _ours(process: psutil.Process) -> bool:
+def _marked(process: psutil.Process, mark: str) -> bool:
     try:
-        words = " ".join(process.cmdline())
+        return process.environ().get(MARK) == mark
     except psutil.Error:
         return False
-    return str(ROOT) in words and ("uvicorn" in words or "supabase" in words)
 
 
 def test_the_demo_makes_a_real_photo_speak(

@@ -107,4 +107,4 @@ def test_the_routes_for_one_origin_reach_every_function() -> None:
             assert sent_to("OPTIONS", example).endswith(example)
             assert "get" not in methods or sent_to("HEAD", example) == host + example
     assert sent_to("QUERY", "/v1/models").endswith("/v1/models")
-    assert sent_to("GET", "/index.html") == ""
+    assert sent_to("GET", "/gallery") == "/index.html"

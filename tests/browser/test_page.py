@@ -101,6 +101,8 @@ def test_other_origins_cannot_sign_in_as_the_local_user(person: Person) -> None:
     answer = person.http.post("/local/session", headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 404
     assert "access-control-allow-origin" not in answer.headers
+    rebound = person.http.post("/local/session", headers={"Host": "evil.example"})
+    assert rebound.status_code == 404
 
 
 def test_a_persona_is_made_changed_and_deleted_on_the_page(
@@ -249,7 +251,9 @@ def test_a_video_is_published_watched_by_others_and_deleted(
     page.click("text=Publish")
     page.wait_for_selector("text=Withdraw")
     shown = other.http.get("/v1/gallery", params={"public": True}).json()["results"]
-    assert "Another for the gallery." in [one["text"] for one in shown]
+    seen_by_others = next(one for one in shown if one["text"] == "Another for the gallery.")
+    assert seen_by_others["persona"] == {"id": None, "name": "Ada", "portrait": None}
+    assert other.http.get(f"/v1/gallery/{seen_by_others['prediction']}").json() == seen_by_others
     page.click("dialog >> button.danger")
     page.wait_for_selector("text=Undo")
     assert len(page.query_selector_all(".grid li")) == 1

@@ -29,7 +29,6 @@ SAMPLE = """() => {
       const there = layer.tagName === 'IMG' ? layer.complete && layer.naturalWidth : layer.readyState >= 2;
       context.globalAlpha = Number(getComputedStyle(layer).opacity);
       if (there) context.drawImage(layer, 0, 0, 32, 32);
-      else if (context.globalAlpha === 1) context.clearRect(0, 0, 32, 32);
     }
     const { data } = context.getImageData(0, 0, 32, 32);
     let light = 0, clear = 0, hash = 0;

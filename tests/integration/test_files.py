@@ -58,7 +58,7 @@ def test_an_uploaded_file_is_listed_used_and_removed(
 
 @pytest.mark.parametrize("kind", ["audio/wav", "application/octet-stream", ""])
 def test_a_data_url_is_taken_for_its_file(person: Person, persona: dict[str, Any], kind: str) -> None:
-    """Whatever type it claims; the same key finds the same prediction, and the row holds no data."""
+    """Whatever type it claims; the same key finds the same prediction, the row holds no data, and one file is kept."""
     url = f"data:{kind};base64,{base64.b64encode(SOUND).decode()}"
     key = uuid4().hex
     made = lipsync(person, persona, url, **{"Idempotency-Key": key}).raise_for_status().json()
@@ -67,6 +67,8 @@ def test_a_data_url_is_taken_for_its_file(person: Person, persona: dict[str, Any
     done = wait_until_settled(person, made, 30)
     assert done["status"] == "succeeded"
     assert "/v1/files/" in done["input"]["audio"]
+    digest = hashlib.sha256(SOUND).hexdigest()
+    assert [one["etag"] for one in person.http.get("/v1/files").json()["results"]].count(digest) == 1
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from local.stack import Stack
 from shared.runners.live_video import PROBE
+from tests.support.media import split_stream
 from tests.support.operator import files, wait_until_settled
 from tests.support.person import Person
 
@@ -42,7 +43,11 @@ def test_a_question_becomes_a_kept_video_with_captions_and_a_receipt(
     said = " ".join(block.split("\n")[1] for block in captions.strip().split("\n\n")[1:])
     assert said.split() == done["text"].split()
     assert receipt["engine"] == "cpu"
-    assert receipt["bytes"] == len(streamed)
+    video, words = split_stream(streamed)
+    assert receipt["bytes"] == len(video)
+    assert [word for word, _, _ in words] == done["text"].split()  # between the fragments, as they are spoken
+    assert all(start <= end <= receipt["duration_s"] for _, start, end in words)
+    assert [start for _, start, _ in words] == sorted(start for _, start, _ in words)
     order = [
         receipt[key] for key in ("first_token_ms", "first_clause_ms", "first_audio_ms", "first_frame_ms", "total_ms")
     ]

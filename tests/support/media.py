@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from io import BytesIO
 from pathlib import Path
 
 import av
 import numpy as np
+
+
+def split_stream(data: bytes) -> tuple[bytes, list[tuple[str, float, float]]]:
+    """A talk's stream without its events, and the words that those carry: (word, start, end)."""
+    video, words, at = bytearray(), [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4])
+        box, at = data[at : at + size], at + size
+        if box[4:8] != b"emsg":
+            video += box
+            continue
+        scheme, _, message = box[32:].decode().split("\0")
+        assert scheme == "urn:personaforge:words"
+        words += [(word, start, end) for word, start, end in json.loads(message)]
+    return bytes(video), words
 
 
 class Decoded:

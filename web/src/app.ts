@@ -12,6 +12,7 @@ import { icon, link, navigate, View } from './view.js';
 
 const SEARCHED = 12; // personas from which on they are searched
 const TOAST = 6000; // ms
+const PATIENCE = 300_000; // ms after a change, for loops that are being made
 
 export class ForgeApp extends View {
   static override properties = { path: { state: true }, personas: { state: true }, account: { state: true }, failure: { state: true }, note: { state: true }, search: { state: true }, sent: { state: true } };
@@ -23,6 +24,7 @@ export class ForgeApp extends View {
   declare search: string;
   declare sent: boolean;
   #noting: ReturnType<typeof setTimeout> | undefined;
+  #changed = Date.now();
   #looking: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
@@ -30,7 +32,7 @@ export class ForgeApp extends View {
     Object.assign(this, { path: location.pathname, failure: '', note: '', search: '', sent: false });
     addEventListener('popstate', () => { this.path = location.pathname; });
     session.addEventListener('change', () => void this.#load());
-    this.addEventListener('personas', () => void this.#load());
+    this.addEventListener('personas', () => { this.#changed = Date.now(); void this.#load(); });
     this.addEventListener('account', () => void this.#account());
     this.addEventListener('toast', (event) => {
       this.note = (event as CustomEvent<string>).detail;
@@ -56,7 +58,7 @@ export class ForgeApp extends View {
       void this.#account();
       // Loops are there a few seconds after the portrait.
       clearTimeout(this.#looking);
-      if (found.some((one) => one.portrait && !one.idle && Date.now() - Date.parse(one.created_at) < 600_000)) {
+      if (found.some((one) => one.portrait && !one.idle) && Date.now() - this.#changed < PATIENCE) {
         this.#looking = setTimeout(() => void this.#load(), 2000);
       }
     } catch (error) {
@@ -121,7 +123,7 @@ export class ForgeApp extends View {
   }
 
   #gone(): TemplateResult {
-    return html`<section class="empty"><h1>This persona was deleted</h1><p>Its talks stay in your gallery.</p><a class="button" href="/" @click=${link}>Choose another</a></section>`;
+    return html`<section class="empty"><h1>This persona was deleted</h1><p>Its talks went with it.</p><a class="button" href="/" @click=${link}>Choose another</a></section>`;
   }
 
   #signIn(): TemplateResult {

@@ -9,7 +9,7 @@ const HOVER = 300; // ms until a tile plays
 const UNDO = 6000; // ms in which a deletion is taken back
 
 export class GalleryPage extends View {
-  static override properties = { personas: { attribute: false }, video: { attribute: false }, videos: { state: true }, next: { state: true }, failure: { state: true }, whose: { state: true }, persona: { state: true }, model: { state: true }, deleted: { state: true } };
+  static override properties = { personas: { attribute: false }, video: { attribute: false }, videos: { state: true }, next: { state: true }, failure: { state: true }, found: { state: true }, looked: { state: true }, whose: { state: true }, persona: { state: true }, model: { state: true }, deleted: { state: true } };
   declare personas: Persona[];
   declare video: string | undefined;
   declare videos: Video[] | undefined;
@@ -19,6 +19,9 @@ export class GalleryPage extends View {
   declare persona: string;
   declare model: string;
   declare deleted: Video | undefined;
+  declare found: Video | undefined;
+  declare looked: boolean;
+  #loading = 0;
   #hovering: ReturnType<typeof setTimeout> | undefined;
   #deleting: ReturnType<typeof setTimeout> | undefined;
 
@@ -28,8 +31,28 @@ export class GalleryPage extends View {
     Object.assign(this, { next: null, failure: '', whose: query.get('whose') === 'public' ? 'public' : 'mine', persona: query.get('persona') ?? '', model: query.get('model') ?? '' });
   }
 
-  override connectedCallback(): void { super.connectedCallback(); void this.#load(); }
-  override disconnectedCallback(): void { super.disconnectedCallback(); void this.#deleteNow(); }
+  override connectedCallback(): void {
+    super.connectedCallback();
+    addEventListener('pagehide', this.#deleteNow);
+    void this.#load();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    removeEventListener('pagehide', this.#deleteNow);
+    void this.#deleteNow();
+  }
+
+  override willUpdate(changed: PropertyValues<this>): void {
+    if (changed.has('video') && this.video) void this.#find(this.video);
+  }
+
+  /** One that is not on the page that was loaded. */
+  async #find(video: string): Promise<void> {
+    this.found = undefined;
+    this.found = await body(api.GET('/v1/gallery/{prediction}', { params: { path: { prediction: video } } })).catch(() => undefined);
+    this.looked = true;
+  }
 
   override updated(changed: PropertyValues<this>): void {
     const dialog = this.querySelector('dialog');
@@ -38,10 +61,13 @@ export class GalleryPage extends View {
   }
 
   async #load(cursor?: string): Promise<void> {
+    const loading = ++this.#loading;
     try {
       const query = { persona: this.persona || undefined, model: (this.model || undefined) as 'talk' | undefined, public: this.whose === 'public', cursor };
       const page = await body(api.GET('/v1/gallery', { params: { query } }));
-      this.videos = cursor ? [...(this.videos ?? []), ...page.results] : page.results;
+      if (loading !== this.#loading) return; // something else was asked for since
+      const shown = page.results.filter((one) => one.prediction !== this.deleted?.prediction);
+      this.videos = cursor ? [...(this.videos ?? []), ...shown] : shown;
       this.next = page.next && new URL(page.next).searchParams.get('cursor');
       this.failure = '';
     } catch (error) { this.failure = (error as Error).message; }
@@ -58,22 +84,23 @@ export class GalleryPage extends View {
     if (!video.published && !confirm('Anyone with or without an account can watch it. Publish?')) return;
     const changed = await body(api.PATCH('/v1/gallery/{prediction}', { params: { path: { prediction: video.prediction } }, body: { published: !video.published } }));
     this.videos = this.videos?.map((one) => (one.prediction === changed.prediction ? changed : one));
+    if (this.found?.prediction === changed.prediction) this.found = changed;
   }
 
   #delete(video: Video): void {
     void this.#deleteNow();
     this.deleted = video;
-    this.videos = this.videos?.filter((one) => one !== video);
+    this.videos = this.videos?.filter((one) => one.prediction !== video.prediction);
     navigate('/gallery');
     this.#deleting = setTimeout(() => void this.#deleteNow(), UNDO);
   }
 
-  async #deleteNow(): Promise<void> {
+  #deleteNow = async (): Promise<void> => {
     clearTimeout(this.#deleting);
     const { deleted } = this;
     this.deleted = undefined;
-    if (deleted) await api.DELETE('/v1/gallery/{prediction}', { params: { path: { prediction: deleted.prediction } } }).catch((error: Error) => { this.failure = error.message; });
-  }
+    if (deleted) await api.DELETE('/v1/gallery/{prediction}', { params: { path: { prediction: deleted.prediction } }, keepalive: true }).catch((error: Error) => { this.failure = error.message; });
+  };
 
   #undo(): void {
     clearTimeout(this.#deleting);
@@ -95,7 +122,7 @@ export class GalleryPage extends View {
   }
 
   override render(): TemplateResult {
-    const shown = this.video ? this.videos?.find((one) => one.prediction === this.video) : undefined;
+    const shown = this.video ? this.videos?.find((one) => one.prediction === this.video) ?? this.found : undefined;
     return html`<section class="page">
       <header><h1>Gallery</h1></header>
       <div class="filters"><div class="switch" role="group" aria-label="Whose">${(['mine', 'public'] as const).map((whose) => html`<button aria-pressed=${this.whose === whose} @click=${() => this.#filter({ whose })}>${whose === 'mine' ? 'Mine' : 'Public'}</button>`)}</div>
@@ -105,7 +132,7 @@ export class GalleryPage extends View {
       ${this.videos?.length === 0 ? html`<p class="empty">${this.persona || this.model ? html`Nothing like this here. <button class="text" @click=${() => this.#filter({ persona: '', model: '' })}>Clear filters</button>` : 'Nothing here yet. Talk to someone; it is kept here.'}</p>` : nothing}
       <ul class="grid">${repeat(this.videos ?? [], (one) => one.prediction, (one) => this.#tile(one))}</ul>
       ${this.next ? html`<button @click=${() => void this.#load(this.next!)}>Show more</button>` : nothing}
-      ${this.video && this.videos ? this.#full(shown) : nothing}
+      ${this.video && (shown || this.looked) ? this.#full(shown) : nothing}
       <div class="toast" role="status" ?hidden=${!this.deleted}>Video deleted <button class="text" @click=${() => this.#undo()}>Undo</button></div>
     </section>`;
   }
@@ -123,7 +150,7 @@ export class GalleryPage extends View {
       ${video ? html`<div class="player"><video controls autoplay playsinline crossorigin="anonymous" src=${video.video} poster=${video.poster ?? nothing}>${video.captions ? html`<track kind="captions" srclang="en" label="Captions" src=${video.captions} default>` : nothing}</video><span class="chip label">AI-generated</span></div>
         <p dir="auto">${video.text}</p><p class="quiet">${[video.persona?.name, KINDS[video.model] ?? video.model, clock(video.duration_s), video.engine, new Date(video.created_at).toLocaleString()].filter(Boolean).join(' · ')}</p>
         <p class="buttons"><a class="button" href=${video.video} target="_blank" rel="noreferrer">Direct link</a>
-          ${this.whose === 'mine' ? html`<button @click=${() => void this.#publish(video)}>${video.published ? 'Withdraw' : 'Publish'}</button><button class="danger" @click=${() => this.#delete(video)}>Delete</button>` : nothing}</p>`
+          ${video.persona?.id || !video.published ? html`<button @click=${() => void this.#publish(video)}>${video.published ? 'Withdraw' : 'Publish'}</button><button class="danger" @click=${() => this.#delete(video)}>Delete</button>` : nothing}</p>`
         : html`<p>This video is private or was deleted.</p>`}</dialog>`;
   }
 }

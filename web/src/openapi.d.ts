@@ -262,7 +262,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Get Video
+         * @description One's own, or a published one.
+         */
+        get: operations["get_video_v1_gallery__prediction__get"];
         put?: never;
         post?: never;
         /**
@@ -990,7 +994,7 @@ export interface components {
         Video: {
             /**
              * Prediction
-             * @description Id of the prediction that made it.
+             * @description Id of the prediction that made it; of others' an id of the video alone.
              */
             prediction: string;
             /** Model */
@@ -1051,13 +1055,13 @@ export interface components {
             /** Results */
             results: components["schemas"]["Video"][];
         };
-        /** VideoPersona */
+        /**
+         * VideoPersona
+         * @description Of others' videos only its name is shown.
+         */
         VideoPersona: {
-            /**
-             * Id
-             * Format: uuid
-             */
-            id: string;
+            /** Id */
+            id: string | null;
             /** Name */
             name: string;
             /** Portrait */
@@ -1684,6 +1688,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VideoPage"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_video_v1_gallery__prediction__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                prediction: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Video"];
                 };
             };
             /** @description Problem */

@@ -34,7 +34,8 @@ export class PersonaForm extends View {
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
-    if (changed.has('persona') && this.persona) {
+    const before = changed.get('persona') as Persona | undefined;
+    if (changed.has('persona') && this.persona && this.persona.id !== before?.id) {
       this.length = this.persona.description.length;
       this.points = this.persona.face ? structuredClone(this.persona.face) : undefined;
     }
@@ -66,7 +67,9 @@ export class PersonaForm extends View {
         this.#done(this.persona.id, `${fields.name} was changed.`);
         return;
       }
-      this.made ??= await body(api.POST('/v1/personas', { body: fields }));
+      this.made = this.made
+        ? await body(api.PATCH('/v1/personas/{persona_id}', { params: { path: { persona_id: this.made.id } }, body: fields }))
+        : await body(api.POST('/v1/personas', { body: fields }));
       if (this.way === 'photo') await this.#upload(this.made.id);
       else {
         this.working = 'Drawing, about 3 s';

@@ -142,6 +142,7 @@ export class PersonaVideo extends Base {
           if (current.signal.aborted) return;
           if (error instanceof Failure && error.code === 'autoplay') throw error;
           this.#hush(current);
+          this.think();
         }
       }
       if (wanted) await this.#kept(wanted, current.signal, asked);
@@ -257,10 +258,10 @@ export class PersonaVideo extends Base {
   }
 
   /** A browser that plays no sound before a person has asked for it. */
-  async #offer(talk: HTMLVideoElement, signal: AbortSignal): Promise<void> {
+  async #offer(talk: HTMLVideoElement, signal: AbortSignal, text = `${this.getAttribute('label') ?? 'It'} is ready.`, label = 'Play with sound'): Promise<void> {
     const button = document.createElement('button');
-    button.textContent = 'Play with sound';
-    this.#notice.replaceChildren(`${this.getAttribute('label') ?? 'It'} is ready.`, button);
+    button.textContent = label;
+    this.#notice.replaceChildren(text, button);
     this.#become('ready');
     await new Promise<void>((resolve, reject) => {
       button.addEventListener('click', () => talk.play().then(resolve, () => reject(new Failure('autoplay', 'The browser plays no sound here.'))), { signal });
@@ -276,7 +277,10 @@ export class PersonaVideo extends Base {
     if (talk.currentTime !== this.#moved.time) {
       this.#moved = { at: now, time: talk.currentTime };
       if (this.#state === 'stalled') { this.#become('speaking'); this.#say(''); }
-    } else if (!talk.ended && !document.hidden && now - this.#moved.at > 200) {
+    } else if (talk.paused && !talk.ended && this.#state === 'speaking') { // by a key, a call, unplugged headphones
+      this.#moved = { at: now, time: -1 };
+      void this.#offer(talk, this.#current!.signal, 'Paused.', 'Go on').then(() => this.#become('speaking'), () => undefined);
+    } else if (this.#state !== 'ready' && !talk.ended && !document.hidden && now - this.#moved.at > 200) {
       this.#feed?.recover();
       if (now - this.#moved.at > STALLED && this.#state === 'speaking') {
         this.#become('stalled');
@@ -309,12 +313,15 @@ export class PersonaVideo extends Base {
       await video.play().catch(() => undefined);
     }
     if (matchMedia('(prefers-reduced-motion: reduce)').matches && video.classList.contains('loop')) return;
-    await presented(video);
-    if (!this.#wanted(video)) return;
+    if (!await soon(presented(video)) || !this.#wanted(video)) return;
     video.classList.add('fade', 'shown');
     await new Promise((resolve) => setTimeout(resolve, FADE + 40));
     if (!this.#wanted(video)) return;
-    for (const other of [this.#thinking, ...this.#talks]) if (other !== video && under(other, video)) conceal(other);
+    for (const other of [this.#thinking, ...this.#talks]) {
+      if (other === video) continue;
+      if (under(other, video)) conceal(other);
+      else other.classList.remove('shown'); // what was interrupted fades away over it
+    }
   }
 
   #wanted(video: HTMLVideoElement): boolean {
@@ -326,9 +333,9 @@ export class PersonaVideo extends Base {
     this.#become('idle');
     if (this.#idle.src) {
       this.#idle.currentTime = 0;
-      await this.#idle.play().catch(() => undefined);
-      if (!matchMedia('(prefers-reduced-motion: reduce)').matches) {
-        await presented(this.#idle);
+      const plays = await this.#idle.play().then(() => true, () => false);
+      // One that cannot be had is no reason to wait: the poster is there.
+      if (plays && !matchMedia('(prefers-reduced-motion: reduce)').matches && await soon(presented(this.#idle))) {
         this.#idle.classList.add('shown');
       }
     }
@@ -458,11 +465,16 @@ export function lineAt(words: Word[], time: number): Word[] {
   return first && last && time >= first.start - 0.1 && time <= last.end + 0.8 ? line : [];
 }
 
-async function until(ready: () => boolean, failing: Promise<void>, signal: AbortSignal): Promise<void> {
-  let failure: unknown;
-  failing.catch((error: unknown) => { failure = error ?? new Error(); });
+/** Whether it happened within a second. */
+const soon = (work: Promise<void>): Promise<boolean> =>
+  Promise.race([work.then(() => true), new Promise<boolean>((resolve) => { setTimeout(resolve, 1000, false); })]);
+
+async function until(ready: () => boolean, arriving: Promise<void>, signal: AbortSignal): Promise<void> {
+  let failure: unknown, ended = 0;
+  arriving.then(() => { ended = performance.now(); }, (error: unknown) => { failure = error ?? new Error(); });
   while (!ready()) {
     if (failure) throw failure;
+    if (ended && performance.now() - ended > 1000) throw new Failure('stalled', 'The stream ended without a picture.');
     signal.throwIfAborted();
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -18,17 +18,20 @@ export class Problem extends Error {
 }
 
 class Session extends EventTarget {
-  token = sessionStorage.getItem(KEY) ?? '';
   readonly hosted = Boolean(SUPABASE_URL && SUPABASE_KEY);
+  token = this.hosted ? '' : sessionStorage.getItem(KEY) ?? '';
 
   constructor() {
     super();
+    if (this.hosted) {
+      void this.#follow();
+      return;
+    }
     addEventListener('hashchange', () => this.#fromAddress());
     this.#fromAddress();
-    if (this.hosted && !this.token) void this.#restore();
   }
 
-  /** An address with #token=…, as `forge up` prints it. */
+  /** An address with #token=…, as `forge up` prints it. Not where people sign in: it could be anybody's. */
   #fromAddress(): void {
     const token = new URLSearchParams(location.hash.slice(1)).get('token');
     if (!token) return;
@@ -36,14 +39,14 @@ class Session extends EventTarget {
     this.#use(token);
   }
 
-  async #restore(): Promise<void> {
-    const { data } = await (await supabase()).auth.getSession();
-    if (data.session) this.#use(data.session.access_token);
+  /** Supabase keeps the session and renews its token. */
+  async #follow(): Promise<void> {
+    (await supabase()).auth.onAuthStateChange((_event, found) => this.#use(found?.access_token ?? ''));
   }
 
   #use(token: string): void {
     this.token = token;
-    if (token) sessionStorage.setItem(KEY, token);
+    if (token && !this.hosted) sessionStorage.setItem(KEY, token);
     else sessionStorage.removeItem(KEY);
     this.dispatchEvent(new Event('change'));
   }
@@ -60,13 +63,12 @@ class Session extends EventTarget {
     if (error) throw new Problem(error.message, error.status ?? 0);
   }
 
-  ended(): void { this.#use(''); }
+  ended(): void { if (!this.hosted) this.#use(''); }
 }
 
-async function supabase() {
-  const { createClient: create } = await import('@supabase/supabase-js');
-  return create(SUPABASE_URL!, SUPABASE_KEY!);
-}
+const connect = async () => (await import('@supabase/supabase-js')).createClient(SUPABASE_URL!, SUPABASE_KEY!);
+let connected: ReturnType<typeof connect> | undefined;
+const supabase = (): ReturnType<typeof connect> => (connected ??= connect());
 
 export const session = new Session();
 

@@ -7,7 +7,7 @@ import { api, authorized, body, Problem, type Persona, type Prediction } from '.
 import { credits, icon, link, View } from './view.js';
 
 interface Turn { id: string; question: string; answer: string; ms?: number; prediction?: Prediction; note?: string }
-interface Recognition extends EventTarget { lang: string; interimResults: boolean; start(): void; stop(): void }
+interface Recognition extends EventTarget { lang: string; interimResults: boolean; start(): void; stop(): void; abort(): void }
 
 const DOING: Record<State, string> = { idle: 'Listening', thinking: 'Thinking', ready: 'Ready', speaking: 'Talking', stalled: 'Talking' };
 const STILL_THINKING = 6000; // ms
@@ -49,6 +49,16 @@ export class TalkPage extends View {
     removeEventListener('online', this.#onLine);
     removeEventListener('offline', this.#onLine);
     removeEventListener('keydown', this.#onKey);
+    this.#leave();
+  }
+
+  /** Nothing that was begun here goes on elsewhere. */
+  #leave(): void {
+    this.#asking += 1;
+    this.#waiting = undefined;
+    this.#recognition?.abort();
+    this.#recognition = undefined;
+    this.hearing = false;
   }
 
   get #stage(): PersonaVideo { return this.querySelector('persona-video')!; }
@@ -56,7 +66,7 @@ export class TalkPage extends View {
   override willUpdate(changed: PropertyValues<this>): void {
     const before = changed.get('persona') as Persona | undefined;
     if (!changed.has('persona') || before?.id === this.persona.id) return;
-    this.#asking += 1;
+    this.#leave();
     this.failure = this.receipt = undefined;
     this.turns = [];
     this.draft = sessionStorage.getItem(`draft-${this.persona.id}`) ?? '';
@@ -100,7 +110,7 @@ export class TalkPage extends View {
     const text = question.trim();
     if (!text) return;
     if (!this.online) { this.#waiting = text; this.#setDraft(''); return; }
-    const asking = ++this.#asking, id = `asking-${asking}`;
+    const asking = ++this.#asking, id = `asking-${asking}`, persona = this.persona;
     this.failure = undefined;
     this.#setDraft('');
     void this.#stage.stop();
@@ -110,8 +120,9 @@ export class TalkPage extends View {
     const slow = setTimeout(() => { this.slow = true; }, STILL_THINKING);
     try {
       this.#stage.think();
-      if (!this.persona.portrait) await this.#draw();
-      const job = await body(api.POST('/v1/predictions', { body: { model: 'personaforge/talk', stream: true, input: { persona: this.persona.id, message: text } } }));
+      if (!persona.portrait) await this.#draw(persona);
+      if (asking !== this.#asking) return;
+      const job = await body(api.POST('/v1/predictions', { body: { model: 'personaforge/talk', stream: true, input: { persona: persona.id, message: text } } }));
       if (asking !== this.#asking) { // something else was asked meanwhile
         await authorized(job.urls.cancel, { method: 'POST' });
         return;
@@ -128,8 +139,8 @@ export class TalkPage extends View {
     }
   }
 
-  async #draw(): Promise<void> {
-    const job = await body(api.POST('/v1/predictions', { params: { header: { prefer: 'wait=60' } }, body: { model: 'personaforge/portrait', input: { persona: this.persona.id } } }));
+  async #draw(persona: Persona): Promise<void> {
+    const job = await body(api.POST('/v1/predictions', { params: { header: { prefer: 'wait=60' } }, body: { model: 'personaforge/portrait', input: { persona: persona.id } } }));
     if (job.status !== 'succeeded') throw new Problem(job.error ?? 'The portrait is not ready yet.', 0);
     this.dispatchEvent(new CustomEvent('personas', { bubbles: true }));
   }
@@ -189,8 +200,13 @@ export class TalkPage extends View {
       const { results } = event as unknown as { results: ArrayLike<ArrayLike<{ transcript: string }>> };
       this.#setDraft(Array.from(results, (one) => one[0]!.transcript).join(''));
     });
-    recognition.addEventListener('end', () => { this.hearing = false; void this.#ask(this.draft); });
-    recognition.addEventListener('error', () => { this.hearing = false; });
+    let heard = false;
+    recognition.addEventListener('result', () => { heard = true; });
+    recognition.addEventListener('error', () => { heard = false; });
+    recognition.addEventListener('end', () => {
+      this.hearing = false;
+      if (heard && this.#recognition === recognition) void this.#ask(this.draft);
+    });
     this.hearing = true;
     recognition.start();
   }
