@@ -152,6 +152,11 @@ export class TalkPage extends View {
       ms = (event as CustomEvent<{ ms: number }>).detail.ms;
       this.#change(id, { ms });
     }, options);
+    this.#stage.addEventListener('caption', (event) => {
+      const spoken = this.turns.find((turn) => turn.id === id)?.answer ?? '';
+      this.#change(id, { answer: `${spoken} ${(event as CustomEvent<{ text: string }>).detail.text}`.trim() });
+      this.#scroll();
+    }, options);
     this.#stage.addEventListener('error', (event) => { failed = (event as Event as CustomEvent<{ message: string }>).detail.message; }, options);
     await this.#stage.speak(job);
     controller.abort();
