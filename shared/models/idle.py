@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from shared.media.types import Pixels
 
 SIZE = 512  # pixels, as most talks
+KEPT = 16  # looks whose loops a container keeps, about 1 MB each: one that is changed back is not drawn again
+_drawn: OrderedDict[str, dict[Mood, bytes]] = OrderedDict()
 
 
 class IdleInput(InputWithPersona):
@@ -47,10 +51,18 @@ class IdleWork(Work):
         )
         data = await self._store.get(self._persona.required_portrait)
         began = asyncio.get_running_loop().time()
-        try:
-            await asyncio.to_thread(self._draw, data, self._persona)
-        finally:
-            self._stopped.set()
+        look = f"{self._persona.face} {self._persona.style}".encode()
+        key = hashlib.sha256(data + look).hexdigest()
+        if found := _drawn.get(key):
+            self._loops = found
+        else:
+            try:
+                await asyncio.to_thread(self._draw, data, self._persona)
+            finally:
+                self._stopped.set()
+            _drawn[key] = self._loops
+            if len(_drawn) > KEPT:
+                _drawn.popitem(last=False)
         self._took = asyncio.get_running_loop().time() - began
 
     def _draw(self, data: bytes, persona: Persona) -> None:

@@ -55,6 +55,8 @@ class PredictionId:
             identity = cls(row, owner, body[1], created, deadline, body[44:].decode())
         except (ValueError, IndexError) as error:
             raise unknown from error
+        if identity.sign(key) != text:  # base64 has several spellings of the same bytes; an id has one
+            raise unknown
         if user and identity.owner != user.id:
             raise unknown
         telemetry.set_job(str(row))

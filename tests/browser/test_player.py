@@ -236,3 +236,53 @@ def test_where_there_is_no_media_source_at_all_the_kept_file_plays(
     wait_for(page, f"{STATE} === 'idle'", 20)
     assert seen(page, "error") == []
     assert seen(page, "caption")
+
+
+def test_a_question_in_mid_talk_shows_it_thinking_not_frozen(
+    page: Page, stack: Stack, somebody: tuple[Person, dict[str, Any]], fault: Callable[..., None]
+) -> None:
+    """The interrupted frame fades away over the thinking loop, however long the next answer takes."""
+    person, persona = somebody
+    open_talk(page, stack, person, persona)
+    ask(page, "A long one, in 60 seconds.")
+    wait_for(page, f"{STATE} === 'speaking'", 15)
+    page.wait_for_timeout(500)
+    fault("anthropic", path="/v1", delay_s=4)
+    ask(page, "Something else? In 5 words.")
+    page.wait_for_timeout(1500)
+    assert page.evaluate(STATE) == "thinking"
+    shown = page.evaluate(
+        """[...document.querySelector('persona-video').shadowRoot.querySelectorAll('video')]
+            .map(one => [one.classList.contains('loop'), getComputedStyle(one).opacity, one.paused])"""
+    )
+    assert [opacity for loop, opacity, _ in shown if not loop] == ["0", "0"]
+    assert [loop for loop, opacity, paused in shown if opacity == "1" and not paused and loop]
+
+
+def test_loops_that_are_gone_keep_no_answer_from_ending(
+    page: Page, stack: Stack, somebody: tuple[Person, dict[str, Any]]
+) -> None:
+    """Their files cannot be had: the poster stands in, and the turn ends."""
+    person, persona = somebody
+    page.route("**/*.idle.mp4*", lambda route: route.fulfill(status=404))
+    page.route("**/*.thinking.mp4*", lambda route: route.fulfill(status=404))
+    open_talk(page, stack, person, persona)
+    ask(page, "Who are you? In 4 words.")
+    wait_for(page, f"{STATE} === 'speaking'", 20)
+    wait_for(page, f"{STATE} === 'idle'", 20)
+    page.wait_for_selector("text=Your turn")
+
+
+def test_a_talk_that_was_paused_from_outside_can_be_gone_on_with(
+    page: Page, stack: Stack, somebody: tuple[Person, dict[str, Any]]
+) -> None:
+    """A media key, a call: a button goes on, and it plays to its end."""
+    person, persona = somebody
+    open_talk(page, stack, person, persona)
+    ask(page, "Who are you? In 12 words.")
+    wait_for(page, f"{STATE} === 'speaking'", 15)
+    talks = "document.querySelector('persona-video').shadowRoot.querySelectorAll('video:not(.loop)')"
+    page.evaluate(f"{talks}.forEach(one => one.pause())")
+    page.click("persona-video >> text=Go on")
+    wait_for(page, f"{STATE} === 'idle'", 30)
+    assert seen(page, "error") == []

@@ -124,3 +124,45 @@ def test_who_asks_for_them_gets_them(sign_up: Callable[[], Person], portrait_png
     assert person.http.get(f"/v1/personas/{made['id']}").json()["idle"] == job["output"]
     assert duration(fetch(job["output"])) == pytest.approx(12.8)
     assert [one["id"] for one in person.http.get("/v1/predictions").json()["results"]] == [job["id"]]
+
+
+def test_changing_the_look_again_and_again_keeps_no_worker_busy(
+    sign_up: Callable[[], Person], stack: Stack, portrait_png: bytes
+) -> None:
+    """One job of a persona at a time, ten of an owner in a minute; the schedule makes what is missing then."""
+    person = sign_up()
+    personas = [person.persona(portrait_png) for _ in range(4)]
+    for turn in range(6):
+        for one in personas:
+            change = {"liveliness": 0.1 + 0.1 * turn}
+            person.http.patch(f"/v1/personas/{one['id']}", json=change).raise_for_status()
+    with rest(stack) as service:
+        rows = service.get("/predictions", params={"owner": f"eq.{person.id}", "model": "eq.idle"}).json()
+    assert 4 <= len(rows) <= 10
+    unfinished = [row["persona_id"] for row in rows if row["status"] in ("starting", "processing")]
+    assert len(unfinished) == len(set(unfinished))
+
+
+def test_loops_of_a_look_that_is_gone_are_nobodys(
+    sign_up: Callable[[], Person], stack: Stack, portrait_png: bytes
+) -> None:
+    """The persona was changed while they were made: it does not get them, and reconciliation removes the files."""
+    person = sign_up()
+    made = loops(person, person.persona(portrait_png))
+    path = f"{person.id}/{uuid4().hex}"
+    with rest(stack) as service:
+        where = {"id": f"eq.{made['id']}"}
+        before = service.get("/personas", params=where).json()[0]["look_since"]
+        later = {"look_since": "2026-11-21T00:00:00Z", "idle": None}
+        service.patch("/personas", params=where, json=later).raise_for_status()
+        row = service.post("/rpc/begin_idle", json={"p_persona": made["id"], "p_id": str(uuid4())}).json()[0]
+        files = [f"{path}.idle.mp4", f"{path}.thinking.mp4", f"{path}.poster.jpg"]
+        for file in files:
+            note = {"path": file, "owner": person.id, "content_type": "video/mp4", "bytes": 1}
+            service.post("/files", json=note).raise_for_status()
+        change = dict(zip(("idle", "thinking", "poster"), files, strict=True)) | {"hue": 5, "look_since": before}
+        outcome = {"status": "succeeded", "output": files[0], "files": files, "idle": change}
+        service.post("/rpc/settle_prediction", json={"p_id": row["id"], "p_outcome": outcome}).raise_for_status()
+        assert service.get("/personas", params=where).json()[0]["idle"] is None
+        kept = service.get("/files", params={"path": f"like.{path}*", "select": "referrer"}).json()
+    assert [one["referrer"] for one in kept] == [None] * 3
