@@ -28,10 +28,11 @@ SIZES = (13, 1_000, 100_000)
 CALLS = 200  # of each owner
 FILL = """
 insert into public.personas (id, owner, name) values ('{persona}', '{owner}', 'Ada');
-insert into public.predictions (id, owner, model, model_code, persona_id, status, input, output, captions, text,
+insert into public.predictions (id, owner, model, model_code, persona_id, status, input, output, captions, poster, text,
   receipt, deadline, created_at, completed_at)
 select gen_random_uuid(), '{owner}', 'talk', 0, '{persona}', 'succeeded', '{{}}', '{owner}/' || n || '.mp4',
-  '{owner}/' || n || '.vtt', 'Video ' || n, '{{"duration_s": 9.5}}', now(), now() - n * interval '1 minute', now()
+  '{owner}/' || n || '.vtt', '{owner}/' || n || '.poster.jpg', 'Video ' || n,
+  '{{"duration_s": 9.5}}', now(), now() - n * interval '1 minute', now()
 from generate_series(1, {count}) n;
 """
 

@@ -51,7 +51,7 @@ class Options:
     """What the headers ask for."""
 
     wait: int = 0  # seconds
-    seconds: int | None = None  # until it must have ended; None: two minutes
+    seconds: int | None = None  # until it must have ended; None: as long as the model has
     key: str | None = None  # of idempotency
 
 
@@ -160,7 +160,7 @@ async def _create(
     if unknown:
         warning = f"Unknown inputs are ignored: {', '.join(unknown)[:500]}.\n"
         prediction = prediction.model_copy(update={"logs": warning + prediction.logs})
-    return to_api(prediction, services.store)
+    return await to_api(prediction, services.store)
 
 
 async def _keep_files(services: Services, user: User, addresses: dict[str, Any]) -> dict[str, str]:

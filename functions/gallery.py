@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
@@ -22,10 +23,11 @@ from shared.files import upload
 from shared.files.upload import FilePage, FileResponse, Upload
 from shared.models import registry
 from shared.predictions.id import PredictionId
-from shared.predictions.prediction import Prediction
+from shared.predictions.prediction import Prediction, addresses
 
 app = modal.App("personaforge-gallery")
 PAGE = 24
+FILES = ("output", "captions", "poster")
 COLUMNS = (
     "id,owner,model,model_code,status,deadline,provider_id,output,captions,poster,published,text,receipt,created_at,"
     "persona_id"
@@ -53,6 +55,7 @@ class Video(BaseModel):
     duration_s: float | None
     engine: str | None = Field(description="What drew it.")
     published: bool = Field(description="Whether everybody sees it.")
+    own: bool
     created_at: Time
     persona: VideoPersona | None
 
@@ -92,13 +95,11 @@ def build(settings: Settings | None = None) -> FastAPI:
         query = client.from_("predictions").select(f"{COLUMNS},personas(name,portrait)").eq("status", "succeeded")
         query = query.eq("system", False).in_("model", [one.name for one in wanted if one.in_gallery])
         query = query.eq("published", True) if public else query.eq("owner", str(user.id))
-        query = query.like("output", "%.mp4")
+        query = query.not_.is_("poster", "null")  # where the voice alone was delivered, there is none
         query = query.eq("persona_id", str(persona)) if persona else query
         chosen = {"persona": str(persona or ""), "model": model, "public": "true" if public else None}
         page = await newest(store, query, PAGE, f"{context.settings.forge_url}/v1/gallery", cursor, **chosen)
-        return VideoPage(
-            next=page.next, previous=page.previous, results=[_video(row, store, user) for row in page.rows]
-        )
+        return VideoPage(next=page.next, previous=page.previous, results=await _videos(page.rows, store, user))
 
     @web.get("/v1/gallery/{prediction}")
     async def get_video(prediction: str, context: ContextDep, user: CurrentUser) -> Video:
@@ -109,16 +110,21 @@ def build(settings: Settings | None = None) -> FastAPI:
         found = await store.rows(query.or_(f"owner.eq.{user.id},published.is.true").eq("status", "succeeded"))
         if not found or not found[0]["output"] or not registry.find(found[0]["model"]).in_gallery:
             raise NotFound("This video is private or was deleted.")
-        return _video(found[0], store, user)
+        return (await _videos(found, store, user))[0]
 
     @web.patch("/v1/gallery/{prediction}")
     async def publish(prediction: str, body: VideoChange, context: ContextDep, user: CurrentUser) -> Video:
         """Show a video of one's own to everybody, or no longer."""
         store, row = context.store, str(_row(prediction, context, user))
         arguments = {"p_id": row, "p_owner": str(user.id), "p_published": body.published}
-        await store.call("publish_prediction", arguments)
         query = store.as_user(user).from_("predictions").select(f"{COLUMNS},personas(name,portrait)").eq("id", row)
-        return _video((await store.rows(query))[0], store, user)
+        files = [path for one in await store.rows(query) for name in FILES if (path := one[name])]
+        if body.published:  # there before it is shown
+            await store.publish(*files)
+        await store.call("publish_prediction", arguments)
+        if not body.published:
+            await store.withdraw(*files)
+        return (await _videos(await store.rows(query), store, user))[0]
 
     @web.delete("/v1/gallery/{prediction}", status_code=204)
     async def remove_video(prediction: str, context: ContextDep, user: CurrentUser) -> None:
@@ -166,29 +172,37 @@ def _public_row(video: str) -> UUID | None:
         return None
 
 
-def _video(row: Row, store: Store, user: User) -> Video:
-    prediction = Prediction.from_row(row)
+async def _videos(rows: list[Row], store: Store, user: User) -> list[Video]:
+    """The addresses of all their files in one request."""
+    shown = [(Prediction.from_row(row), row) for row in rows]
+    portraits = [(row["personas"] or {}).get("portrait") for one, row in shown if one.owner == user.id]
+    files = await addresses([one for one, _ in shown], store, portraits)
+    return [_video(one, row, files, store.settings.forge_signing_key, user) for one, row in shown]
+
+
+def _video(prediction: Prediction, row: Row, files: Mapping[str | None, str], key: str, user: User) -> Video:
     own = prediction.owner == user.id
     return Video(
-        prediction=prediction.identity.sign(store.settings.forge_signing_key) if own else str(prediction.id),
+        prediction=prediction.identity.sign(key) if own else str(prediction.id),
         model=prediction.model,
-        video=store.address(prediction.output) or "",
-        captions=store.address(prediction.captions),
-        poster=store.address(prediction.poster),
+        video=files.get(prediction.output, ""),
+        captions=files.get(prediction.captions),
+        poster=files.get(prediction.poster),
         text=prediction.text,
         engine=prediction.receipt.engine if prediction.receipt else None,
         published=prediction.published,
+        own=own,
         duration_s=prediction.receipt.duration_s if prediction.receipt else None,
         created_at=prediction.created_at,
-        persona=_persona(row, store, own=own) if row["personas"] else None,
+        persona=_persona(row, files, own=own) if row["personas"] else None,
     )
 
 
-def _persona(row: Row, store: Store, *, own: bool) -> VideoPersona:
+def _persona(row: Row, files: Mapping[str | None, str], *, own: bool) -> VideoPersona:
     persona = row["personas"]
     if not own:
         return VideoPersona(id=None, name=persona["name"], portrait=None)
-    return VideoPersona(id=row["persona_id"], name=persona["name"], portrait=store.address(persona["portrait"]))
+    return VideoPersona(id=row["persona_id"], name=persona["name"], portrait=files.get(persona["portrait"]))
 
 
 @app.function(image=image, secrets=secrets, timeout=30, max_containers=10)

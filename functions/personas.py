@@ -19,7 +19,15 @@ from shared.core.text import Text
 from shared.core.web import MIB, ContextDep, CurrentUser, function_app
 from shared.models import registry
 from shared.personas import persona, portrait
-from shared.personas.persona import Persona, PersonaChange, PersonaInput, PersonaPage, PersonaResponse, to_api
+from shared.personas.persona import (
+    Persona,
+    PersonaChange,
+    PersonaInput,
+    PersonaPage,
+    PersonaResponse,
+    all_to_api,
+    to_api,
+)
 from shared.predictions.prediction import Prediction
 from shared.runners.pregenerate import begin_idle
 from shared.runners.services import ServicesDep, open_services
@@ -48,7 +56,7 @@ def build(settings: Settings | None = None) -> FastAPI:
 
     @web.post("/v1/personas", status_code=201)
     async def create(body: PersonaInput, context: ContextDep, user: CurrentUser) -> PersonaResponse:
-        return to_api(await persona.create(context.store, user, body), context.store)
+        return await to_api(await persona.create(context.store, user, body), context.store)
 
     @web.get("/v1/personas")
     async def list_personas(
@@ -58,12 +66,14 @@ def build(settings: Settings | None = None) -> FastAPI:
         query = store.as_user(user).from_("personas").select("*")
         page = await newest(store, query, PAGE, f"{context.settings.forge_url}/v1/personas", cursor)
         return PersonaPage(
-            next=page.next, previous=page.previous, results=[to_api(Persona.from_row(row), store) for row in page.rows]
+            next=page.next,
+            previous=page.previous,
+            results=await all_to_api([Persona.from_row(row) for row in page.rows], store),
         )
 
     @web.get("/v1/personas/{persona_id}")
     async def get(persona_id: UUID, context: ContextDep, user: CurrentUser) -> PersonaResponse:
-        return to_api(await persona.find(context.store, persona_id, user), context.store)
+        return await to_api(await persona.find(context.store, persona_id, user), context.store)
 
     @web.patch("/v1/personas/{persona_id}")
     async def change(
@@ -72,7 +82,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         changed = await portrait.change(services.store, user, persona_id, body)
         if changed.portrait and not changed.idle:
             await begin_idle(services, persona_id)
-        return to_api(changed, services.store)
+        return await to_api(changed, services.store)
 
     @web.delete("/v1/personas/{persona_id}", status_code=204)
     async def remove(persona_id: UUID, services: ServicesDep, user: CurrentUser) -> None:
@@ -105,7 +115,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         picture = await portrait.read_portrait(services.processes, await _photo(request, context.settings))
         await portrait.set_portrait(context.store, user, persona_id, picture)
         await begin_idle(services, persona_id)
-        return to_api(await persona.find(context.store, persona_id, user), context.store)
+        return await to_api(await persona.find(context.store, persona_id, user), context.store)
 
     return web
 

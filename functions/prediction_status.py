@@ -18,7 +18,7 @@ from shared.core.time import format_time
 from shared.core.web import CurrentUser, function_app
 from shared.models import registry
 from shared.predictions.id import PredictionId
-from shared.predictions.prediction import Account, Prediction, PredictionPage, PredictionResponse, to_api
+from shared.predictions.prediction import Account, Prediction, PredictionPage, PredictionResponse, all_to_api, to_api
 from shared.runners.services import ServicesDep, open_services
 
 app = modal.App("personaforge-prediction-status")
@@ -63,19 +63,19 @@ def build(settings: Settings | None = None) -> FastAPI:
         address = f"{services.settings.forge_url}/v1/predictions"
         chosen = {"created_after": after, "created_before": before, "model": model}
         page = await newest(store, query, PAGE, address, cursor, persona=str(persona or ""), **chosen)
-        results = []
+        found = []
         for prediction in map(Prediction.from_row, page.rows):
             # A job at the provider may have ended well unseen: it is asked for when somebody looks at it by itself.
             only_to_settle = prediction.overdue and not prediction.provider_id
             current = await lifecycle.read(prediction.id, user) if only_to_settle else prediction
-            results.append(to_api(current, store))
-        return PredictionPage(next=page.next, previous=page.previous, results=results)
+            found.append(current)
+        return PredictionPage(next=page.next, previous=page.previous, results=await all_to_api(found, store))
 
     @web.get("/v1/predictions/{public}")
     async def get(public: str, services: ServicesDep, user: CurrentUser) -> PredictionResponse:
         identity = PredictionId.read(public, services.settings.forge_signing_key, user)
         model = registry.by_code(identity.model_code)
-        return to_api(await model.runner.look(services, identity, model.name, user), services.store)
+        return await to_api(await model.runner.look(services, identity, model.name, user), services.store)
 
     @web.post("/v1/predictions/{public}/cancel")
     async def cancel(public: str, services: ServicesDep, user: CurrentUser) -> PredictionResponse:
@@ -84,7 +84,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         if not prediction.finished:
             await registry.by_code(identity.model_code).runner.cancel(services, prediction)
             prediction = await services.lifecycle.read(identity.row, user)
-        return to_api(prediction, services.store)
+        return await to_api(prediction, services.store)
 
     return web
 

@@ -1,9 +1,12 @@
-"""POST /v1/webhooks/replicate/{id}: Replicate says that a job changed. GET /v1/webhooks/default/secret: ours."""
+"""POST /v1/webhooks/{provider}/{id}: a job changed. GET /v1/webhooks/default/secret: of our own webhooks."""
 
 from __future__ import annotations
 
+import json
+from typing import Annotated, Any
+
 import modal
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, Field
 
 from shared.core.containers import image, secrets
@@ -13,8 +16,10 @@ from shared.core.web import MIB, CurrentUser, function_app
 from shared.models import registry
 from shared.predictions import webhook
 from shared.predictions.id import PredictionId
+from shared.providers.fal import APP as FAL_APP
+from shared.providers.job import JobProvider
 from shared.runners.hosted import Hosted
-from shared.runners.services import ServicesDep, open_services
+from shared.runners.services import Services, ServicesDep, open_services
 
 app = modal.App("personaforge-webhooks")
 
@@ -34,22 +39,43 @@ def build(settings: Settings | None = None) -> FastAPI:
 
     @web.post("/v1/webhooks/replicate/{public}", status_code=204)
     async def replicate(public: str, request: Request, services: ServicesDep) -> None:
-        """The signature covers the raw body. What it says is taken as a hint only: the provider is asked itself, so
-        that deliveries may come twice, late, or in any order."""
-        if not await services.replicate.verify(await request.body(), request.headers):
-            raise Unauthenticated("The webhook's signature is missing, wrong, or older than five minutes.")
-        identity = PredictionId.read(public, services.settings.forge_signing_key)
-        body, runner = await request.json(), registry.by_code(identity.model_code).runner
-        job_id = body.get("id") if isinstance(body, dict) else None
-        if not isinstance(runner, Hosted) or not isinstance(job_id, str):
-            raise InvalidInput("This is not about a job at Replicate.")
-        await runner.on_webhook(services, identity, job_id)
+        found = await _heard(services.replicate, request)
+        await _follow(services, services.replicate, public, found.get("id"))
+
+    @web.post("/v1/webhooks/fal/{public}", status_code=204)
+    async def fal(
+        public: str, request: Request, services: ServicesDep, app: Annotated[str, Query(pattern=FAL_APP)]
+    ) -> None:
+        """app: the model's first two names, as we had fal add it."""
+        found = await _heard(services.fal, request)
+        request_id = found.get("request_id")
+        job_id = f"{app}/requests/{request_id}" if isinstance(request_id, str) and request_id.isascii() else None
+        await _follow(services, services.fal, public, job_id)
 
     @web.get("/v1/webhooks/default/secret")
     async def secret(services: ServicesDep, user: CurrentUser) -> Secret:
         return Secret(key=webhook.secret(user.id, services.settings.forge_signing_key))
 
     return web
+
+
+async def _heard(provider: JobProvider, request: Request) -> dict[str, Any]:
+    """The body of a webhook that is the provider's. Raises Unauthenticated, InvalidInput."""
+    body = await request.body()  # raw, as it was signed
+    if not await provider.verify(body, request.headers):
+        raise Unauthenticated("The webhook's signature is missing, wrong, or older than five minutes.")
+    found = json.loads(body)
+    return found if isinstance(found, dict) else {}
+
+
+async def _follow(services: Services, provider: JobProvider, public: str, job_id: object) -> None:
+    """What a webhook says is taken as a hint only: the provider is asked itself, so that deliveries may come twice,
+    late, or in any order."""
+    identity = PredictionId.read(public, services.settings.forge_signing_key)
+    runner = registry.by_code(identity.model_code).runner
+    if not isinstance(runner, Hosted) or not isinstance(job_id, str):
+        raise InvalidInput(f"This is not about a job at {provider.name}.")
+    await runner.on_webhook(services, identity, job_id)
 
 
 @app.function(image=image, secrets=secrets, timeout=120, max_containers=10)

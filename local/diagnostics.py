@@ -80,10 +80,11 @@ def videos(settings: Settings) -> list[Row]:
                 .order("created_at", desc=True)
                 .limit(1000)
             )
+            files = await store.addresses(one["output"] for row in found for one in row["predictions"])
             for row in found:
                 created = [one for one in row.pop("predictions") if one["output"] and one["model"] != "portrait"]
                 created.sort(key=lambda one: str(one["created_at"]), reverse=True)
-                row["videos"] = [{**one, "output": store.address(one["output"])} for one in created]
+                row["videos"] = [{**one, "output": files.get(one["output"])} for one in created]
             return found
 
     return asyncio.run(ask())
@@ -117,6 +118,7 @@ def doctor(settings: Settings) -> list[Check]:
         _settings(settings),
         *_supabase(settings),
         *(_reach(settings, name) for name in ("anthropic", "elevenlabs", "replicate")),
+        *([_reach(settings, "fal")] if settings.values.get("FAL_KEY") else []),
         _engine(settings),
     ]
 
@@ -188,6 +190,7 @@ def _reach(settings: Settings, vendor: str) -> Check:
         "anthropic": ("/v1/models", {"x-api-key": settings.anthropic_api_key, "anthropic-version": "2026-10-21"}),
         "elevenlabs": ("/v1/voices", {"xi-api-key": settings.elevenlabs_api_key}),
         "replicate": ("/v1/predictions", {"Authorization": f"Bearer {settings.replicate_api_token}"}),
+        "fal": ("/fal-ai/ovi/requests/none/status", {"Authorization": f"Key {settings.values.get('FAL_KEY')}"}),
     }[vendor]
     try:
         status = httpx.get(f"{base}{path}", headers=headers, timeout=10).status_code

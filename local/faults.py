@@ -7,6 +7,7 @@ POST /_faults {"cut_after": 5}               break the connection after 5 pieces
 POST /_faults {"end_after": 5}               end the body there as if it were complete
 POST /_faults {"stall_after": 5}             send 5 pieces, then nothing more
 POST /_faults {"stuck": true}                jobs: accepted, but in `processing` for ever
+POST /_faults {"code": "empty"}              without a status: something of the vendor's own, see its file
 DELETE /_faults                              well again
 """
 
@@ -60,7 +61,7 @@ class Faults:
             body = self._refusal(fault.status, fault.code)
             headers |= {"request-id": body["request_id"]} if "request_id" in body else {}
             return await JSONResponse(body, fault.status, headers=headers)(scope, receive, send)
-        scope["stuck"] = fault.stuck
+        scope["stuck"], scope["code"] = fault.stuck, fault.code
         return await self._app(scope, receive, _broken(send, fault))
 
     def due(self, path: str) -> Fault | None:

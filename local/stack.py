@@ -38,6 +38,7 @@ PROVIDERS = {
     "anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
     "elevenlabs": ("ELEVENLABS_API_KEY", "ELEVENLABS_BASE_URL"),
     "replicate": ("REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"),
+    "fal": ("FAL_KEY", "FAL_BASE_URL"),
 }
 
 
@@ -140,6 +141,8 @@ class Stack:
             if not self.real(name):
                 self.settings[key] = kept["standin"]
                 self.settings[base_url] = self._stand_in(name, kept["standin"])
+        if not self.real("fal"):
+            self.settings["FAL_KEYS_URL"] = f"{self.settings['FAL_BASE_URL']}/.well-known/jwks.json"
         if not self.real("supabase"):
             self._supabase(kept)
         self._modal(kept)

@@ -264,7 +264,7 @@ begin
         end if;
     end if;
 
-    if 'persona' = any (model.needs) then
+    if p_persona is not null or 'persona' = any (model.needs) then
         select p.portrait into portrait from public.personas p where id = p_persona and owner = caller;
         if not found then
             raise exception 'no such persona' using errcode = 'PT404';
@@ -289,7 +289,7 @@ begin
         webhook, webhook_events, deadline
     ) values (
         p_id, caller, model.name, model.code, p_persona, public.as_object(p_input), p_stream, p_seconds is not null, model.reserve, p_key,
-        p_hash, p_webhook, p_events, now() + make_interval(secs => greatest(5, least(coalesce(p_seconds, 120), 3600)))
+        p_hash, p_webhook, p_events, now() + make_interval(secs => greatest(5, least(coalesce(p_seconds, model.seconds), 3600)))
     ) returning * into created;
     perform public.book(caller, 'reserve', -model.reserve, created.id);
     return jsonb_build_object('prediction', to_jsonb(created), 'created', true);
@@ -699,6 +699,18 @@ CREATE FUNCTION public.waiting_predictions(p_models text[], p_seconds integer DE
     order by created_at limit p_limit;
 $$;
 
+-- Name: withdrawn_files(integer, integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.withdrawn_files(p_minutes integer DEFAULT 10, p_limit integer DEFAULT 1000) RETURNS SETOF text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select path from public.files f
+    where public_at < now() - make_interval(mins => p_minutes)
+      and not exists (select 1 from public.predictions p where p.id = f.referrer and p.published)
+    order by public_at limit p_limit;
+$$;
+
 -- Name: files; Type: TABLE; Schema: public; Owner: -
 
 CREATE TABLE public.files (
@@ -709,6 +721,7 @@ CREATE TABLE public.files (
     bytes bigint NOT NULL,
     expires_at timestamp with time zone,
     sha256 text,
+    public_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT files_bytes_check CHECK ((bytes >= 0))
 );
@@ -744,9 +757,11 @@ CREATE TABLE public.models (
     code smallint NOT NULL,
     reserve numeric(14,3) NOT NULL,
     needs text[] DEFAULT '{}'::text[] NOT NULL,
+    seconds smallint DEFAULT 120 NOT NULL,
     CONSTRAINT models_code_check CHECK (((code >= 0) AND (code <= 255))),
     CONSTRAINT models_needs_check CHECK ((needs <@ '{persona,portrait}'::text[])),
-    CONSTRAINT models_reserve_check CHECK ((reserve >= (0)::numeric))
+    CONSTRAINT models_reserve_check CHECK ((reserve >= (0)::numeric)),
+    CONSTRAINT models_seconds_check CHECK (((seconds >= 5) AND (seconds <= 3600)))
 );
 
 -- Name: personas; Type: TABLE; Schema: public; Owner: -
@@ -897,6 +912,10 @@ ALTER TABLE ONLY public.webhook_deliveries
 -- Name: files_by_referrer; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX files_by_referrer ON public.files USING btree (referrer) WHERE (referrer IS NOT NULL);
+
+-- Name: files_public; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX files_public ON public.files USING btree (public_at) WHERE (public_at IS NOT NULL);
 
 -- Name: files_unreferenced; Type: INDEX; Schema: public; Owner: -
 
@@ -1264,6 +1283,11 @@ GRANT ALL ON FUNCTION public.unreferenced_files(p_minutes integer, p_limit integ
 
 REVOKE ALL ON FUNCTION public.waiting_predictions(p_models text[], p_seconds integer, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.waiting_predictions(p_models text[], p_seconds integer, p_limit integer) TO service_role;
+
+-- Name: FUNCTION withdrawn_files(p_minutes integer, p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.withdrawn_files(p_minutes integer, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.withdrawn_files(p_minutes integer, p_limit integer) TO service_role;
 
 -- Name: TABLE files; Type: ACL; Schema: public; Owner: -
 

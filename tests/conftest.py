@@ -83,18 +83,28 @@ def fault(stack: Stack) -> Iterator[Callable[..., None]]:
             http.post(f"{stack.addresses[vendor]}/_faults", json=what).raise_for_status()
 
         yield tell
-        for vendor in ("anthropic", "elevenlabs", "replicate", "modal"):
+        for vendor in ("anthropic", "elevenlabs", "replicate", "fal", "modal"):
             http.delete(f"{stack.addresses[vendor]}/_faults").raise_for_status()
 
 
+@pytest.fixture(scope="session")
+def containers() -> Iterator[list[Any]]:
+    """The last of these is used again while it lives: one takes four seconds of a core to start."""
+    found: list[Any] = []
+    yield found
+    for one in found:
+        one.close()
+
+
 @pytest.fixture
-def container(stack: Stack, tmp_path: Path) -> Iterator[Any]:
-    """The functions in a process of their own (tests/support/container.py)."""
+def container(containers: list[Any], stack: Stack, tmp_path: Path) -> Iterator[Any]:
+    """The functions in a process of their own (tests/support/container.py), which a test may kill."""
     from tests.support.container import Container
 
-    found = Container(stack, tmp_path / "container.log")
-    yield found
-    found.close()
+    if not containers or not containers[-1].answers():
+        containers.append(Container(stack, tmp_path / "container.log"))
+    yield containers[-1]
+    containers[-1].proxy.heal()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ REPLICATE = {  # per picture, or per second of video
     "black-forest-labs/flux-1.1-pro": 0.04,
     "bytedance/omni-human-1.5": 0.16,
 }
+FAL = {"fal-ai/ovi": 0.20}  # per clip
 MODAL_GPU_SECOND = 0.000542  # of an L40S
 GPU_SPEAKERS = 8  # that share one: reckoned, not measured
 MODAL_CORE_SECOND = 0.0000131
@@ -33,6 +34,11 @@ def elevenlabs(model: str, characters: int) -> float:
 def replicate(model: str, units: float) -> float:
     """Dollars for pictures or seconds of video. A model not in the table is taken at the highest price."""
     return units * REPLICATE.get(model.partition(":")[0], max(REPLICATE.values()))
+
+
+def fal(model: str) -> float:
+    """Dollars for a clip. A model not in the table is taken at the highest price."""
+    return FAL.get(model, max(FAL.values()))
 
 
 def gpu(seconds: float) -> float:

@@ -59,6 +59,11 @@ class Settings:
     replicate_portrait_model = _Setting("black-forest-labs/flux-1.1-pro")
     replicate_lipsync_model = _Setting("bytedance/omni-human-1.5")
 
+    fal_key = _Setting()  # for clips alone
+    fal_base_url = _Setting("https://queue.fal.run")
+    fal_keys_url = _Setting("https://rest.fal.ai/.well-known/jwks.json")  # with which its webhooks are signed
+    fal_clip_model = _Setting("fal-ai/ovi")
+
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values: Mapping[str, str] = dict(values)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -25,13 +28,17 @@ from shared.core.errors import (
     Unauthenticated,
 )
 from shared.core.settings import Settings
+from shared.core.time import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from postgrest import AsyncPostgrestClient
 
-BUCKET = "personaforge"
+BUCKET = "personaforge"  # private: read under addresses that are signed for a day
+PUBLIC = "personaforge-public"  # copies of what was published
+SIGNED_FOR = 86_400  # seconds; an address is given out again for half of them, so that browsers find what they have
+_KEPT_ADDRESSES = 20_000
 _AT_ONCE = 50  # files: their paths stand in the URL of one request
 log = logging.getLogger("personaforge.store")
 T = TypeVar("T")
@@ -78,6 +85,11 @@ def translate(code: str, message: str, hint: str | None = None) -> ForgeError:
     return ForgeError(f"The database refused a request of ours ({code}); it has been logged.")
 
 
+def public_name(path: str) -> str:
+    """Of a public copy: without the folder, which is named after the file's owner."""
+    return path.rpartition("/")[2]
+
+
 class Store:
     """Rows are read as the user wherever one is present; only settling and files use the secret key."""
 
@@ -86,6 +98,8 @@ class Store:
         self._background: set[asyncio.Task[Any]] = set()
         self._url, self._rest, self._files_http = settings.supabase_url.rstrip("/"), rest, files
         self._publishable, self._secret = settings.supabase_publishable_key, settings.supabase_secret_key
+        self._authorized = {"apikey": self._secret, "Authorization": f"Bearer {self._secret}"}
+        self._signed: OrderedDict[str, tuple[str, float]] = OrderedDict()  # and until when they are given out
 
     @classmethod
     @asynccontextmanager
@@ -168,9 +182,10 @@ class Store:
         return await self._file("download", self._bucket().download(path))
 
     async def remove(self, *paths: str) -> None:
-        """Remove files and their notes, those that are gone already included."""
+        """Remove files, their public copies and their notes, those that are gone already included."""
         for first in range(0, len(paths), _AT_ONCE):
             some = list(paths[first : first + _AT_ONCE])
+            await self._file("remove", self._bucket(PUBLIC).remove([public_name(path) for path in some]))
             await self._file("remove", self._bucket().remove(some))
             await self.rows(self.as_service().from_("files").delete().in_("path", some))
 
@@ -187,16 +202,57 @@ class Store:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def address(self, path: str | None) -> str | None:
-        """Where anyone who knows the path can read the file."""
-        return f"{self._url}/storage/v1/object/public/{BUCKET}/{path}" if path else None
+    async def publish(self, *paths: str) -> None:
+        """Copy files to the public bucket. Noted first, so that a copy that is not wanted after all is found."""
+        table = self.as_service().from_("files")
+        await self.rows(table.update({"public_at": format_time(datetime.now(UTC))}).in_("path", list(paths)))
+        for path in paths:
+            await self._file("copy", self._copy(path))
 
-    def _bucket(self) -> Any:
+    async def _copy(self, path: str) -> None:
+        """Into another bucket, which the client library cannot."""
+        from storage3.exceptions import StorageApiError
+
+        body = {"bucketId": BUCKET, "sourceKey": path, "destinationBucket": PUBLIC, "destinationKey": public_name(path)}
+        answer = await self._files_http.post("object/copy", json=body, headers=self._authorized | {"x-upsert": "true"})
+        found = {} if answer.is_success else answer.json()
+        if found and found.get("error") != "Duplicate":
+            raise StorageApiError(found.get("message", ""), found.get("error", ""), answer.status_code)
+
+    async def withdraw(self, *paths: str) -> None:
+        """Remove files' public copies."""
+        await self._file("remove", self._bucket(PUBLIC).remove([public_name(path) for path in paths]))
+        await self.rows(self.as_service().from_("files").update({"public_at": None}).in_("path", list(paths)))
+
+    async def addresses(
+        self, private: Iterable[str | None], public: Iterable[str | None] = ()
+    ) -> Mapping[str | None, str]:
+        """Where files can be read, by path: by whoever was given the address, for twelve hours or more; public ones by
+        everybody, for good. One request, for what was not asked for lately. A file that is gone has no address."""
+        found: dict[str | None, str] = {
+            path: f"{self._url}/storage/v1/object/public/{PUBLIC}/{public_name(path)}" for path in public if path
+        }
+        now, missing = time.monotonic(), []
+        for path in {path for path in private if path}:
+            address, until = self._signed.get(path, ("", 0.0))
+            if until > now:
+                found[path] = address
+            else:
+                missing.append(path)
+        if missing:
+            for one in await self._file("sign", self._bucket().create_signed_urls(missing, SIGNED_FOR)):
+                if one["signedURL"]:
+                    found[one["path"]] = one["signedURL"]
+                    self._signed[one["path"]] = (one["signedURL"], now + SIGNED_FOR / 2)
+            while len(self._signed) > _KEPT_ADDRESSES:
+                self._signed.popitem(last=False)
+        return found
+
+    def _bucket(self, name: str = BUCKET) -> Any:
         from storage3 import AsyncStorageClient
 
-        headers = {"apikey": self._secret, "Authorization": f"Bearer {self._secret}"}
-        client = AsyncStorageClient(f"{self._url}/storage/v1/", headers, http_client=self._files_http)
-        return client.from_(BUCKET)
+        client = AsyncStorageClient(f"{self._url}/storage/v1/", self._authorized, http_client=self._files_http)
+        return client.from_(name)
 
     @staticmethod
     async def _file(operation: str, request: Awaitable[T]) -> T:

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from shared.core.errors import PictureUnusable
 from shared.lipsync.arrays import floats
 from shared.lipsync.face import PNG_KEY, Face
+from shared.media.image import jpeg
 from shared.media.types import Floats, Pixels
 
 MAX_PIXELS = 40_000_000  # that are decoded: a larger JPEG is at half its size
@@ -65,6 +66,12 @@ def read_picture(data: bytes, *, generated: bool = False) -> Picture:
     warnings = check_portrait(reduced, faces)
     height, width = reduced.shape[:2]
     return Picture(reduced, Face.of_pixels(faces[0].points, width, height, tuple(warnings)))
+
+
+def still(data: bytes) -> bytes:
+    """An uploaded PNG, JPEG or WebP as a JPEG: upright, at most 1600 pixels a side, without what its file says of the
+    camera and the place. Raises PictureUnusable."""
+    return jpeg(_reduced(_decode(data)[0]))
 
 
 def _decode(data: bytes) -> tuple[Pixels, object]:

@@ -34,7 +34,8 @@ class Model:
     """One model, declared in a file of its own as MODEL.
 
     code: stands in every id, so it is never changed or reused. needs and reserve (credits held at first; more are
-    before more is bought) are also in the table `models`, where they are enforced.
+    before more is bought) are also in the table `models`, where they are enforced, as is seconds: from its creation to
+    its deadline, where its owner does not say.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Model:
     reserve: int
     output: Literal["video", "image"]
     needs: tuple[Need, ...] = ()
+    seconds: int = 120
     streamable: bool = False  # a listener may open urls.stream
     in_gallery: bool = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
@@ -157,8 +158,20 @@ class PersonaPage(BaseModel):
     results: list[PersonaResponse]
 
 
-def to_api(persona: Persona, store: Store) -> PersonaResponse:
-    """The persona as HTTP shows it."""
+async def all_to_api(personas: Sequence[Persona], store: Store) -> list[PersonaResponse]:
+    """Personas as HTTP shows them."""
+    files = await store.addresses(
+        path for one in personas for path in (one.portrait, one.idle, one.thinking, one.poster)
+    )
+    return [_to_api(one, files) for one in personas]
+
+
+async def to_api(persona: Persona, store: Store) -> PersonaResponse:
+    """A persona as HTTP shows it."""
+    return (await all_to_api([persona], store))[0]
+
+
+def _to_api(persona: Persona, files: Mapping[str | None, str]) -> PersonaResponse:
     from shared.lipsync.face import WARNINGS
 
     face = persona.readable_face  # without one its owner must still see the persona, to give it another picture
@@ -166,10 +179,10 @@ def to_api(persona: Persona, store: Store) -> PersonaResponse:
     fields = persona.model_dump(exclude={"owner", "portrait", "face", "idle", "thinking", "poster", "look_since"})
     return PersonaResponse(
         **fields,
-        portrait=store.address(persona.portrait),
-        idle=store.address(persona.idle),
-        thinking=store.address(persona.thinking),
-        poster=store.address(persona.poster),
+        portrait=files.get(persona.portrait),
+        idle=files.get(persona.idle),
+        thinking=files.get(persona.thinking),
+        poster=files.get(persona.poster),
         face=face.key_points if face else None,
         warnings=[PortraitWarning(code=code, detail=WARNINGS[code]) for code in codes],
     )

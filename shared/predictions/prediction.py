@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.billing.prices import CREDIT
+from shared.core.settings import Settings
 from shared.core.store import Row, Store
 from shared.core.time import Time
 from shared.predictions.id import PredictionId
@@ -154,9 +156,30 @@ class PredictionPage(BaseModel):
     results: list[PredictionResponse]
 
 
-def to_api(prediction: Prediction, store: Store) -> PredictionResponse:
-    """The prediction as HTTP shows it."""
-    public, base = prediction.identity.sign(store.settings.forge_signing_key), store.settings.forge_url
+async def addresses(
+    predictions: Iterable[Prediction], store: Store, others: Iterable[str | None] = ()
+) -> Mapping[str | None, str]:
+    """Of their files, and of other private ones."""
+    private: list[str | None] = [*others]
+    public: list[str | None] = []
+    for one in predictions:
+        (public if one.published else private).extend([one.output, one.captions, one.poster])
+    return await store.addresses(private, public)
+
+
+async def all_to_api(predictions: Sequence[Prediction], store: Store) -> list[PredictionResponse]:
+    """Predictions as HTTP shows them."""
+    files = await addresses(predictions, store)
+    return [_to_api(one, files, store.settings) for one in predictions]
+
+
+async def to_api(prediction: Prediction, store: Store) -> PredictionResponse:
+    """A prediction as HTTP shows it."""
+    return (await all_to_api([prediction], store))[0]
+
+
+def _to_api(prediction: Prediction, files: Mapping[str | None, str], settings: Settings) -> PredictionResponse:
+    public, base = prediction.identity.sign(settings.forge_signing_key), settings.forge_url
     address = f"{base}/v1/predictions/{public}"
     waits_for_listener = prediction.stream and prediction.status == "starting"
     urls: dict[str, Any] = {"get": address, "cancel": f"{address}/cancel", "web": address}
@@ -170,7 +193,7 @@ def to_api(prediction: Prediction, store: Store) -> PredictionResponse:
         model=f"{OWNER}/{prediction.model}",
         version=prediction.model,
         input=None if prediction.known_by_id else prediction.input,
-        output=store.address(prediction.output),
+        output=files.get(prediction.output),
         logs=prediction.logs,
         error=prediction.error,
         status=prediction.status,
@@ -182,7 +205,7 @@ def to_api(prediction: Prediction, store: Store) -> PredictionResponse:
         deadline=prediction.deadline,
         persona=prediction.persona_id,
         text=prediction.text,
-        captions=store.address(prediction.captions),
+        captions=files.get(prediction.captions),
         degraded=prediction.degraded,
         receipt=prediction.receipt,
     )

@@ -50,6 +50,8 @@ async def reconcile(
         if paths := await store.call("unreferenced_files", {"p_minutes": file_minutes}):
             await store.remove(*paths)
             summary.removed = len(paths)
+        if paths := await store.call("withdrawn_files", {"p_minutes": file_minutes}):
+            await store.withdraw(*paths)
 
     async def end_overdue() -> None:
         summary.settled = await _each(await lifecycle.overdue(), end, summary)

@@ -59,7 +59,7 @@ async def _attempt(store: Store, fetcher: Fetcher, delivery: Delivery) -> bool:
     status, problem = None, None
     try:
         assert delivery.prediction.webhook
-        status = await fetcher.post(delivery.prediction.webhook, *_signed(store, delivery))
+        status = await fetcher.post(delivery.prediction.webhook, *await _signed(store, delivery))
     except ForgeError as error:
         problem = error.detail
     now = datetime.now(UTC).isoformat()
@@ -74,10 +74,10 @@ async def _attempt(store: Store, fetcher: Fetcher, delivery: Delivery) -> bool:
     return arrived
 
 
-def _signed(store: Store, delivery: Delivery) -> tuple[bytes, dict[str, str]]:
+async def _signed(store: Store, delivery: Delivery) -> tuple[bytes, dict[str, str]]:
     from standardwebhooks import Webhook
 
-    body = to_api(delivery.prediction, store).model_dump_json()
+    body = (await to_api(delivery.prediction, store)).model_dump_json()
     message, now = f"msg_{delivery.id}", datetime.now(UTC)
     key = secret(delivery.prediction.owner, store.settings.forge_signing_key)
     return body.encode(), {

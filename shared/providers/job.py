@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from shared.core.errors import ForgeError, ProviderFailed
+import httpx
+
+from shared.core import telemetry
+from shared.core.errors import ForgeError, ProviderFailed, ProviderTimeout, provider_error
 
 log = logging.getLogger("personaforge.job")
+LARGEST = 100 * 1024 * 1024  # bytes of an output
 POLL = 1.0  # seconds between two looks by somebody who waits
 InBackground = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -25,6 +29,7 @@ class Job:
     output: str | None = None
     error: str | None = None
     seconds: float | None = None  # of computing
+    logs: str = ""
 
 
 class JobProvider(Protocol):
@@ -38,7 +43,11 @@ class JobProvider(Protocol):
 
     async def cancel(self, job_id: str) -> None: ...
 
-    async def fetch(self, address: str, limit: int = ...) -> bytes: ...
+    async def fetch(self, address: str) -> bytes: ...
+
+    async def verify(self, body: bytes, headers: Mapping[str, str]) -> bool: ...
+
+    async def close(self) -> None: ...
 
 
 async def begin(
@@ -56,6 +65,25 @@ async def begin(
 async def _cancel_started(provider: JobProvider, starting: asyncio.Future[Job]) -> None:
     with suppress(ForgeError):
         await cancel(provider, (await starting).id)
+
+
+async def download(provider: str, client: httpx.AsyncClient, address: str, limit: int = LARGEST) -> bytes:
+    """A provider's output. Raises ProviderFailed when it is gone or larger than `limit` bytes, ProviderTimeout."""
+    with telemetry.call(provider, "fetch"):
+        try:
+            async with asyncio.timeout(60), client.stream("GET", address) as answer:
+                if answer.status_code != 200:
+                    raise provider_error(provider, answer.status_code, f"Its output answered {answer.status_code}.")
+                data = bytearray()
+                async for chunk in answer.aiter_bytes():
+                    data += chunk
+                    if len(data) > limit:
+                        raise ProviderFailed(provider, f"Its output has more than {limit // 2**20} MiB.")
+                return bytes(data)
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise ProviderTimeout(provider, "Its output did not arrive in time.") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ProviderFailed(provider, "Its output could not be fetched.") from error
 
 
 async def wait(provider: JobProvider, job: Job) -> bytes:

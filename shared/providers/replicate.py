@@ -12,7 +12,7 @@ import httpx
 from shared.core import telemetry
 from shared.core.errors import ForgeError, ProviderFailed, ProviderTimeout, provider_error
 from shared.core.settings import Settings
-from shared.providers.job import Job
+from shared.providers.job import Job, download
 
 if TYPE_CHECKING:
     from shared.media.types import Samples
@@ -86,23 +86,8 @@ class Replicate:
         )
         return {"image": image, "audio": audio}
 
-    async def fetch(self, address: str, limit: int = 100 * 1024 * 1024) -> bytes:
-        """Download an output. Raises ProviderFailed when it is gone or larger than `limit` bytes."""
-        with telemetry.call(NAME, "fetch"):
-            try:
-                async with asyncio.timeout(60), self._plain.stream("GET", address) as answer:
-                    if answer.status_code != 200:
-                        raise provider_error(NAME, answer.status_code, f"Its output answered {answer.status_code}.")
-                    data = bytearray()
-                    async for chunk in answer.aiter_bytes():
-                        data += chunk
-                        if len(data) > limit:
-                            raise ProviderFailed(NAME, f"Its output has more than {limit // 2**20} MiB.")
-                    return bytes(data)
-            except (httpx.TimeoutException, TimeoutError) as error:
-                raise ProviderTimeout(NAME, "Its output did not arrive in time.") from error
-            except httpx.HTTPError as error:
-                raise ProviderFailed(NAME, "Its output could not be fetched.") from error
+    async def fetch(self, address: str) -> bytes:
+        return await download(NAME, self._plain, address)
 
     @staticmethod
     async def _run(operation: str, call: Awaitable[T], seconds: float) -> T:

@@ -110,7 +110,7 @@ class Hosted:
                 return prediction
             raise
         if job.status not in FINISHED and not identity.overdue:
-            return Prediction.running(identity, model, job.status)
+            return Prediction.running(identity, model, job.status, logs=job.logs)
         prediction = await lifecycle.read(identity.row, user, expire=False)
         if prediction.finished:
             return prediction

@@ -17,6 +17,7 @@ from shared.core.web import Context, ContextDep
 from shared.predictions.heartbeat import Heartbeats
 from shared.predictions.lifecycle import Lifecycle
 from shared.predictions.prediction import Prediction
+from shared.providers.fal import Fal
 from shared.providers.modal import Modal
 from shared.providers.replicate import Replicate
 from shared.runners.execution import Executions
@@ -42,6 +43,11 @@ class Services:
         """Made when it is first used: its SDK takes half a second to import."""
         return Replicate(self.settings)
 
+    @cached_property
+    def fal(self) -> Fal:
+        """Made when it is first used, as only clips need its key."""
+        return Fal(self.settings)
+
     @property
     def talk(self) -> TalkRuntime:
         assert self._talk, "this function was opened without a talk runtime"
@@ -56,8 +62,8 @@ class Services:
         finally:
             await services.executions.stop()
             services.processes.close()
-            if "replicate" in services.__dict__:
-                await services.replicate.close()
+            for provider in {"replicate", "fal"} & services.__dict__.keys():
+                await services.__dict__[provider].close()
 
 
 @asynccontextmanager

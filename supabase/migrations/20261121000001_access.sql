@@ -1,4 +1,4 @@
--- What the other files build on: the bucket for files, and how JSON arguments arrive.
+-- What the other files build on: the buckets for files, and how JSON arguments arrive.
 --
 -- Nothing is granted by default in a Supabase project: every file grants what its tables and functions need, and
 -- revokes first what an older project or Supabase Lite grants by itself. Row-level security is on everywhere.
@@ -10,7 +10,9 @@ alter default privileges in schema public revoke all on sequences from anon, aut
 alter default privileges in schema public revoke all on functions from anon, authenticated, service_role;
 
 insert into storage.buckets (id, name, public)
-values ('personaforge', 'personaforge', true)  -- names are unguessable: an address is shared by whoever was given it
+values
+    ('personaforge', 'personaforge', false),
+    ('personaforge-public', 'personaforge-public', true)  -- copies of what was published
 on conflict (id) do nothing;
 
 -- JSON as an object. Some servers in front of Postgres pass a JSON argument on as a JSON string that holds it.

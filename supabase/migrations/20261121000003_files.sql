@@ -9,10 +9,12 @@ create table public.files (
     bytes bigint not null check (bytes >= 0),
     expires_at timestamptz,  -- of an uploaded file, which is kept until then without a referrer
     sha256 text,
+    public_at timestamptz,  -- when it was copied to the public bucket, where it is
     created_at timestamptz not null default now()
 );
 create index files_by_referrer on public.files (referrer) where referrer is not null;
 create index files_uploaded on public.files (owner, created_at desc) where expires_at is not null;
+create index files_public on public.files (public_at) where public_at is not null;
 create index files_unreferenced on public.files (created_at) where referrer is null;
 
 alter table public.files enable row level security;

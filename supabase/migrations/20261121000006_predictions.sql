@@ -95,7 +95,7 @@ begin
 end $$;
 
 -- Create a prediction for the caller, once per idempotency key and day, within limits and credits. p_seconds: until its
--- deadline, where its owner chose it; else null, for two minutes.
+-- deadline, where its owner chose it; else null, for as long as the model has.
 -- Returns {"prediction": row, "created": whether this call created it}.
 create function public.create_prediction(
     p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer,
@@ -129,7 +129,7 @@ begin
         end if;
     end if;
 
-    if 'persona' = any (model.needs) then
+    if p_persona is not null or 'persona' = any (model.needs) then
         select p.portrait into portrait from public.personas p where id = p_persona and owner = caller;
         if not found then
             raise exception 'no such persona' using errcode = 'PT404';
@@ -154,7 +154,7 @@ begin
         webhook, webhook_events, deadline
     ) values (
         p_id, caller, model.name, model.code, p_persona, public.as_object(p_input), p_stream, p_seconds is not null, model.reserve, p_key,
-        p_hash, p_webhook, p_events, now() + make_interval(secs => greatest(5, least(coalesce(p_seconds, 120), 3600)))
+        p_hash, p_webhook, p_events, now() + make_interval(secs => greatest(5, least(coalesce(p_seconds, model.seconds), 3600)))
     ) returning * into created;
     perform public.book(caller, 'reserve', -model.reserve, created.id);
     return jsonb_build_object('prediction', to_jsonb(created), 'created', true);
@@ -360,6 +360,15 @@ begin
     end if;
 end $$;
 
+-- Files whose public copies are left although nothing that refers to them is published: a withdrawal broke off.
+create function public.withdrawn_files(p_minutes integer default 10, p_limit integer default 1000) returns setof text
+language sql stable security definer set search_path = '' as $$
+    select path from public.files f
+    where public_at < now() - make_interval(mins => p_minutes)
+      and not exists (select 1 from public.predictions p where p.id = f.referrer and p.published)
+    order by public_at limit p_limit;
+$$;
+
 -- Remove a finished prediction with what was said in it; what it cost stays in the ledger. Returns the files that are no
 -- longer needed.
 create function public.remove_prediction(p_id uuid, p_owner uuid) returns text[]
@@ -424,13 +433,13 @@ revoke execute on function
     public.predictions_stay_finished, public.create_prediction, public.claim_prediction, public.attach_provider,
     public.settle_prediction, public.overdue_predictions, public.waiting_predictions, public.extend_reservation,
     public.limit_running, public.note_logs, public.begin_idle, public.personas_without_idle,
-    public.publish_prediction, public.remove_prediction
+    public.publish_prediction, public.remove_prediction, public.withdrawn_files
     from public, anon, authenticated, service_role;
 grant execute on function public.create_prediction to authenticated;
 grant execute on function
     public.claim_prediction, public.attach_provider, public.settle_prediction, public.overdue_predictions,
     public.waiting_predictions, public.extend_reservation, public.note_logs, public.begin_idle,
-    public.personas_without_idle, public.publish_prediction, public.remove_prediction
+    public.personas_without_idle, public.publish_prediction, public.remove_prediction, public.withdrawn_files
     to service_role;
 
 -- supabase-js and its like are told of changes of one's own predictions, where Realtime is.

@@ -267,6 +267,28 @@ def test_a_video_is_published_watched_by_others_and_deleted(
     assert [one["text"] for one in person.http.get("/v1/gallery").json()["results"]] == ["Another for the gallery."]
 
 
+def test_a_clip_is_asked_for_followed_and_played(
+    page: Page, stack: Stack, person: Person, fault: Callable[..., None], errors: list[str]
+) -> None:
+    """Too many words cannot be sent. Progress is shown, the clip plays; another one is cancelled, for nothing."""
+    page.goto(f"{stack.url}/clips#token={person.token}")
+    page.get_by_label("Scene").fill("A quiet harbour")
+    page.get_by_label("Says").fill("word " * 16)
+    page.wait_for_selector("text=Take out 2.")
+    assert page.is_disabled("[aria-label='Make the clip']")
+    page.get_by_label("Says").fill("The sea is calm.")
+    page.click("[aria-label='Make the clip']")
+    page.wait_for_selector("text=/Step \\d+ of 30/", timeout=20_000)
+    page.wait_for_selector("clips-page video", timeout=30_000)
+    page.evaluate("document.querySelector('clips-page video').play()")
+    wait_for(page, "document.querySelector('clips-page video').currentTime > 0.5", 10)
+    fault("fal", path="/fal-ai/ovi", stuck=True)
+    page.click("text=Make another")
+    page.click("text=Cancel")
+    page.wait_for_selector("text=Nothing was charged.")
+    assert errors == []
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
 def test_nothing_serious_is_in_the_way_of_anybody(
     page: Page, stack: Stack, person: Person, persona: dict[str, Any], width: int, scheme: Any
@@ -276,7 +298,14 @@ def test_nothing_serious_is_in_the_way_of_anybody(
     page.emulate_media(color_scheme=scheme)
     person.follow(person.talk(persona["id"], say="Good morning."))
     found = {}
-    for path in (f"/talk/{persona['id']}", "/gallery", "/personas/new", f"/personas/{persona['id']}/edit", "/credits"):
+    for path in (
+        f"/talk/{persona['id']}",
+        "/gallery",
+        "/clips",
+        "/personas/new",
+        f"/personas/{persona['id']}/edit",
+        "/credits",
+    ):
         page.goto(f"{stack.url}{path}#token={person.token}")
         page.wait_for_timeout(700)
         if path == "/gallery":

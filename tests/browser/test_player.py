@@ -136,7 +136,7 @@ def test_a_browser_that_cannot_decode_it_says_so_politely(
     person, persona = somebody
     open_talk(page, stack, person, persona)
     page.evaluate("MediaSource.isTypeSupported = () => false")
-    page.route("**/storage/v1/object/public/**/*.mp4", lambda route: route.fulfill(body="no video", status=200))
+    page.route("**/storage/v1/object/**/*.mp4?*", lambda route: route.fulfill(body="no video", status=200))
     ask(page, "Who are you? In 5 words.")
     wait_for(page, "window.seen.some(one => one[0] === 'error')", 30)
     wait_for(page, f"{STATE} === 'idle'", 5)

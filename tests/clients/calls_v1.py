@@ -32,23 +32,23 @@ def waiting():
 
 def run():
     # A file object where the address is https, as in a deployment; else the address.
-    assert str(client.run(TALK, input=given)).endswith(".mp4")
+    assert ".mp4" in str(client.run(TALK, input=given))
 
 
 def run_by_version():
-    assert str(client.run(f"{TALK}:talk", input=given)).endswith(".mp4")
+    assert ".mp4" in str(client.run(f"{TALK}:talk", input=given))
 
 
 def run_without_waiting():
-    assert str(client.run(TALK, input=given, wait=False)).endswith(".mp4")
+    assert ".mp4" in str(client.run(TALK, input=given, wait=False))
 
 
 def run_for_an_address():
-    assert str(client.run(TALK, input=given, use_file_output=False)).endswith(".mp4")
+    assert ".mp4" in str(client.run(TALK, input=given, use_file_output=False))
 
 
 def async_run():
-    assert str(asyncio.run(client.async_run(TALK, input=given))).endswith(".mp4")
+    assert ".mp4" in str(asyncio.run(client.async_run(TALK, input=given)))
 
 
 def run_of_what_fails():
@@ -143,7 +143,7 @@ def get_of_nobody():
 
 def output():
     made = client.models.predictions.create(TALK, input=given, wait=30)
-    assert made.output.endswith(".mp4")
+    assert ".mp4" in made.output
 
 
 def progress():
@@ -194,7 +194,7 @@ def files():
 
 
 def file_as_input():
-    assert str(client.run("personaforge/lipsync", input={"persona": persona, "audio": sound()})).endswith(".mp4")
+    assert ".mp4" in str(client.run("personaforge/lipsync", input={"persona": persona, "audio": sound()}))
 
 
 def file_as_data():

@@ -13,7 +13,7 @@ import pytest
 
 from local.stack import Stack
 from tests.support.container import Container, start_unheard
-from tests.support.operator import account, files, let_the_deadline_pass, reconcile, row_of
+from tests.support.operator import account, files, let_the_deadline_pass, name_of, reconcile, row_of
 from tests.support.person import Person
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ def test_a_container_killed_at_any_step_leaves_no_job_open_and_no_file_behind(
     """kill -9, then one reconciliation: settled, the file there or the reason, the credits right."""
     person = sign_up(balance=1000)
     persona = person.persona(portrait_png)
-    before = files(stack, person, {"persona": persona["id"]})
+    before = files(stack, person)
     where, what = STEPS[step]
     with container.client(person) as http:
         body = {"model": "personaforge/talk", "stream": True, "input": {"persona": persona["id"], "message": "Hello?"}}
@@ -69,11 +69,11 @@ def test_a_container_killed_at_any_step_leaves_no_job_open_and_no_file_behind(
     let_the_deadline_pass(stack, persona)
     reconcile(stack)
     done = person.look({"urls": {"get": f"/v1/predictions/{job['id']}"}})
-    kept = files(stack, person, done) - before
+    kept = files(stack, person) - before
     balance, ledger = account(stack, person)
     if where == "slow":
         assert done["status"] == "succeeded"
-        assert kept == {done["output"].rsplit("/")[-1], done["captions"].rsplit("/")[-1]}
+        assert kept == {name_of(done["output"]), name_of(done["captions"])}
         assert balance == round(1000 + ledger["charge"], 3) < 1000
     else:
         assert (done["status"], done["receipt"]["error_code"]) == ("failed", "deadline")
@@ -84,7 +84,7 @@ def test_a_container_killed_at_any_step_leaves_no_job_open_and_no_file_behind(
     assert reconcile(stack)["failed"] == 0
     assert person.look({"urls": {"get": f"/v1/predictions/{job['id']}"}}) == done
     assert account(stack, person) == (balance, ledger)
-    assert files(stack, person, done) - before == kept
+    assert files(stack, person) - before == kept
 
 
 def test_a_hosted_job_that_finished_unseen_is_kept_by_reconciliation(

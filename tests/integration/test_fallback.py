@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from local.stack import Stack
-from tests.support.operator import files, rest, wait_until_settled
+from tests.support.operator import files, path_of, rest, wait_until_settled
 from tests.support.person import Person
 
 pytestmark = pytest.mark.slow
@@ -103,7 +103,7 @@ def test_the_voice_alone_when_there_is_no_picture(stack: Stack, person: Person, 
     persona = person.persona(portrait_png)
     secret = stack.settings["SUPABASE_SECRET_KEY"]
     headers = {"apikey": secret, "Authorization": f"Bearer {secret}"}
-    name = "/".join(persona["portrait"].rsplit("/", 2)[-2:])
+    name = path_of(persona["portrait"])
     where = f"{stack.settings['SUPABASE_URL']}/storage/v1/object/personaforge"
     httpx.request("DELETE", where, json={"prefixes": [name]}, headers=headers, trust_env=False).raise_for_status()
     job = person.talk(persona["id"], say="You can only hear me.")
@@ -137,7 +137,7 @@ def test_the_text_alone_when_the_voice_is_gone(
     stack: Stack, person: Person, persona: dict[str, Any], fault: Fault, what: dict[str, Any], code: str
 ) -> None:
     """An answer is not lost with its voice: the job succeeded with its text, remembered, and no file."""
-    before = files(stack, person, {"persona": persona["id"]})
+    before = files(stack, person)
     job = person.talk(persona["id"], message="What is your name?")
     fault("elevenlabs", path="/v1", **what)
     started = time.monotonic()
@@ -149,7 +149,7 @@ def test_the_text_alone_when_the_voice_is_gone(
     assert "Ada" in done["text"]
     assert done["degraded"]["delivered"] == "text"
     assert [(reason["source"], reason["code"]) for reason in done["degraded"]["reasons"]] == [("voice", code)]
-    assert files(stack, person, done) == before
+    assert files(stack, person) == before
 
 
 @pytest.mark.parametrize("how", ["cut_after", "stall_after"])
@@ -157,7 +157,7 @@ def test_a_voice_that_breaks_in_mid_stream_leaves_the_whole_text(
     stack: Stack, person: Person, persona: dict[str, Any], fault: Fault, how: str
 ) -> None:
     """Or falls silent. The stream is broken off, so that nobody takes half for whole; the text is all there."""
-    before = files(stack, person, {"persona": persona["id"]})
+    before = files(stack, person)
     job = person.talk(persona["id"], message="Tell me about comets in 80 words.")
     fault("elevenlabs", path="/v1")  # the first clause is spoken; the next one breaks
     fault("elevenlabs", path="/v1", **{how: 1})
@@ -166,7 +166,7 @@ def test_a_voice_that_breaks_in_mid_stream_leaves_the_whole_text(
     done = wait_until_settled(person, job)
     assert (done["status"], done["degraded"]["delivered"]) == ("succeeded", "text")
     assert len(done["text"].split()) > 60
-    assert files(stack, person, done) == before
+    assert files(stack, person) == before
     person.follow(person.talk(persona["id"], say="And we are well again."))
 
 

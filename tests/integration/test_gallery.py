@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from PIL import Image
 
 from local.stack import Stack
-from tests.support.operator import rest
+from tests.support.container import Container
+from tests.support.operator import reconcile, rest
 from tests.support.person import Person
 
 
@@ -24,6 +26,10 @@ def owner(sign_up: Callable[[], Person]) -> Person:
 @pytest.fixture(scope="module")
 def ada(owner: Person, portrait_png: bytes) -> dict[str, Any]:
     return owner.persona(portrait_png)
+
+
+def opened(address: str) -> int:
+    return httpx.get(address, trust_env=False).status_code
 
 
 def made(owner: Person, ada: dict[str, Any], say: str) -> dict[str, Any]:
@@ -60,6 +66,64 @@ def test_only_what_is_published_is_seen_by_others_and_only_as_a_video(
     assert other.http.get("/v1/gallery").json()["results"] == []
     owner.http.patch(where, json={"published": False}).raise_for_status()
     assert other.http.get(f"/v1/gallery/{shown['prediction']}").status_code == 404
+
+
+def test_what_is_private_lies_behind_signed_addresses_and_what_is_published_is_copied(
+    owner: Person, ada: dict[str, Any]
+) -> None:
+    """An address is nothing without its signature. A published one holds, and names nobody, until it is withdrawn."""
+    video = made(owner, ada, "First for me alone.")
+    names = ("video", "captions", "poster")
+    for name in names:
+        bare = video[name].partition("?")[0]
+        assert opened(video[name]) == 200
+        assert opened(bare) in (400, 404)
+        assert opened(bare.replace("/sign/", "/public/")) in (400, 404)
+    where = f"/v1/gallery/{video['prediction']}"
+    published = owner.http.patch(where, json={"published": True}).raise_for_status().json()
+    for name in names:
+        assert "?" not in published[name]
+        assert owner.id not in published[name]
+        assert opened(published[name]) == 200
+    assert owner.http.patch(where, json={"published": True}).raise_for_status().json() == published
+    owner.http.patch(where, json={"published": False}).raise_for_status()
+    assert {opened(published[name]) for name in names} <= {400, 404}
+    assert opened(owner.http.get(where).json()["video"]) == 200
+    owner.http.patch(where, json={"published": True}).raise_for_status()
+    assert opened(published["video"]) == 200
+    owner.http.delete(where).raise_for_status()
+    assert {opened(one[name]) for name in names for one in (video, published)} <= {400, 404}
+
+
+def test_a_withdrawal_that_broke_off_is_done_by_the_schedule(
+    owner: Person, ada: dict[str, Any], stack: Stack, container: Container
+) -> None:
+    """Storage refused to remove the copies: the video is private at once, and its copies go within minutes."""
+    video = made(owner, ada, "Not for everybody after all.")
+    where = f"/v1/gallery/{video['prediction']}"
+    published = owner.http.patch(where, json={"published": True}).raise_for_status().json()
+    container.proxy.refuse = {"DELETE /storage"}
+    with container.client(owner) as http:
+        assert http.patch(where, json={"published": False}).status_code == 503
+    assert not owner.http.get(where).json()["published"]
+    assert opened(published["video"]) == 200
+    reconcile(stack)
+    assert opened(published["video"]) in (400, 404)
+    assert opened(owner.http.get(where).json()["video"]) == 200
+
+
+def test_a_page_of_videos_is_signed_in_one_request(owner: Person, ada: dict[str, Any], container: Container) -> None:
+    """However many there are, and none when they were shown shortly before."""
+    for number in range(3):
+        made(owner, ada, f"Number {number}.")
+    with container.client(owner) as http:
+        for asked in (
+            {"GET /rest/v1/predictions": 1, "POST /storage/v1/object/sign/personaforge": 1},
+            {"GET /rest/v1/predictions": 1},
+        ):
+            with container.proxy.counting() as passed:
+                http.get("/v1/gallery").raise_for_status()
+            assert Counter(passed) == asked
 
 
 def test_nobody_changes_or_deletes_anothers_video(

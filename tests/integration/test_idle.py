@@ -17,7 +17,7 @@ from shared.media.image import decode
 from shared.media.video import duration, first_frame
 from tests.support.idle import loops
 from tests.support.media import Decoded
-from tests.support.operator import account, rest
+from tests.support.operator import account, name_of, rest
 from tests.support.person import Person
 
 UNAVAILABLE = 14  # of gRPC
@@ -65,7 +65,7 @@ def test_another_look_gets_other_loops_and_the_former_go(
     with rest(stack) as service:
         kept = service.get("/files", params={"owner": f"eq.{person.id}", "select": "path,referrer"}).json()
     of_persona = {row["path"] for row in kept if row["referrer"] == made["id"]}
-    assert {second[name].rpartition("/")[2] for name in ("idle", "thinking", "poster")} == {
+    assert {name_of(second[name]) for name in ("idle", "thinking", "poster")} == {
         path.rpartition("/")[2] for path in of_persona if not path.endswith(".png")
     }
     assert {row["path"] for row in kept if row["path"].endswith((".idle.mp4", ".poster.jpg"))} - of_persona

@@ -14,7 +14,7 @@ import pytest
 
 from local.stack import Stack
 from tests.support.container import start_unheard
-from tests.support.operator import account, files, let_the_deadline_pass, reconcile, signed
+from tests.support.operator import account, files, let_the_deadline_pass, name_of, reconcile, signed
 from tests.support.person import Person
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def test_a_hundred_at_once_settle_one_job_once(
 ) -> None:
     """Polls, cancels, webhooks, the schedule and direct settlements: one winner, one release, at most one new file."""
     persona = somebody.persona(portrait_png)
-    before = files(real, somebody, {"persona": persona["id"]})
+    before = files(real, somebody)
     ledger = account(real, somebody)[1]
     job = start_unheard(real, somebody, persona, tmp_path)
     if not finished:
@@ -83,8 +83,8 @@ def test_a_hundred_at_once_settle_one_job_once(
     assert seen[0]["status"] in ("succeeded", "canceled", "failed")
     after = account(real, somebody)[1]
     assert (after["reserve"] - ledger["reserve"], after["release"] - ledger["release"]) == (-60, 60)
-    new = files(real, somebody, {"persona": persona["id"]}) - before
-    assert new == ({seen[0]["output"].rsplit("/")[-1]} if seen[0]["output"] else set())
+    new = files(real, somebody) - before
+    assert new == ({name_of(seen[0]["output"])} if seen[0]["output"] else set())
 
 
 def test_a_hundred_listeners_open_one_stream(real: Stack, somebody: Person, portrait_png: bytes) -> None:

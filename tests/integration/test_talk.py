@@ -127,7 +127,7 @@ def test_hanging_up_cancels_the_talk_and_keeps_no_file(
     stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
 ) -> None:
     """Barge-in: closing the connection ends the job as canceled, with what was said so far."""
-    before = files(stack, person, {"persona": persona["id"]})
+    before = files(stack, person)
     job = person.talk(persona["id"], message="Tell me about galaxies in 200 words.")
     fault("anthropic", path="/v1", stall_after=25)
     with person.http.stream("GET", job["urls"]["stream"]) as answer:
@@ -137,7 +137,7 @@ def test_hanging_up_cancels_the_talk_and_keeps_no_file(
     done = wait_until_settled(person, job)
     assert (done["status"], done["output"]) == ("canceled", None)
     assert done["text"]
-    assert files(stack, person, done) == before
+    assert files(stack, person) == before
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_provider_that_fails_before_the_first_frame_is_a_clear_problem(
     status: int,
 ) -> None:
     """problem+json names the provider, the job is settled as failed with the same reason, no file is left."""
-    before = files(stack, person, {"persona": persona["id"]})
+    before = files(stack, person)
     job = person.talk(persona["id"], message="Hello?")
     fault(vendor, path="/v1", **what)
     answer = person.http.get(job["urls"]["stream"])
@@ -171,14 +171,14 @@ def test_a_provider_that_fails_before_the_first_frame_is_a_clear_problem(
     done = person.look(job)
     assert (done["status"], done["error"]) == ("failed", problem["detail"])
     assert stack.settings["ANTHROPIC_API_KEY"] not in answer.text
-    assert files(stack, person, done) == before
+    assert files(stack, person) == before
 
 
 def test_claude_dying_in_mid_stream_breaks_the_stream_and_settles_the_job(
     stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
 ) -> None:
     """Half an answer is never taken for a whole one: the connection breaks, the job says why, no file is left."""
-    before = files(stack, person, {"persona": persona["id"]})
+    before = files(stack, person)
     job = person.talk(persona["id"], message="Tell me about comets in 80 words.")
     fault("anthropic", path="/v1", cut_after=40)
     with pytest.raises(httpx.RemoteProtocolError):
@@ -187,7 +187,7 @@ def test_claude_dying_in_mid_stream_breaks_the_stream_and_settles_the_job(
     assert done["status"] == "failed"
     assert done["error"].startswith("anthropic")
     assert done["receipt"]["error_code"] == "provider_failed"
-    assert files(stack, person, done) == before
+    assert files(stack, person) == before
     person.follow(person.talk(persona["id"], say="And we are well again."))
 
 

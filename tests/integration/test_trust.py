@@ -16,7 +16,7 @@ import pytest
 from local.stack import Stack
 from shared.predictions.heartbeat import INTERVAL
 from tests.support.container import Container
-from tests.support.operator import files, reconcile, rest, wait_until_settled
+from tests.support.operator import files, name_of, path_of, reconcile, rest, wait_until_settled
 from tests.support.person import Person
 from tests.support.proxy import Proxy
 
@@ -105,7 +105,7 @@ def test_hanging_up_while_the_talk_is_being_kept_loses_nothing(
     container: Container, stack: Stack, person: Person, persona: dict[str, Any], slow: str
 ) -> None:
     """The listener leaves during the upload or the settlement: succeeded with its file, or no file at all."""
-    before = files(stack, person, {"persona": persona["id"]})
+    before = files(stack, person)
     container.proxy.slow[slow] = 1.5
     body = {"model": "personaforge/talk", "stream": True, "input": {"persona": persona["id"], "say": "Short."}}
     with container.client(person) as http:
@@ -115,9 +115,9 @@ def test_hanging_up_while_the_talk_is_being_kept_loses_nothing(
                 pass
         done = wait_until_settled(person, {"urls": {"get": f"/v1/predictions/{job['id']}"}})
     time.sleep(2)
-    new = files(stack, person, done) - before
+    new = files(stack, person) - before
     assert done["status"] == "succeeded"
-    assert new == {done["output"].rsplit("/")[-1], done["captions"].rsplit("/")[-1]}
+    assert new == {name_of(done["output"]), name_of(done["captions"])}
     assert httpx.get(done["output"].replace(container.proxy.url, stack.settings["SUPABASE_URL"])).status_code == 200
 
 
@@ -236,7 +236,7 @@ def test_what_storage_refuses_to_remove_is_removed_later(
     with container.client(person) as http:
         assert http.delete(f"/v1/personas/{persona['id']}").status_code == 204
     assert httpx.get(address, trust_env=False).status_code == 200
-    path = address.partition("/public/personaforge/")[2]
+    path = path_of(address)
     with rest(stack) as service:
         (left,) = service.get("/files", params={"path": f"eq.{path}"}).json()
         assert left["referrer"] is None

@@ -60,8 +60,11 @@ def test_realtime_is_told_of_predictions_and_of_nothing_else(postgres: Postgres)
 
 def test_the_table_of_models_says_what_their_files_say(postgres: Postgres) -> None:
     """Code, reservation and needs: enforced in the database, declared in shared/models."""
-    rows = postgres.query("select name, code, reserve::int, array_to_string(needs, ',') from public.models")
-    declared = [[model.name, str(model.code), str(model.reserve), ",".join(model.needs)] for model in models().values()]
+    rows = postgres.query("select name, code, reserve::int, seconds, array_to_string(needs, ',') from public.models")
+    declared = [
+        [model.name, str(model.code), str(model.reserve), str(model.seconds), ",".join(model.needs)]
+        for model in models().values()
+    ]
     assert sorted(rows) == sorted(declared)
 
 

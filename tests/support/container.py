@@ -42,6 +42,13 @@ class Container:
             except httpx.TransportError:
                 time.sleep(0.05)
 
+    def answers(self) -> bool:
+        """Whether it still works: a test may have ended it."""
+        try:
+            return self.process.poll() is None and httpx.get(self.url, trust_env=False).status_code < 500
+        except httpx.TransportError:
+            return False
+
     def close(self) -> None:
         self.process.kill()
         self.process.wait()

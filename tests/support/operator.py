@@ -63,13 +63,28 @@ def let_the_deadline_pass(stack: Stack, persona: dict[str, Any]) -> None:
         service.patch("/predictions", params=where, json={"deadline": "2020-01-01T00:00:00Z"}).raise_for_status()
 
 
-def files(stack: Stack, person: Person, prediction: dict[str, Any]) -> set[str]:
-    """Every file that this prediction's owner has in storage, by name, but for the loops of their personas."""
-    headers = {key: stack.settings["SUPABASE_SECRET_KEY"] for key in ("apikey",)}
-    headers["Authorization"] = f"Bearer {stack.settings['SUPABASE_SECRET_KEY']}"
-    owner = person.http.get(f"/v1/personas/{prediction['persona']}").json()["portrait"].rsplit("/", 2)[-2]
+def let_it_pass(stack: Stack, owner: Person) -> None:
+    """The deadline of what an owner has running."""
+    where = {"owner": f"eq.{owner.id}", "status": "in.(starting,processing)"}
+    with rest(stack) as service:
+        service.patch("/predictions", params=where, json={"deadline": "2020-01-01T00:00:00Z"}).raise_for_status()
+
+
+def path_of(address: str) -> str:
+    """Of a file, in its bucket."""
+    return address.partition("?")[0].partition("/object/")[2].split("/", 2)[2]
+
+
+def name_of(address: str) -> str:
+    return path_of(address).rpartition("/")[2]
+
+
+def files(stack: Stack, person: Person) -> set[str]:
+    """Every file that somebody has in storage, by name, but for the loops of their personas."""
+    secret = stack.settings["SUPABASE_SECRET_KEY"]
+    headers = {"apikey": secret, "Authorization": f"Bearer {secret}"}
     url = f"{stack.settings['SUPABASE_URL']}/storage/v1/object/list/personaforge"
-    answer = httpx.post(url, json={"prefix": f"{owner}/", "limit": 1000}, headers=headers, trust_env=False)
+    answer = httpx.post(url, json={"prefix": f"{person.id}/", "limit": 1000}, headers=headers, trust_env=False)
     names = {found["name"].rsplit("/")[-1] for found in answer.raise_for_status().json()}
     return {name for name in names if not name.endswith((".idle.mp4", ".thinking.mp4", ".poster.jpg"))}
 

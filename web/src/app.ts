@@ -2,6 +2,7 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
+import './clips-page.js';
 import './gallery-page.js';
 import './credits-page.js';
 import './persona-form.js';
@@ -91,6 +92,7 @@ export class ForgeApp extends View {
       <a class="brand" href="/" @click=${link}><svg viewBox="0 0 24 24" width="24" height="24" aria-hidden="true"><rect width="24" height="24" rx="6" /><path d="M7 9h2v3H7zM15 9h2v3h-2zM8 16h8" /></svg>PersonaForge</a>
       <ul class="places">
         <li><a href="/" aria-current=${here('/')} @click=${link}>${icon('talk')}<span>Talk</span></a></li>
+        <li><a href="/clips" aria-current=${here('/clips')} @click=${link}>${icon('clips')}<span>Clips</span></a></li>
         <li><a href="/gallery" aria-current=${here('/gallery')} @click=${link}>${icon('gallery')}<span>Gallery</span></a></li>
         <li><a href="/credits" aria-current=${here('/credits')} @click=${link}>${icon('credits')}<span>Credits</span></a></li>
       </ul>
@@ -109,6 +111,7 @@ export class ForgeApp extends View {
   #page(): TemplateResult | typeof nothing {
     const [, place, id, verb] = this.path.split('/');
     if (place === 'gallery' || place === 'v') return html`<gallery-page .personas=${this.personas ?? []} .video=${place === 'v' ? id : undefined}></gallery-page>`;
+    if (place === 'clips') return html`<clips-page></clips-page>`;
     if (place === 'credits') return html`<credits-page .account=${this.account}></credits-page>`;
     if (!this.personas) return nothing;
     if (place === 'personas' && id === 'new') return html`<persona-form></persona-form>`;

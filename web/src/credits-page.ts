@@ -29,7 +29,7 @@ export class CreditsPage extends View {
       ${this.failure ? html`<p class="refusal" role="alert">${this.failure}</p>` : nothing}
       ${this.jobs?.length === 0 ? html`<p class="quiet">Nothing was made yet.</p>` : nothing}
       <div class="scroll"><table class="jobs"><thead><tr><th>When</th><th>What</th><th>State</th><th>Credits</th><th></th></tr></thead><tbody>${this.jobs?.map((job) => html`<tr>
-        <td>${new Date(job.created_at).toLocaleString()}</td><td><b>${job.model.split('/')[1]}</b> <span class="quiet" dir="auto">${String(job.input?.['message'] ?? job.input?.['say'] ?? '').slice(0, 60)}</span></td>
+        <td>${new Date(job.created_at).toLocaleString()}</td><td><b>${job.model.split('/')[1]}</b> <span class="quiet" dir="auto">${String(job.input?.['message'] ?? job.input?.['say'] ?? job.input?.['scene'] ?? '').slice(0, 60)}</span></td>
         <td>${job.status}${job.error ? html`<br><small class="quiet">${job.error}</small>` : nothing}</td><td>${job.receipt?.cost_usd ? credits(job.receipt.cost_usd) : ''}</td>
         <td>${['starting', 'processing'].includes(job.status) ? html`<button class="small" @click=${() => void this.#cancel(job)}>Cancel</button>` : nothing}</td></tr>`)}</tbody></table></div></section>`;
   }

@@ -63,7 +63,7 @@ export class GalleryPage extends View {
   async #load(cursor?: string): Promise<void> {
     const loading = ++this.#loading;
     try {
-      const query = { persona: this.persona || undefined, model: (this.model || undefined) as 'talk' | undefined, public: this.whose === 'public', cursor };
+      const query = { persona: this.persona || undefined, model: this.model || undefined, public: this.whose === 'public', cursor };
       const page = await body(api.GET('/v1/gallery', { params: { query } }));
       if (loading !== this.#loading) return; // something else was asked for since
       const shown = page.results.filter((one) => one.prediction !== this.deleted?.prediction);
@@ -127,7 +127,7 @@ export class GalleryPage extends View {
       <header><h1>Gallery</h1></header>
       <div class="filters"><div class="switch" role="group" aria-label="Whose">${(['mine', 'public'] as const).map((whose) => html`<button aria-pressed=${this.whose === whose} @click=${() => this.#filter({ whose })}>${whose === 'mine' ? 'Mine' : 'Public'}</button>`)}</div>
         <select aria-label="Persona" @change=${(event: Event) => this.#filter({ persona: (event.target as HTMLSelectElement).value })}><option value="">All personas</option>${this.personas.map((one) => html`<option value=${one.id} ?selected=${one.id === this.persona}>${one.name}</option>`)}</select>
-        <select aria-label="Kind" @change=${(event: Event) => this.#filter({ model: (event.target as HTMLSelectElement).value })}>${[['', 'All kinds'], ['talk', 'Talks'], ['lipsync', 'Lip-sync']].map(([value, name]) => html`<option value=${value} ?selected=${value === this.model}>${name}</option>`)}</select></div>
+        <select aria-label="Kind" @change=${(event: Event) => this.#filter({ model: (event.target as HTMLSelectElement).value })}>${[['', 'All kinds'], ['talk', 'Talks'], ['lipsync', 'Lip-sync'], ['clip', 'Clips']].map(([value, name]) => html`<option value=${value} ?selected=${value === this.model}>${name}</option>`)}</select></div>
       ${this.failure ? html`<p class="refusal" role="alert">${this.failure}</p>` : nothing}
       ${this.videos?.length === 0 ? html`<p class="empty">${this.persona || this.model ? html`Nothing like this here. <button class="text" @click=${() => this.#filter({ persona: '', model: '' })}>Clear filters</button>` : 'Nothing here yet. Talk to someone; it is kept here.'}</p>` : nothing}
       <ul class="grid">${repeat(this.videos ?? [], (one) => one.prediction, (one) => this.#tile(one))}</ul>
@@ -150,7 +150,7 @@ export class GalleryPage extends View {
       ${video ? html`<div class="player"><video controls autoplay playsinline crossorigin="anonymous" src=${video.video} poster=${video.poster ?? nothing}>${video.captions ? html`<track kind="captions" srclang="en" label="Captions" src=${video.captions} default>` : nothing}</video><span class="chip label">AI-generated</span></div>
         <p dir="auto">${video.text}</p><p class="quiet">${[video.persona?.name, KINDS[video.model] ?? video.model, clock(video.duration_s), video.engine, new Date(video.created_at).toLocaleString()].filter(Boolean).join(' · ')}</p>
         <p class="buttons"><a class="button" href=${video.video} target="_blank" rel="noreferrer">Direct link</a>
-          ${video.persona?.id || !video.published ? html`<button @click=${() => void this.#publish(video)}>${video.published ? 'Withdraw' : 'Publish'}</button><button class="danger" @click=${() => this.#delete(video)}>Delete</button>` : nothing}</p>`
+          ${video.own ? html`<button @click=${() => void this.#publish(video)}>${video.published ? 'Withdraw' : 'Publish'}</button><button class="danger" @click=${() => this.#delete(video)}>Delete</button>` : nothing}</p>`
         : html`<p>This video is private or was deleted.</p>`}</dialog>`;
   }
 }

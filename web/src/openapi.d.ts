@@ -334,12 +334,28 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Replicate
-         * @description The signature covers the raw body. What it says is taken as a hint only: the provider is asked itself, so
-         *     that deliveries may come twice, late, or in any order.
-         */
+        /** Replicate */
         post: operations["replicate_v1_webhooks_replicate__public__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/fal/{public}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Fal
+         * @description app: the model's first two names, as we had fal add it.
+         */
+        post: operations["fal_v1_webhooks_fal__public__post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1028,6 +1044,8 @@ export interface components {
              * @description Whether everybody sees it.
              */
             published: boolean;
+            /** Own */
+            own: boolean;
             /** Created At */
             created_at: string;
             persona: components["schemas"]["VideoPersona"] | null;
@@ -1921,6 +1939,37 @@ export interface operations {
     replicate_v1_webhooks_replicate__public__post: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                public: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    fal_v1_webhooks_fal__public__post: {
+        parameters: {
+            query: {
+                app: string;
+            };
             header?: never;
             path: {
                 public: string;

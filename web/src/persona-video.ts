@@ -102,7 +102,8 @@ export class PersonaVideo extends Base {
     void this.stop();
   }
 
-  attributeChangedCallback(name: string, _before: string | null, value: string | null): void {
+  attributeChangedCallback(name: string, before: string | null, value: string | null): void {
+    if (before && before.split('?')[0] === value?.split('?')[0]) return; // the same file, under an address signed anew
     if (name === 'poster') value ? (this.#poster.src = value) : this.#poster.removeAttribute('src');
     else if (name === 'muted') for (const talk of this.#talks) talk.muted = value !== null;
     else if (name === 'label') this.#label();

@@ -1,0 +1,172 @@
+"""personaforge/clip: a few seconds of a scene with speech and sound, from words, or from words and a picture."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+from uuid import UUID, uuid4
+
+from pydantic import Field, model_validator
+
+from shared.billing import prices
+from shared.billing.budget import Budget
+from shared.core.auth import User
+from shared.core.errors import PictureUnusable, ProviderFailed, SettingInvalid
+from shared.core.fetch import Fetcher
+from shared.core.text import Text
+from shared.files import upload
+from shared.files.upload import LONGEST_INLINE
+from shared.models.model import Input, Model
+from shared.personas import persona as personas
+from shared.predictions.outcome import Outcome
+from shared.predictions.prediction import Prediction
+from shared.predictions.receipt import Receipt
+from shared.providers.job import JobProvider
+from shared.runners.hosted import Hosted, HostedModel, Request
+from shared.runners.services import Services
+
+LARGEST_PICTURE = 20 * 1024 * 1024
+WORDS = 14  # that can be said unhurried in five seconds
+SIZES = {"wide": "992x512", "tall": "512x992", "square": "720x720"}  # of those that Ovi offers
+
+
+@dataclass(frozen=True)
+class ClipModel:
+    """A hosted model of the catalogue. from_picture: its variant that begins with a picture. speech and sound: how it
+    is told what is said and heard; people type no tags."""
+
+    from_picture: str
+    speech: str
+    sound: str
+
+    def prompt(self, wanted: ClipInput) -> str:
+        """The one text that it takes."""
+        parts = [f"{_plain(wanted.scene).rstrip('.')}."]
+        parts += [self.speech.format(_plain(wanted.says))] if wanted.says else []
+        parts += [self.sound.format(_plain(wanted.sound))] if wanted.sound else []
+        return " ".join(parts)
+
+
+# By their names at fal. Ovi 1.0 has tags for both; 1.1 takes "Audio: …" as the last part: README of character-ai/Ovi.
+CATALOGUE = {
+    "fal-ai/ovi": ClipModel("fal-ai/ovi/image-to-video", "<S>{}<E>", "<AUDCAP>{}<ENDAUDCAP>"),
+}
+
+
+class ClipInput(Input):
+    """Five seconds of a scene, with speech and sound."""
+
+    scene: Text = Field(min_length=3, max_length=1000, description="What is seen. Other names: `prompt`.")
+    says: Text = Field("", max_length=300, description=f"What is spoken in it: up to {WORDS} words.")
+    sound: Text = Field("", max_length=300, description="What else is heard.")
+    image: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=LONGEST_INLINE,
+        description="Its first frame: an https address of a PNG, JPEG or WebP, `urls.get` of an uploaded file, or a "
+        "data: URL of up to 256 kB.",
+    )
+    shape: Literal["wide", "tall", "square"] = Field("wide", description="Of a clip without a picture.")
+    persona: UUID | None = Field(None, description="Whose portrait is the first frame, unless `image` is given.")
+
+    other_names: ClassVar[frozenset[str]] = frozenset({"prompt"})
+    files: ClassVar[tuple[str, ...]] = ("image",)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prompt_is_scene(cls, data: object) -> object:
+        """Clients of other video models call it `prompt`."""
+        if isinstance(data, dict) and "prompt" in data and "scene" not in data:
+            return {**data, "scene": data["prompt"]}
+        return data
+
+    @model_validator(mode="after")
+    def _fits(self) -> ClipInput:
+        if not _plain(self.scene):
+            raise ValueError("the scene is blank")
+        words = len(self.says.split())
+        if words > WORDS:
+            raise ValueError(f"five seconds hold {WORDS} words; `says` has {words}, so take out {words - WORDS}")
+        if self.image and len(self.image) > 2000 and not self.image.startswith("data:"):
+            raise ValueError("an address has at most 2,000 characters")
+        return self
+
+
+class HostedClip(HostedModel):
+    def provider(self, services: Services) -> JobProvider:
+        return services.fal
+
+    async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:  # noqa: ARG002  # nothing else is bought
+        """Raises PictureUnusable, FetchFailed; NotFound for a persona without a portrait."""
+        wanted = ClipInput.model_validate(prediction.input)
+        name = services.fal.clip_model
+        if name not in CATALOGUE:
+            raise SettingInvalid(f"FAL_CLIP_MODEL is {name!r}; it may be {' or '.join(CATALOGUE)}.")
+        model = CATALOGUE[name]
+        inputs = {"prompt": model.prompt(wanted)}
+        picture = await _first_frame(services, wanted, user)
+        if picture is None:
+            return Request(name, inputs | {"resolution": SIZES[wanted.shape]}, prices.fal(name))
+        address = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+        return Request(model.from_picture, inputs | {"image_url": address}, prices.fal(name))
+
+    async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
+        """Raises ProviderFailed for what is no video, whatever it is called."""
+        from shared.media.image import jpeg
+        from shared.media.video import duration, first_frame
+
+        try:
+            picture = await asyncio.to_thread(lambda: jpeg(first_frame(data)))
+        except ValueError as error:
+            raise ProviderFailed(services.fal.name, "Its output is not a video.") from error
+        kind = _kind(data)
+        path = f"{prediction.owner}/{uuid4().hex}"
+        files = (f"{path}.{kind}", f"{path}.poster.jpg")
+        await services.store.put(files[0], data, f"video/{kind}", owner=prediction.owner)
+        await services.store.put(files[1], picture, "image/jpeg", owner=prediction.owner)
+        model, wanted = services.fal.clip_model, ClipInput.model_validate(prediction.input)
+        seconds = await asyncio.to_thread(duration, data)
+        known = {"model": model, "duration_s": seconds, "cost_usd": prices.fal(model)}
+        kept = receipt.model_copy(update=known)
+        return Outcome(
+            "succeeded", output=files[0], poster=files[1], text=wanted.says or wanted.scene, receipt=kept, files=files
+        )
+
+
+async def _first_frame(services: Services, wanted: ClipInput, user: User) -> bytes | None:
+    """A JPEG, or None where the words alone are to do. Decoded and encoded anew: what else its file says stays here."""
+    from shared.lipsync.picture import still
+
+    if wanted.image:
+        data = await upload.read(services.store, user, wanted.image)
+        if data is None:
+            async with Fetcher.open(services.settings) as fetcher:
+                data = await fetcher.get(wanted.image, LARGEST_PICTURE)
+    elif wanted.persona:
+        persona = await personas.find(services.store, wanted.persona, user)
+        data = await services.store.get(persona.required_portrait)
+    else:
+        return None
+    try:
+        return await services.processes.run(still, data)
+    except (TimeoutError, MemoryError) as error:
+        raise PictureUnusable("Decoding this picture takes too long or too much memory. Save it anew.") from error
+
+
+def _plain(text: str) -> str:
+    """Without what could be taken for a tag."""
+    return re.sub(r"\s+", " ", re.sub(r"[<>]", " ", text)).strip()
+
+
+def _kind(video: bytes) -> str:
+    """mp4 or webm, by its first bytes: models send WebM under the name of MP4."""
+    return "webm" if video.startswith(b"\x1aE\xdf\xa3") else "mp4"
+
+
+MODEL = Model(
+    name="clip", code=4, input=ClipInput, runner=Hosted(HostedClip()), reserve=200, output="video", seconds=300,
+    in_gallery=True,
+)  # fmt: skip
