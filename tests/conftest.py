@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -17,6 +18,10 @@ from local.stack import Stack
 from shared.lipsync import face_models
 from tests.support.media import Decoded
 from tests.support.person import WOMAN, Person
+
+# Two processes of tests share two cores: threads beside them only wait for each other (a fifth of the processor time
+# of tests/unit). Read by the libraries when they begin to work; what the tests start inherits it.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -26,17 +26,16 @@ def lines(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
 
 
-@pytest.fixture
-def seen(
-    stack: Stack, person: Person, portrait_png: bytes, tmp_path: Path, fault: Callable[..., None]
-) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def seen(stack: Stack, person: Person, portrait_png: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A talk with one repeated call, a refused request, and a stopped container: its log, its spans, its row."""
     collector = Receiver()
     persona = person.persona(portrait_png)
-    log = tmp_path / "container.log"
+    log = tmp_path_factory.mktemp("seen") / "container.log"
     container = Container(stack, log, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="200")
     try:
-        fault("anthropic", path="/v1", status=529)
+        what = {"path": "/v1", "status": 529}
+        httpx.post(f"{stack.addresses['anthropic']}/_faults", json=what, trust_env=False).raise_for_status()
         with container.client(person) as http:
             body = {"model": "talk", "stream": True, "input": {"persona": persona["id"], "message": SAID}}
             job = http.post("/v1/predictions", json=body).raise_for_status().json()
