@@ -41,7 +41,11 @@ async def reconcile(file_minutes: int = 10) -> dict[str, int]:
             await runner.spawn(services, prediction)
 
         spawned = [name for name, model in registry.models().items() if isinstance(model.runner, Spawned)]
-        summary = asdict(await reconciliation.reconcile(store, services.lifecycle, end, spawn, spawned, file_minutes))
+        summary = asdict(
+            await reconciliation.reconcile(
+                store, services.lifecycle, end, spawn, spawned, services.outputs, file_minutes
+            )
+        )
     log.info("reconciled", extra=summary)
     await asyncio.to_thread(telemetry.flush)
     return summary

@@ -21,7 +21,7 @@ from typing import IO
 
 import httpx
 
-from local import page
+from local import certificates, page
 from local.node_packages import NodeError, install, locked, node
 from local.users import USER, user_token
 
@@ -137,6 +137,8 @@ class Stack:
         kept = self._secrets()
         self.settings = {**self.env, "FORGE_URL": self.url, "FORGE_SIGNING_KEY": kept["signing"]}
         self.settings["FORGE_LOOPBACK_URLS"] = "yes"
+        if not self.env.get("FORGE_C2PA_CHAIN"):
+            self.settings["FORGE_C2PA_CHAIN"], self.settings["FORGE_C2PA_KEY"] = certificates.own(self.data)
         for name, (key, base_url) in PROVIDERS.items():
             if not self.real(name):
                 self.settings[key] = kept["standin"]

@@ -454,6 +454,16 @@ begin
     return found and public.enqueue_delivery(running, 'logs');
 end $$;
 
+-- Name: note_signed(uuid, bigint); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.note_signed(p_id uuid, p_bytes bigint) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    update public.predictions set receipt = jsonb_set(receipt, '{provenance}', '"signed"') where id = p_id;
+    update public.files set bytes = p_bytes from public.predictions p where p.id = p_id and path = p.output;
+$$;
+
 -- Name: overdue_predictions(integer); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.overdue_predictions(p_limit integer DEFAULT 100) RETURNS SETOF public.predictions
@@ -488,7 +498,8 @@ CREATE FUNCTION public.predictions_stay_finished() RETURNS trigger
     AS $$
 begin
     if old.status in ('succeeded', 'failed', 'canceled', 'aborted')
-        and to_jsonb(new) - 'published' is distinct from to_jsonb(old) - 'published'
+        and (to_jsonb(new) - 'published') #- '{receipt,provenance}'
+            is distinct from (to_jsonb(old) - 'published') #- '{receipt,provenance}'
     then
         raise exception 'prediction % is finished and cannot change', old.id using errcode = 'PT409';
     end if;
@@ -685,6 +696,17 @@ CREATE FUNCTION public.unreferenced_files(p_minutes integer DEFAULT 10, p_limit 
     where referrer is null and created_at < now() - make_interval(mins => p_minutes)
       and (expires_at is null or expires_at < now())
     order by created_at limit p_limit;
+$$;
+
+-- Name: unsigned_predictions(integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.unsigned_predictions(p_limit integer DEFAULT 10) RETURNS SETOF public.predictions
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select * from public.predictions
+    where receipt ->> 'provenance' = 'failed' and status = 'succeeded' and output is not null
+    order by completed_at limit p_limit;
 $$;
 
 -- Name: waiting_predictions(text[], integer, integer); Type: FUNCTION; Schema: public; Owner: -
@@ -973,6 +995,10 @@ CREATE INDEX predictions_by_persona ON public.predictions USING btree (persona_i
 
 CREATE INDEX predictions_unfinished ON public.predictions USING btree (deadline) WHERE (status = ANY (ARRAY['starting'::public.prediction_status, 'processing'::public.prediction_status]));
 
+-- Name: predictions_unsigned; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX predictions_unsigned ON public.predictions USING btree (completed_at) WHERE ((receipt ->> 'provenance'::text) = 'failed'::text);
+
 -- Name: recent_requests_by_owner; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX recent_requests_by_owner ON public.recent_requests USING btree (owner, kind, created_at);
@@ -1231,6 +1257,11 @@ REVOKE ALL ON FUNCTION public.limit_running(p_owner uuid, p_limit integer) FROM 
 REVOKE ALL ON FUNCTION public.note_logs(p_id uuid, p_logs text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_logs(p_id uuid, p_logs text) TO service_role;
 
+-- Name: FUNCTION note_signed(p_id uuid, p_bytes bigint); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.note_signed(p_id uuid, p_bytes bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_signed(p_id uuid, p_bytes bigint) TO service_role;
+
 -- Name: FUNCTION overdue_predictions(p_limit integer); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.overdue_predictions(p_limit integer) FROM PUBLIC;
@@ -1278,6 +1309,11 @@ GRANT ALL ON FUNCTION public.settle_prediction(p_id uuid, p_outcome jsonb) TO se
 
 REVOKE ALL ON FUNCTION public.unreferenced_files(p_minutes integer, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.unreferenced_files(p_minutes integer, p_limit integer) TO service_role;
+
+-- Name: FUNCTION unsigned_predictions(p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.unsigned_predictions(p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.unsigned_predictions(p_limit integer) TO service_role;
 
 -- Name: FUNCTION waiting_predictions(p_models text[], p_seconds integer, p_limit integer); Type: ACL; Schema: public; Owner: -
 

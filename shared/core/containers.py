@@ -22,9 +22,9 @@ def _fetched(started: modal.Image, module: str, folder: str, needs: tuple[str, .
 
 image = (
     _fetched(
-        modal.Image.debian_slim(python_version="3.13").pip_install_from_requirements(
-            str(_ROOT / "requirements.txt"), extra_options=_OPTIONS
-        ),
+        modal.Image.debian_slim(python_version="3.13")
+        .pip_install_from_requirements(str(_ROOT / "requirements.txt"), extra_options=_OPTIONS)
+        .run_commands("find / -name libc2pa_c.rlib -delete"),  # 31 MB that only compilers of Rust read
         "shared.lipsync.face_models",
         FACE_MODELS,
         ("core/errors.py", "lipsync/face_models.py"),

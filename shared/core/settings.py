@@ -39,6 +39,9 @@ class Settings:
     forge_decoder = _Setting("vae", ("vae", "taesd"))  # of musetalk; taesd: about a quarter of a frame's arithmetic
     forge_loopback_urls = _Setting("no", ("no", "yes"))  # yes where all runs on one machine: users may name 127.0.0.1
 
+    forge_c2pa_chain = _Setting("")  # certificates that sign what is made, the leaf first (PEM); without: nothing is
+    forge_c2pa_key = _Setting("")  # the leaf's key: PKCS#8 in PEM, of P-256
+
     supabase_url = _Setting()
     supabase_publishable_key = _Setting()
     supabase_secret_key = _Setting()

@@ -7,7 +7,7 @@ import base64
 import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,7 @@ from shared.files.upload import LONGEST_INLINE
 from shared.models.model import Input, Model
 from shared.personas import persona as personas
 from shared.predictions.outcome import Outcome
+from shared.predictions.output import succeeded
 from shared.predictions.prediction import Prediction
 from shared.predictions.receipt import Receipt
 from shared.providers.job import JobProvider
@@ -122,18 +123,20 @@ class HostedClip(HostedModel):
             picture = await asyncio.to_thread(lambda: jpeg(first_frame(data)))
         except ValueError as error:
             raise ProviderFailed(services.fal.name, "Its output is not a video.") from error
-        kind = _kind(data)
-        path = f"{prediction.owner}/{uuid4().hex}"
-        files = (f"{path}.{kind}", f"{path}.poster.jpg")
-        await services.store.put(files[0], data, f"video/{kind}", owner=prediction.owner)
-        await services.store.put(files[1], picture, "image/jpeg", owner=prediction.owner)
         model, wanted = services.fal.clip_model, ClipInput.model_validate(prediction.input)
-        seconds = await asyncio.to_thread(duration, data)
-        known = {"model": model, "duration_s": seconds, "cost_usd": prices.fal(model)}
-        kept = receipt.model_copy(update=known)
-        return Outcome(
-            "succeeded", output=files[0], poster=files[1], text=wanted.says or wanted.scene, receipt=kept, files=files
+        shown = None if wanted.image else wanted.persona
+        persona = await personas.look_up(services.store, shown, prediction.owner)
+        known = {
+            "model": model,
+            "models": [model],
+            "consent_at": persona and persona.consent_at,
+            "duration_s": await asyncio.to_thread(duration, data),
+            "cost_usd": prices.fal(model),
+        }
+        kept = await services.outputs.keep(
+            prediction, data, _kind(data), receipt.model_copy(update=known), poster=picture
         )
+        return succeeded(kept, text=wanted.says or wanted.scene)
 
 
 async def _first_frame(services: Services, wanted: ClipInput, user: User) -> bytes | None:
@@ -162,8 +165,8 @@ def _plain(text: str) -> str:
 
 
 def _kind(video: bytes) -> str:
-    """mp4 or webm, by its first bytes: models send WebM under the name of MP4."""
-    return "webm" if video.startswith(b"\x1aE\xdf\xa3") else "mp4"
+    """Its content type, by its first bytes: models send WebM under the name of MP4."""
+    return "video/webm" if video.startswith(b"\x1aE\xdf\xa3") else "video/mp4"
 
 
 MODEL = Model(

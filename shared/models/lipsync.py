@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, ClassVar
-from uuid import uuid4
 
 from pydantic import Field, model_validator
 
@@ -22,6 +21,7 @@ from shared.personas import persona as personas
 from shared.personas.persona import Persona
 from shared.personas.voice import voice_of
 from shared.predictions.outcome import Outcome
+from shared.predictions.output import succeeded
 from shared.predictions.prediction import Prediction
 from shared.predictions.receipt import Receipt
 from shared.providers.job import JobProvider
@@ -93,22 +93,22 @@ class LipsyncModel(HostedModel):
             picture = await asyncio.to_thread(lambda: jpeg(first_frame(data)))
         except ValueError as error:
             raise ProviderFailed(services.replicate.name, "Its output is not a video.") from error
-        name = f"{prediction.owner}/{uuid4().hex}"
-        path, poster = f"{name}.mp4", f"{name}.poster.jpg"
-        await services.store.put(path, data, "video/mp4", owner=prediction.owner)
-        await services.store.put(poster, picture, "image/jpeg", owner=prediction.owner)
         seconds = await asyncio.to_thread(duration, data)
         model, characters = services.replicate.lipsync_model, len(str(prediction.input.get("say") or ""))
-        voice = prices.elevenlabs(services.settings.elevenlabs_model, characters)
+        voice_model = services.settings.elevenlabs_model
+        voice = prices.elevenlabs(voice_model, characters)
+        persona = await personas.look_up(services.store, prediction.persona_id, prediction.owner)
         known = {
             "model": model,
+            "models": [*([voice_model] if characters else []), model],
+            "consent_at": persona and persona.consent_at,
             "characters": characters,
             "duration_s": seconds,
             "realtime_factor": round((seconds or 0) / (receipt.total_ms or 1) * 1000, 3),
             "cost_usd": round(prices.replicate(model, seconds or 0) + voice, 6),
         }
-        kept = receipt.model_copy(update=known)
-        return Outcome("succeeded", output=path, poster=poster, receipt=kept, files=(path, poster))
+        receipt = receipt.model_copy(update=known)
+        return succeeded(await services.outputs.keep(prediction, data, "video/mp4", receipt, poster=picture))
 
 
 async def _decode(services: Services, data: bytes) -> Samples:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 from pydantic import Field
 
 from shared.billing import prices
@@ -15,6 +13,7 @@ from shared.personas import persona as personas
 from shared.personas.persona import Persona
 from shared.personas.portrait import read_portrait
 from shared.predictions.outcome import Outcome, PortraitChange
+from shared.predictions.output import succeeded
 from shared.predictions.prediction import Prediction
 from shared.predictions.receipt import Receipt
 from shared.providers.job import JobProvider
@@ -41,17 +40,10 @@ class PortraitModel(HostedModel):
     async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
         """Raises PictureUnusable when the model drew nothing that can speak."""
         portrait = await read_portrait(services.processes, data, generated=True)
-        path = f"{prediction.owner}/{uuid4().hex}.png"
-        await services.store.put(path, portrait.png, "image/png", owner=prediction.owner)
         model = services.replicate.portrait_model
-        cost = prices.replicate(model, 1)
-        return Outcome(
-            "succeeded",
-            output=path,
-            receipt=receipt.model_copy(update={"model": model, "bytes": len(portrait.png), "cost_usd": round(cost, 6)}),
-            files=(path,),
-            portrait=PortraitChange(path, portrait.face),
-        )
+        known = {"model": model, "models": [model], "cost_usd": round(prices.replicate(model, 1), 6)}
+        kept = await services.outputs.keep(prediction, portrait.png, "image/png", receipt.model_copy(update=known))
+        return succeeded(kept, portrait=PortraitChange(kept.file, portrait.face))
 
 
 def _prompt(persona: Persona) -> str:

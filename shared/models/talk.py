@@ -48,7 +48,7 @@ async def make_work(services: Services, prediction: Prediction, user: User | Non
 
     request = TalkInput.model_validate(prediction.input)
     budget = services.lifecycle.budget(prediction)
-    work = TalkWork(services.store, services.talk, services.replicate, prediction, budget)
+    work = TalkWork(services.store, services.talk, services.replicate, services.outputs, prediction, budget)
     await work.prepare(request.persona, message=request.message, say=request.say, size=request.size, listener=user)
     return work
 

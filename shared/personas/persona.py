@@ -199,6 +199,14 @@ async def find_of(store: Store, persona: UUID, owner: UUID) -> Persona:
     return await _first(store, query)
 
 
+async def look_up(store: Store, persona: UUID | None, owner: UUID) -> Persona | None:
+    """The same; None where there is none, or none any more."""
+    try:
+        return await find_of(store, persona, owner) if persona else None
+    except NotFound:
+        return None
+
+
 async def _first(store: Store, query: Any) -> Persona:
     rows = await store.rows(query.limit(1))
     if not rows:

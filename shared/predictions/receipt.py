@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from shared.core.time import Time
 
 
 class Receipt(BaseModel):
@@ -28,6 +32,11 @@ class Receipt(BaseModel):
     tokens_out: int | None = None
     characters: int | None = Field(None, description="Spoken.")
     provider_ids: dict[str, str | list[str] | None] = Field({}, description="By provider, for its support.")
+    models: list[str] | None = Field(None, description="Those that had a part in what was delivered.")
+    consent_at: Time | None = Field(None, description="When the person on the photo that it began with agreed to it.")
+    provenance: Literal["signed", "failed"] | None = Field(
+        None, description="Whether the file carries its C2PA manifest; one that failed is signed within minutes."
+    )
     cost_usd: float | None = Field(None, description="Estimated from list prices.")
 
 

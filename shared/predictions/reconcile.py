@@ -12,6 +12,7 @@ from shared.core.errors import ForgeError
 from shared.core.store import Store
 from shared.predictions import webhook
 from shared.predictions.lifecycle import Lifecycle
+from shared.predictions.output import Outputs
 from shared.predictions.prediction import Prediction
 
 log = logging.getLogger("personaforge.reconcile")
@@ -28,6 +29,7 @@ class Summary:
     spawned: int = 0
     removed: int = 0
     delivered: int = 0
+    signed: int = 0
     failed: int = 0  # left for the next pass
 
 
@@ -37,12 +39,14 @@ async def reconcile(
     end: Action,
     spawn: Action,
     spawned_models: Iterable[str],
+    outputs: Outputs,
     file_minutes: int = 10,
 ) -> Summary:
     """One pass. Safe to run twice at once: settling, claiming and removing are.
 
     end: settles an overdue prediction, as its model's runner does. spawn: has a worker take a waiting one, of the
-    models spawned_models. file_minutes: age from which a file without a referrer is not on its way any more.
+    models spawned_models. outputs: signs what could not be signed. file_minutes: age from which a file without a
+    referrer is not on its way any more.
     """
     summary = Summary()
 
@@ -62,8 +66,11 @@ async def reconcile(
     async def deliver_webhooks() -> None:
         summary.delivered = await webhook.deliver(store)
 
+    async def sign() -> None:
+        summary.signed = await outputs.sign_later()
+
     # At once: a provider that hangs keeps neither webhooks nor files waiting.
-    parts = (end_overdue(), spawn_waiting(), remove_files(), deliver_webhooks())
+    parts = (end_overdue(), spawn_waiting(), remove_files(), deliver_webhooks(), sign())
     for error in await asyncio.gather(*parts, return_exceptions=True):
         if isinstance(error, BaseException):
             if not isinstance(error, ForgeError):

@@ -16,7 +16,9 @@ from shared.core.store import Store
 from shared.core.web import Context, ContextDep
 from shared.predictions.heartbeat import Heartbeats
 from shared.predictions.lifecycle import Lifecycle
+from shared.predictions.output import Outputs
 from shared.predictions.prediction import Prediction
+from shared.predictions.provenance import Signer
 from shared.providers.fal import Fal
 from shared.providers.modal import Modal
 from shared.providers.replicate import Replicate
@@ -42,6 +44,10 @@ class Services:
     def replicate(self) -> Replicate:
         """Made when it is first used: its SDK takes half a second to import."""
         return Replicate(self.settings)
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        return Outputs(self.store, Signer(self.settings))
 
     @cached_property
     def fal(self) -> Fal:

@@ -288,6 +288,12 @@ class Talk:
             return self._seconds
         return self._renderer.frames / FPS if self._renderer else 0.0
 
+    def _models(self) -> list[str]:
+        """That had a part."""
+        wrote = [self._language_model.model] if self._usage.message_id else []
+        spoke = [self._text_to_speech.model] if self._characters else []
+        return [*wrote, *spoke, *([self._source.engine] if self._source else [])]
+
     def receipt(self, *, cold: bool, queued_ms: int | None = None) -> Receipt:
         """What it took: milliseconds by event, sizes, the providers' ids, an estimate of the cost in USD."""
         marks, usage = self._clock.marks, self._usage
@@ -300,6 +306,7 @@ class Talk:
         cost += self._source.spent(self.seconds) if self._source else 0
         return Receipt(
             engine=self._source.engine if self._source else None,
+            models=self._models(),
             cold=cold,
             queued_ms=queued_ms,
             first_token_ms=marks.get("first_token"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
 from shared.billing.budget import Budget
 from shared.core.auth import User
@@ -15,6 +16,7 @@ from shared.media.video import first_frame, seekable
 from shared.personas import persona as personas
 from shared.personas.voice import voice_of
 from shared.predictions.outcome import Message, Outcome
+from shared.predictions.output import Outputs, succeeded
 from shared.predictions.prediction import Prediction
 from shared.predictions.work import Ending, Work
 from shared.providers.replicate import Replicate
@@ -29,10 +31,16 @@ class TalkWork(Work):
     """One claimed talk. `backlog` gives the video's bytes to the listener, if there is one, while `run` makes it."""
 
     def __init__(
-        self, store: Store, runtime: TalkRuntime, replicate: Replicate, prediction: Prediction, budget: Budget
+        self,
+        store: Store,
+        runtime: TalkRuntime,
+        replicate: Replicate,
+        outputs: Outputs,
+        prediction: Prediction,
+        budget: Budget,
     ) -> None:
-        self._store, self._runtime, self._replicate, self._prediction = store, runtime, replicate, prediction
-        self._budget = budget
+        self._store, self._runtime, self._replicate, self._outputs = store, runtime, replicate, outputs
+        self._prediction, self._budget = prediction, budget
         self._clock, self._cold = Clock(), runtime.first_talk()
         self._queued_ms: int | None = None
         self._waits_for = ""
@@ -112,30 +120,18 @@ class TalkWork(Work):
 
     async def keep(self) -> Outcome:
         """Upload the files, if there are any."""
-        talk, owner = self._talk, self._prediction.owner
+        talk = self._talk
         receipt = talk.receipt(cold=self._cold, queued_ms=self._queued_ms)
-        files: tuple[str, ...] = ()
-        if talk.data:
-            voice_only = talk.delivered == "voice"
-            kind, name = ("audio/mp4", "m4a") if voice_only else ("video/mp4", "mp4")
-            data = bytes(talk.data) if voice_only else await asyncio.to_thread(seekable, bytes(talk.data))
-            path = f"{owner}/{uuid4().hex}"
-            contents = {f"{path}.{name}": (data, kind), f"{path}.vtt": (talk.captions.encode(), "text/vtt")}
-            if not voice_only:
-                contents[f"{path}.poster.jpg"] = (await asyncio.to_thread(_poster, data), "image/jpeg")
-            files = tuple(contents)
-            uploads = await asyncio.gather(
-                *(self._store.put(path, *content, owner=owner) for path, content in contents.items()),
-                return_exceptions=True,
-            )
-            if errors := [error for error in uploads if error]:
-                await self._store.remove(*files)
-                raise errors[0]
-        output, captions, poster = (*files, None, None, None)[:3]
-        return Outcome(
-            "succeeded", output=output, captions=captions, poster=poster, text=talk.text.strip(),
-            degraded=talk.degraded, receipt=receipt, messages=self._messages(), files=files,
-        )  # fmt: skip
+        receipt = receipt.model_copy(update={"consent_at": self._picture.persona.consent_at})
+        told: dict[str, Any] = {"text": talk.text.strip(), "degraded": talk.degraded, "messages": self._messages()}
+        if not talk.data:
+            return Outcome("succeeded", receipt=receipt, **told)
+        data, poster, kind = bytes(talk.data), None, "audio/mp4"
+        if talk.delivered != "voice":
+            data, kind = await asyncio.to_thread(seekable, data), "video/mp4"
+            poster = await asyncio.to_thread(_poster, data)
+        kept = await self._outputs.keep(self._prediction, data, kind, receipt, captions=talk.captions, poster=poster)
+        return succeeded(kept, **told)
 
     def ended(self, ending: Ending) -> Outcome:
         receipt = self._talk.receipt(cold=self._cold, queued_ms=self._queued_ms)

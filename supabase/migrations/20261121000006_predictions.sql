@@ -44,6 +44,7 @@ create index videos_by_owner on public.predictions (owner, created_at desc, id d
     where status = 'succeeded' and not system and output is not null;
 create index videos_published on public.predictions (created_at desc, id desc) where published;
 create index predictions_by_key on public.predictions (owner, idempotency_key) where idempotency_key is not null;
+create index predictions_unsigned on public.predictions (completed_at) where receipt ->> 'provenance' = 'failed';
 create index predictions_unfinished on public.predictions (deadline) where status in ('starting', 'processing');
 create trigger predictions_release_files before delete on public.predictions
     for each row execute function public.release_files();
@@ -69,7 +70,8 @@ create function public.predictions_stay_finished() returns trigger
 language plpgsql set search_path = '' as $$
 begin
     if old.status in ('succeeded', 'failed', 'canceled', 'aborted')
-        and to_jsonb(new) - 'published' is distinct from to_jsonb(old) - 'published'
+        and (to_jsonb(new) - 'published') #- '{receipt,provenance}'
+            is distinct from (to_jsonb(old) - 'published') #- '{receipt,provenance}'
     then
         raise exception 'prediction % is finished and cannot change', old.id using errcode = 'PT409';
     end if;
@@ -360,6 +362,21 @@ begin
     end if;
 end $$;
 
+-- Finished ones whose output was delivered without its manifest, as it could not be signed.
+create function public.unsigned_predictions(p_limit integer default 10) returns setof public.predictions
+language sql stable security definer set search_path = '' as $$
+    select * from public.predictions
+    where receipt ->> 'provenance' = 'failed' and status = 'succeeded' and output is not null
+    order by completed_at limit p_limit;
+$$;
+
+-- The output of a prediction was signed after all, and has so many bytes now.
+create function public.note_signed(p_id uuid, p_bytes bigint) returns void
+language sql security definer set search_path = '' as $$
+    update public.predictions set receipt = jsonb_set(receipt, '{provenance}', '"signed"') where id = p_id;
+    update public.files set bytes = p_bytes from public.predictions p where p.id = p_id and path = p.output;
+$$;
+
 -- Files whose public copies are left although nothing that refers to them is published: a withdrawal broke off.
 create function public.withdrawn_files(p_minutes integer default 10, p_limit integer default 1000) returns setof text
 language sql stable security definer set search_path = '' as $$
@@ -433,13 +450,15 @@ revoke execute on function
     public.predictions_stay_finished, public.create_prediction, public.claim_prediction, public.attach_provider,
     public.settle_prediction, public.overdue_predictions, public.waiting_predictions, public.extend_reservation,
     public.limit_running, public.note_logs, public.begin_idle, public.personas_without_idle,
-    public.publish_prediction, public.remove_prediction, public.withdrawn_files
+    public.publish_prediction, public.remove_prediction, public.withdrawn_files,
+    public.unsigned_predictions, public.note_signed
     from public, anon, authenticated, service_role;
 grant execute on function public.create_prediction to authenticated;
 grant execute on function
     public.claim_prediction, public.attach_provider, public.settle_prediction, public.overdue_predictions,
     public.waiting_predictions, public.extend_reservation, public.note_logs, public.begin_idle,
-    public.personas_without_idle, public.publish_prediction, public.remove_prediction, public.withdrawn_files
+    public.personas_without_idle, public.publish_prediction, public.remove_prediction, public.withdrawn_files,
+    public.unsigned_predictions, public.note_signed
     to service_role;
 
 -- supabase-js and its like are told of changes of one's own predictions, where Realtime is.

@@ -633,6 +633,21 @@ export interface components {
                 [key: string]: string | string[] | null;
             };
             /**
+             * Models
+             * @description Those that had a part in what was delivered.
+             */
+            models?: string[] | null;
+            /**
+             * Consent At
+             * @description When the person on the photo that it began with agreed to it.
+             */
+            consent_at?: string | null;
+            /**
+             * Provenance
+             * @description Whether the file carries its C2PA manifest; one that failed is signed within minutes.
+             */
+            provenance?: ("signed" | "failed") | null;
+            /**
              * Cost Usd
              * @description Estimated from list prices.
              */
