@@ -28,7 +28,9 @@ PAGE = 50
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
     needs = (*SUPABASE, *REPLICATE)
-    web = function_app("prediction status", needs=needs, settings=settings, services=open_services)
+    web = function_app(
+        "prediction status", needs=needs, settings=settings, services=open_services, polled="/v1/predictions/{public}"
+    )
 
     @web.get("/v1/account")
     async def account(services: ServicesDep, user: CurrentUser) -> Account:

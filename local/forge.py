@@ -50,7 +50,9 @@ def demo(
     say: Annotated[str | None, typer.Option(help="The persona says exactly this.")] = None,
     photo: Annotated[
         Path | None,
-        typer.Option(help="A photo instead of the drawn portrait; you say that its person agrees.", exists=True),
+        typer.Option(
+            help="A photo instead of the drawn portrait; you say that its person agrees.", exists=True, dir_okay=False
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the persona is called; asked for with a photo.")] = None,
     voice: Annotated[str | None, typer.Option(help="woman, man, neutral, or an id of ElevenLabs.")] = None,
@@ -131,10 +133,10 @@ def replay(
 ) -> None:
     """Send the webhooks of a prediction again. Exits 1 when one did not arrive, or there are none."""
     found = _ask(lambda settings: diagnostics.replay(settings, prediction))
+    if not found and not as_json:
+        _stop(f"{prediction} has no webhooks: it was made without one, or there is no such prediction.", 1)
     print(json.dumps(found)) if as_json else diagnostics.show_deliveries(Console(highlight=False), found)
-    if not found:
-        _stop(f"{prediction} has no webhooks: it was made without one, or there is no such prediction.")
-    raise SystemExit(0 if all(row["delivered_at"] for row in found) else 1)
+    raise SystemExit(0 if found and all(row["delivered_at"] for row in found) else 1)
 
 
 @cli.command()

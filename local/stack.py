@@ -26,7 +26,7 @@ from local.node_packages import NodeError, install, locked, node
 from local.users import USER, user_token
 
 ROOT = Path(__file__).parent.parent
-_NODE_HOME = ROOT / ".forge" / "node"
+_NODE_HOME = ROOT / "local" / "node"
 _CLI = _NODE_HOME / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"
 
 # Processes of ours; the others are what they talk to.
@@ -231,7 +231,7 @@ class Stack:
         with locked(_NODE_HOME):
             if not _CLI.exists():
                 self._say("installing Supabase Lite (once, about 150 MB)")
-            install(ROOT / "local" / "node" / "package.json", _NODE_HOME)
+            install(_NODE_HOME / "package.json", _NODE_HOME)
         project = self.data / "supabase"
         project.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / "local" / "lite.toml", project / "config.toml")

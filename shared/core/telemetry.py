@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
@@ -127,8 +128,9 @@ def span(provider: str, operation: str) -> Iterator[trace.Span]:
 
 
 @contextmanager
-def call(provider: str, operation: str) -> Iterator[None]:
-    """Around one request to a provider: a span and a line."""
+def call(provider: str, operation: str, *, polls: bool = False) -> Iterator[None]:
+    """Around one request to a provider: a span and a line. polls: repeated by waiting clients, so that one that went
+    well has no line."""
     started, outcome = time.perf_counter(), "ok"
     try:
         with span(provider, operation):
@@ -138,7 +140,8 @@ def call(provider: str, operation: str) -> Iterator[None]:
         raise
     finally:
         ms = round((time.perf_counter() - started) * 1000)
-        log.info("call", extra={"provider": provider, "operation": operation, "outcome": outcome, "ms": ms})
+        level = logging.DEBUG if polls and outcome == "ok" else logging.INFO
+        log.log(level, "call", extra={"provider": provider, "operation": operation, "outcome": outcome, "ms": ms})
 
 
 def outcome_of(error: BaseException) -> str:
@@ -147,10 +150,13 @@ def outcome_of(error: BaseException) -> str:
 
 
 class Observed:
-    """Middleware: the line of each request. Its span is made by FastAPI itself."""
+    """Middleware: the line of each request. Its span is made by FastAPI itself.
 
-    def __init__(self, app: ASGIApp, function: str) -> None:
-        self._app, self._function = app, function
+    polled: a route that waiting clients ask every second, so that a GET that went well has no line.
+    """
+
+    def __init__(self, app: ASGIApp, function: str, polled: str = "") -> None:
+        self._app, self._function, self._polled = app, function, polled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -169,5 +175,7 @@ class Observed:
         finally:
             route = getattr(scope.get("route"), "path", "") or "(none)"
             fields: dict[str, Any] = {"function": self._function, "method": scope["method"], "route": route, **seen}
-            log.info("request", extra={**fields, "ms": round((time.perf_counter() - started) * 1000)})
+            polled = route == self._polled and scope["method"] == "GET" and seen["status"] == HTTPStatus.OK
+            fields["ms"] = round((time.perf_counter() - started) * 1000)
+            log.log(logging.DEBUG if polled else logging.INFO, "request", extra=fields)
             _subject.reset(token)

@@ -48,12 +48,13 @@ def function_app(
     open_bodies: bool = False,
     settings: Settings | None = None,
     services: Callable[[Context], AbstractAsyncContextManager[Any]] | None = None,
+    polled: str = "",
 ) -> FastAPI:
     """A FastAPI app for one function.
 
     needs: its settings; while one is missing or wrong, every request is answered with that (500), so that nobody waits
     for a function that cannot start. body_limit in bytes. open_bodies: bodies of callers without a token are read too.
-    services: opened before the first request, left before the other clients close.
+    services: opened before the first request, left before the other clients close. polled: see telemetry.Observed.
     """
 
     @asynccontextmanager
@@ -90,7 +91,7 @@ def function_app(
         max_age=3600,
         expose_headers=["Retry-After"],
     )  # tokens travel in a header, never in a cookie
-    app.add_middleware(telemetry.Observed, function=title)
+    app.add_middleware(telemetry.Observed, function=title, polled=polled)
     app.add_exception_handler(ForgeError, _forge_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)

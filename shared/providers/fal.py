@@ -59,7 +59,7 @@ class Fal:
     async def look(self, job_id: str) -> Job:
         """COMPLETED is no success: the result itself says what became of it."""
         address = f"{self._base}/{job_id}"
-        found = await self._ask("status", "GET", f"{address}/status", params={"logs": "1"})
+        found = await self._ask("status", "GET", f"{address}/status", polls=True, params={"logs": "1"})
         status = found.get("status")
         if status == "IN_QUEUE":
             return Job(job_id, "starting")
@@ -123,8 +123,10 @@ class Fal:
                 self._keys_until = time.monotonic() + KEYS_AGE
             return self._keys
 
-    async def _ask(self, operation: str, method: str, address: str, **options: Any) -> dict[str, Any]:
-        with telemetry.call(NAME, operation):
+    async def _ask(
+        self, operation: str, method: str, address: str, *, polls: bool = False, **options: Any
+    ) -> dict[str, Any]:
+        with telemetry.call(NAME, operation, polls=polls):
             answer = await self._send(method, address, **options)
             if answer.is_error:
                 raise provider_error(

@@ -65,7 +65,7 @@ class Replicate:
         return str((await self._run("secret", self._client.webhooks.default.async_secret(), 15)).key)
 
     async def look(self, job_id: str) -> Job:
-        return _job(await self._run("get", self._client.predictions.async_get(job_id), 15))
+        return _job(await self._run("get", self._client.predictions.async_get(job_id), 15, polls=True))
 
     async def cancel(self, job_id: str) -> None:
         await self._run("cancel", self._client.predictions.async_cancel(job_id), 15)
@@ -90,8 +90,8 @@ class Replicate:
         return await download(NAME, self._plain, address)
 
     @staticmethod
-    async def _run(operation: str, call: Awaitable[T], seconds: float) -> T:
-        with telemetry.call(NAME, operation):
+    async def _run(operation: str, call: Awaitable[T], seconds: float, *, polls: bool = False) -> T:
+        with telemetry.call(NAME, operation, polls=polls):
             try:
                 async with asyncio.timeout(seconds):
                     return await call

@@ -40,6 +40,7 @@ def seen(stack: Stack, person: Person, portrait_png: bytes, tmp_path_factory: py
             body = {"model": "talk", "stream": True, "input": {"persona": persona["id"], "message": SAID}}
             job = http.post("/v1/predictions", json=body).raise_for_status().json()
             http.get(job["urls"]["stream"]).raise_for_status()
+            assert http.get(job["urls"]["get"]).status_code == 200
             assert http.get("/v1/predictions/nothing").status_code == 404
         container.process.send_signal(signal.SIGTERM)
         container.process.wait(15)
@@ -59,6 +60,8 @@ def test_each_request_and_each_call_of_a_provider_is_one_line_with_the_job(seen:
     found = [line for line in lines(seen["log"]) if line["job"] == row]
     requests = [(line["function"], line["route"], line["status"]) for line in found if line["event"] == "request"]
     assert requests == [("create prediction", "/v1/predictions", 201), ("talk", "/v1/talk/{public}", 200)]
+    polls = [line for line in lines(seen["log"]) if line.get("route") == "/v1/predictions/{public}"]
+    assert [line["status"] for line in polls] == [404], "a poll that goes well has no line"
     refused = [line for line in lines(seen["log"]) if line.get("status") == 404]
     assert [(line["route"], line["job"]) for line in refused] == [("/v1/predictions/{public}", "")]
     calls = [(line["provider"], line["operation"], line["outcome"]) for line in found if line["event"] == "call"]

@@ -85,8 +85,9 @@ def test_every_package_that_is_imported_is_declared() -> None:
     import sys
     import tomllib
 
-    names = {"pyjwt": "jwt", "opencv-python-headless": "cv2", "pillow": "PIL", "python-json-logger": "pythonjsonlogger"}
+    names = {"pyjwt": "jwt", "opencv-python-headless": "cv2", "pillow": "PIL", "c2pa-python": "c2pa"}
     names |= {"opentelemetry-api": "opentelemetry", "huggingface-hub": "huggingface_hub"}
+    names |= {"python-json-logger": "pythonjsonlogger"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lines = [*project["project"]["dependencies"], *project["dependency-groups"]["gpu"]]
     declared = {line.partition("[")[0].partition(">")[0] for line in lines}
