@@ -16,7 +16,7 @@ from starlette.routing import Route
 from functions import load
 from shared.talk.runtime import TALKS
 
-os.nice(5)  # on Modal it has cores of its own; here those who listen come first
+os.nice(15)  # on Modal it has cores of its own; here those who listen come first
 _inputs = asyncio.Semaphore(TALKS)  # as many as Modal gives one container
 _calls: set[asyncio.Task[Any]] = set()
 
