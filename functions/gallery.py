@@ -85,6 +85,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         user: CurrentUser,
         persona: UUID | None = None,
         model: Annotated[Text | None, Query(max_length=80)] = None,
+        source: Annotated[Text | None, Query(max_length=80, description="`engine` of a video.")] = None,
         public: bool = False,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> VideoPage:
@@ -97,7 +98,8 @@ def build(settings: Settings | None = None) -> FastAPI:
         query = query.eq("published", True) if public else query.eq("owner", str(user.id))
         query = query.not_.is_("poster", "null")  # where the voice alone was delivered, there is none
         query = query.eq("persona_id", str(persona)) if persona else query
-        chosen = {"persona": str(persona or ""), "model": model, "public": "true" if public else None}
+        query = query.eq("receipt->>engine", source) if source else query
+        chosen = {"persona": str(persona or ""), "model": model, "source": source, "public": "true" if public else None}
         page = await newest(store, query, PAGE, f"{context.settings.forge_url}/v1/gallery", cursor, **chosen)
         return VideoPage(next=page.next, previous=page.previous, results=await _videos(page.rows, store, user))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import modal
@@ -14,11 +14,11 @@ from shared.core.containers import image, secrets
 from shared.core.errors import ConsentMissing, InvalidInput
 from shared.core.fetch import Fetcher
 from shared.core.paging import newest
-from shared.core.settings import REPLICATE, SUPABASE, Settings
+from shared.core.settings import ELEVENLABS, REPLICATE, SUPABASE, Settings
 from shared.core.text import Text
 from shared.core.web import MIB, ContextDep, CurrentUser, function_app
 from shared.models import registry
-from shared.personas import persona, portrait
+from shared.personas import persona, portrait, voice
 from shared.personas.persona import (
     Persona,
     PersonaChange,
@@ -28,6 +28,7 @@ from shared.personas.persona import (
     all_to_api,
     to_api,
 )
+from shared.personas.voice import VoicePage
 from shared.predictions.prediction import Prediction
 from shared.runners.pregenerate import begin_idle
 from shared.runners.services import ServicesDep, open_services
@@ -51,7 +52,7 @@ _PHOTO = {
 
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
-    needs = (*SUPABASE, *REPLICATE)
+    needs = (*SUPABASE, *REPLICATE, *ELEVENLABS)
     web = function_app("personas", needs=needs, body_limit=LARGEST_PHOTO, settings=settings, services=open_services)
 
     @web.post("/v1/personas", status_code=201)
@@ -70,6 +71,17 @@ def build(settings: Settings | None = None) -> FastAPI:
             previous=page.previous,
             results=await all_to_api([Persona.from_row(row) for row in page.rows], store),
         )
+
+    @web.get("/v1/voices")
+    async def list_voices(
+        services: ServicesDep,
+        user: CurrentUser,  # noqa: ARG001  # must be somebody
+        search: Annotated[Text | None, Query(max_length=100)] = None,
+        language: Annotated[str | None, Query(pattern="^[a-z]{2}$")] = None,
+        gender: Literal["female", "male", "neutral"] | None = None,
+    ) -> VoicePage:
+        """Whom a persona may sound like."""
+        return voice.to_api(await services.text_to_speech.voices(search or ""), language, gender)
 
     @web.get("/v1/personas/{persona_id}")
     async def get(persona_id: UUID, context: ContextDep, user: CurrentUser) -> PersonaResponse:

@@ -30,6 +30,7 @@ from starlette.routing import Route
 from local.bill import Bill
 from local.espeak import Espeak, Spoken
 from local.faults import Faults
+from shared.media.audio import encode_wav
 from shared.media.types import Timing
 
 # Voice id to (espeak voice with variant, words a minute, pitch)
@@ -39,6 +40,16 @@ VOICES = {
     "EXAVITQu4vr4xnSDxMaL": ("Sarah", "en-us+f2", 168, 58),
     "JBFqnCBsd6RMkjVDRZzb": ("George", "en-gb-x-rp+m1", 152, 36),
     "SAz9YHcvj6GT2YYXdXww": ("River", "en-us+m7", 158, 58),
+}
+PREMADE = {  # as the vendor lists them
+    key: (VOICES[key][0], description, {"gender": gender, "accent": accent, "language": "en"})
+    for key, gender, accent, description in (
+        ("21m00Tcm4TlvDq8ikWAM", "female", "american", "Calm"),
+        ("pNInz6obpgDQGcFmaJgB", "male", "american", "Deep"),
+        ("EXAVITQu4vr4xnSDxMaL", "female", "american", "Soft"),
+        ("JBFqnCBsd6RMkjVDRZzb", "male", "british", "Warm"),
+        ("SAz9YHcvj6GT2YYXdXww", "neutral", "american", "Relaxed"),
+    )
 }
 _CODES = {400: "bad_request", 401: "invalid_api_key", 404: "voice_not_found", 429: "too_many_concurrent_requests"}
 bill = Bill()
@@ -227,8 +238,23 @@ async def _lines(take: Take, output_format: str) -> AsyncIterator[bytes]:
 async def voices(request: Request) -> Response:
     if request.headers.get("xi-api-key") != os.environ["STANDIN_KEY"]:
         return JSONResponse(refusal(401, message="Invalid API key"), 401)
-    found = [{"voice_id": key, "name": voice[0], "category": "premade"} for key, voice in VOICES.items()]
-    return JSONResponse({"voices": found})
+    wanted = request.query_params.get("search", "").lower()
+    found = [
+        {
+            "voice_id": key, "name": voice[0], "category": "premade", "description": voice[1], "labels": voice[2],
+            "preview_url": f"{str(request.base_url).rstrip('/')}/previews/{key}.wav",
+        }
+        for key, voice in PREMADE.items()
+        if wanted in f"{voice} {key}".lower()
+    ]  # fmt: skip
+    return JSONResponse({"voices": found, "has_more": False, "total_count": len(found)})
+
+
+async def preview(request: Request) -> Response:
+    """A sample, public as the vendor's."""
+    voice_id = request.path_params["voice_id"]
+    take = await asyncio.to_thread(speak, f"Hello, I am {PREMADE[voice_id][0]}. This is how I sound.", voice_id, 24_000)
+    return Response(encode_wav(take.samples), media_type="audio/wav")
 
 
 app = Starlette(
@@ -237,6 +263,8 @@ app = Starlette(
         Route("/v1/text-to-speech/{voice_id}", text_to_speech, methods=["POST"]),
         Route("/v1/text-to-speech/{voice_id}/{kind:path}", text_to_speech, methods=["POST"]),
         Route("/v1/voices", voices),
+        Route("/v2/voices", voices),
+        Route("/previews/{voice_id}.wav", preview),
     ],
     middleware=[Middleware(Faults, refusal=refusal)],
 )

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from shared.core import telemetry
 from shared.core.errors import Declined, ForgeError, ProviderBusy, ProviderFailed, ProviderTimeout, provider_error
 from shared.core.settings import Settings
 
 NAME = "anthropic"
+M = TypeVar("M", bound=BaseModel)
 MAX_TOKENS = 1500  # of an answer: two minutes of speech
 
 
@@ -69,6 +72,28 @@ class LanguageModel:
                 raise ProviderFailed(NAME, "Claude's answer broke off.")
             if stop_reason == "refusal":
                 raise Declined("Claude declined to answer this message. Ask something else.")
+
+    async def read(self, kind: type[M], system: str, question: str, max_tokens: int) -> tuple[M, Usage]:
+        """An answer in the form of a pydantic model, which Claude is held to, and what it took.
+
+        Raises ProviderFailed and its kinds; Declined; ProviderFailed for one that was cut off or does not fit.
+        """
+        usage = Usage()
+        async with _call():
+            answer = await self._client.messages.parse(
+                model=self.model,
+                max_tokens=max_tokens,
+                system=[{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}],
+                messages=[{"role": "user", "content": question}],
+                output_format=kind,
+            )
+            usage.message_id, usage.model = answer.id, str(answer.model)
+            usage.tokens_in, usage.tokens_out = answer.usage.input_tokens, answer.usage.output_tokens
+            if answer.stop_reason == "refusal":
+                raise Declined("Claude declined to write about this. Change the idea.")
+            if answer.parsed_output is None:
+                raise ProviderFailed(NAME, f"Claude's answer ended early ({answer.stop_reason}).")
+        return answer.parsed_output, usage
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -18,6 +19,17 @@ NAME = "elevenlabs"
 
 
 PATIENCE = 10.0  # seconds without a word from the voice, which speaks several times faster than people listen
+
+
+@dataclass(frozen=True)
+class Voice:
+    """labels: such as gender, age, accent and language. preview: address of a sample, public."""
+
+    id: str
+    name: str
+    description: str
+    labels: dict[str, str]
+    preview: str | None
 
 
 class TextToSpeech:
@@ -38,6 +50,18 @@ class TextToSpeech:
 
     async def close(self) -> None:
         await self._http.aclose()
+
+    async def voices(self, search: str = "") -> list[Voice]:
+        """Up to a hundred of the account's voices, by name, description or label."""
+        with telemetry.call(NAME, "voices"):
+            try:
+                found = await self._client.voices.search(search=search or None, page_size=100)
+            except Exception as error:
+                raise translate(error) from error
+        return [
+            Voice(one.voice_id, one.name or "", one.description or "", dict(one.labels or {}), one.preview_url)
+            for one in found.voices
+        ]
 
     async def speak(
         self, text: str, voice_id: str, previous_text: str, request_ids: list[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 from fastapi import Depends
@@ -24,6 +24,9 @@ from shared.providers.modal import Modal
 from shared.providers.replicate import Replicate
 from shared.runners.execution import Executions
 from shared.talk.runtime import TalkRuntime
+
+if TYPE_CHECKING:
+    from shared.providers.elevenlabs import TextToSpeech
 
 
 class Services:
@@ -50,6 +53,13 @@ class Services:
         return Outputs(self.store, Signer(self.settings))
 
     @cached_property
+    def text_to_speech(self) -> TextToSpeech:
+        """Made when it is first used, as the others."""
+        from shared.providers.elevenlabs import TextToSpeech
+
+        return TextToSpeech(self.settings)
+
+    @cached_property
     def fal(self) -> Fal:
         """Made when it is first used, as only clips need its key."""
         return Fal(self.settings)
@@ -68,7 +78,7 @@ class Services:
         finally:
             await services.executions.stop()
             services.processes.close()
-            for provider in {"replicate", "fal"} & services.__dict__.keys():
+            for provider in {"replicate", "fal", "text_to_speech"} & services.__dict__.keys():
                 await services.__dict__[provider].close()
 
 

@@ -35,16 +35,16 @@ async function webhook(send) {
 }
 
 const calls = {
-  "run, a string": async () => assert.match(await replicate.run(model, { input }), /\.mp4$/),
-  "run, by version": async () => assert.match(await replicate.run(`${model}:talk`, { input }), /\.mp4$/),
+  "run, a string": async () => assert.match(await replicate.run(model, { input }), /\.mp4\?/),
+  "run, by version": async () => assert.match(await replicate.run(`${model}:talk`, { input }), /\.mp4\?/),
   "run, with progress": async () => {
     const seen = [];
     await replicate.run(model, { input, wait: { mode: "poll", interval: 100 } }, (one) => seen.push(one.status));
     assert.equal(seen.at(-1), "succeeded");
   },
-  "run, polled": async () => assert.match(await replicate.run(model, { input, wait: { mode: "poll" } }), /\.mp4$/),
+  "run, polled": async () => assert.match(await replicate.run(model, { input, wait: { mode: "poll" } }), /\.mp4\?/),
   "run, blocking": async () => assert.match(
-    await replicate.run(model, { input, wait: { mode: "block", timeout: 30 } }), /\.mp4$/),
+    await replicate.run(model, { input, wait: { mode: "block", timeout: 30 } }), /\.mp4\?/),
   "run, aborted": async () => {
     const abort = new AbortController();
     setTimeout(() => abort.abort(), 150);
@@ -113,10 +113,10 @@ const calls = {
   },
   "an input that is a Blob": async () => {
     const audio = new Blob([wav()], { type: "audio/wav" });
-    assert.match(await replicate.run("personaforge/lipsync", { input: { persona, audio } }), /\.mp4$/);
+    assert.match(await replicate.run("personaforge/lipsync", { input: { persona, audio } }), /\.mp4\?/);
   },
   "an input that is a Buffer": async () => assert.match(
-    await replicate.run("personaforge/lipsync", { input: { persona, audio: wav() } }), /\.mp4$/),
+    await replicate.run("personaforge/lipsync", { input: { persona, audio: wav() } }), /\.mp4\?/),
   "webhooks.default.secret.get": async () => assert.match((await replicate.webhooks.default.secret.get()).key, /^whsec_/),
   "stream": async () => {
     // The client sends no token to `urls.stream`: whoever streams gives it one by a fetch of their own.

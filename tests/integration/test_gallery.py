@@ -176,5 +176,7 @@ def test_filters_are_carried_from_page_to_page(owner: Person, ada: dict[str, Any
     assert owner.http.get("/v1/gallery", params={"model": "lipsync"}).json()["results"] == []
     assert owner.http.get("/v1/gallery", params={"model": "portrait"}).json()["results"] == []
     assert owner.http.get("/v1/gallery", params={"model": "nothing"}).status_code == 404
+    by_engine = [owner.http.get("/v1/gallery", params={"source": one}).json()["results"] for one in ("cpu", "fal")]
+    assert [len(one) > 0 for one in by_engine] == [True, False]
     listed = owner.http.get("/v1/predictions", params={"persona": ada["id"], "model": "talk"}).json()["results"]
     assert {one["persona"] for one in listed} == {ada["id"]}

@@ -134,3 +134,19 @@ def test_the_gallery_shows_finished_videos_in_pages(sign_up: Callable[[], Person
     assert len(paged["results"]) == 37
     assert {one["persona"]["name"] for one in paged["results"]} == {"One"}
     assert other.http.get("/v1/gallery").json() == {"next": None, "previous": None, "results": []}
+
+
+def test_voices_are_listed_searched_and_heard(person: Person, fault: Callable[..., None]) -> None:
+    """By name, language and gender, each with a sample; where the provider refuses, that is said."""
+    found = person.http.get("/v1/voices").raise_for_status().json()["results"]
+    assert {"Rachel", "George", "River"} <= {one["name"] for one in found}
+    sample = httpx.get(found[0]["preview"], trust_env=False)
+    assert sample.content[:4] == b"RIFF"
+    assert len(sample.content) > 24_000
+    warm = person.http.get("/v1/voices", params={"search": "warm", "language": "en"}).json()["results"]
+    assert [(one["name"], one["gender"]) for one in warm] == [("George", "male")]
+    assert person.http.get("/v1/voices", params={"language": "fr"}).json()["results"] == []
+    assert {one["gender"] for one in person.http.get("/v1/voices?gender=female").json()["results"]} == {"female"}
+    fault("elevenlabs", path="/v2/voices", status=401)
+    refused = person.http.get("/v1/voices")
+    assert (refused.status_code, refused.json()["code"]) == (502, "provider_refused")

@@ -9,7 +9,7 @@ const HOVER = 300; // ms until a tile plays
 const UNDO = 6000; // ms in which a deletion is taken back
 
 export class GalleryPage extends View {
-  static override properties = { personas: { attribute: false }, video: { attribute: false }, videos: { state: true }, next: { state: true }, failure: { state: true }, found: { state: true }, looked: { state: true }, whose: { state: true }, persona: { state: true }, model: { state: true }, deleted: { state: true } };
+  static override properties = { personas: { attribute: false }, video: { attribute: false }, videos: { state: true }, next: { state: true }, failure: { state: true }, found: { state: true }, looked: { state: true }, whose: { state: true }, source: { state: true }, persona: { state: true }, model: { state: true }, deleted: { state: true } };
   declare personas: Persona[];
   declare video: string | undefined;
   declare videos: Video[] | undefined;
@@ -18,6 +18,7 @@ export class GalleryPage extends View {
   declare whose: 'mine' | 'public';
   declare persona: string;
   declare model: string;
+  declare source: string;
   declare deleted: Video | undefined;
   declare found: Video | undefined;
   declare looked: boolean;
@@ -28,7 +29,7 @@ export class GalleryPage extends View {
   constructor() {
     super();
     const query = new URLSearchParams(location.search);
-    Object.assign(this, { next: null, failure: '', whose: query.get('whose') === 'public' ? 'public' : 'mine', persona: query.get('persona') ?? '', model: query.get('model') ?? '' });
+    Object.assign(this, { next: null, failure: '', whose: query.get('whose') === 'public' ? 'public' : 'mine', persona: query.get('persona') ?? '', model: query.get('model') ?? '', source: query.get('source') ?? '' });
   }
 
   override connectedCallback(): void {
@@ -63,7 +64,7 @@ export class GalleryPage extends View {
   async #load(cursor?: string): Promise<void> {
     const loading = ++this.#loading;
     try {
-      const query = { persona: this.persona || undefined, model: this.model || undefined, public: this.whose === 'public', cursor };
+      const query = { persona: this.persona || undefined, model: this.model || undefined, source: this.source || undefined, public: this.whose === 'public', cursor };
       const page = await body(api.GET('/v1/gallery', { params: { query } }));
       if (loading !== this.#loading) return; // something else was asked for since
       const shown = page.results.filter((one) => one.prediction !== this.deleted?.prediction);
@@ -73,9 +74,9 @@ export class GalleryPage extends View {
     } catch (error) { this.failure = (error as Error).message; }
   }
 
-  #filter(change: Partial<Pick<GalleryPage, 'whose' | 'persona' | 'model'>>): void {
+  #filter(change: Partial<Pick<GalleryPage, 'whose' | 'persona' | 'model' | 'source'>>): void {
     Object.assign(this, change);
-    const query = new URLSearchParams(Object.entries({ whose: this.whose === 'mine' ? '' : this.whose, persona: this.persona, model: this.model }).filter(([, value]) => value));
+    const query = new URLSearchParams(Object.entries({ whose: this.whose === 'mine' ? '' : this.whose, persona: this.persona, model: this.model, source: this.source }).filter(([, value]) => value));
     history.replaceState(null, '', `/gallery${query.size ? `?${query}` : ''}`);
     void this.#load();
   }
@@ -127,9 +128,10 @@ export class GalleryPage extends View {
       <header><h1>Gallery</h1></header>
       <div class="filters"><div class="switch" role="group" aria-label="Whose">${(['mine', 'public'] as const).map((whose) => html`<button aria-pressed=${this.whose === whose} @click=${() => this.#filter({ whose })}>${whose === 'mine' ? 'Mine' : 'Public'}</button>`)}</div>
         <select aria-label="Persona" @change=${(event: Event) => this.#filter({ persona: (event.target as HTMLSelectElement).value })}><option value="">All personas</option>${this.personas.map((one) => html`<option value=${one.id} ?selected=${one.id === this.persona}>${one.name}</option>`)}</select>
-        <select aria-label="Kind" @change=${(event: Event) => this.#filter({ model: (event.target as HTMLSelectElement).value })}>${[['', 'All kinds'], ['talk', 'Talks'], ['lipsync', 'Lip-sync'], ['clip', 'Clips']].map(([value, name]) => html`<option value=${value} ?selected=${value === this.model}>${name}</option>`)}</select></div>
+        <select aria-label="Kind" @change=${(event: Event) => this.#filter({ model: (event.target as HTMLSelectElement).value })}>${[['', 'All kinds'], ['talk', 'Talks'], ['lipsync', 'Lip-sync'], ['clip', 'Clips']].map(([value, name]) => html`<option value=${value} ?selected=${value === this.model}>${name}</option>`)}</select>
+        <select aria-label="Made by" @change=${(event: Event) => this.#filter({ source: (event.target as HTMLSelectElement).value })}>${[['', 'Made by anything'], ['cpu', 'Our engine'], ['musetalk', 'MuseTalk'], ['replicate', 'Replicate'], ['fal', 'fal']].map(([value, name]) => html`<option value=${value} ?selected=${value === this.source}>${name}</option>`)}</select></div>
       ${this.failure ? html`<p class="refusal" role="alert">${this.failure}</p>` : nothing}
-      ${this.videos?.length === 0 ? html`<p class="empty">${this.persona || this.model ? html`Nothing like this here. <button class="text" @click=${() => this.#filter({ persona: '', model: '' })}>Clear filters</button>` : 'Nothing here yet. Talk to someone; it is kept here.'}</p>` : nothing}
+      ${this.videos?.length === 0 ? html`<p class="empty">${this.persona || this.model || this.source ? html`Nothing like this here. <button class="text" @click=${() => this.#filter({ persona: '', model: '', source: '' })}>Clear filters</button>` : 'Nothing here yet. Talk to someone; it is kept here.'}</p>` : nothing}
       <ul class="grid">${repeat(this.videos ?? [], (one) => one.prediction, (one) => this.#tile(one))}</ul>
       ${this.next ? html`<button @click=${() => void this.#load(this.next!)}>Show more</button>` : nothing}
       ${this.video && (shown || this.looked) ? this.#full(shown) : nothing}

@@ -196,6 +196,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/voices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Voices
+         * @description Whom a persona may sound like.
+         */
+        get: operations["list_voices_v1_voices_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/personas/{persona_id}": {
         parameters: {
             query?: never;
@@ -963,6 +983,35 @@ export interface components {
             /** Detail */
             detail: string;
         };
+        /**
+         * VoicePage
+         * @description At most a hundred: search for the others.
+         */
+        VoicePage: {
+            /** Results */
+            results: components["schemas"]["VoiceResponse"][];
+        };
+        /**
+         * VoiceResponse
+         * @description A voice that a persona may be given as `voice_id`.
+         */
+        VoiceResponse: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Description */
+            description: string;
+            /** Language */
+            language: string | null;
+            /** Gender */
+            gender: string | null;
+            /**
+             * Preview
+             * @description Address of a sample.
+             */
+            preview: string | null;
+        };
         /** Body_keep_file_v1_files_post */
         Body_keep_file_v1_files_post: {
             /** Content */
@@ -1563,6 +1612,39 @@ export interface operations {
             };
         };
     };
+    list_voices_v1_voices_get: {
+        parameters: {
+            query?: {
+                search?: string | null;
+                language?: string | null;
+                gender?: ("female" | "male" | "neutral") | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VoicePage"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_v1_personas__persona_id__get: {
         parameters: {
             query?: never;
@@ -1705,6 +1787,8 @@ export interface operations {
             query?: {
                 persona?: string | null;
                 model?: string | null;
+                /** @description `engine` of a video. */
+                source?: string | null;
                 public?: boolean;
                 cursor?: string | null;
             };

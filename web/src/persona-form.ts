@@ -1,22 +1,19 @@
 /** A new persona from words or from a photo, and the changes of one that is there. */
 
 import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
+import type { components } from './openapi.js';
 import { api, authorized, body, Problem, type Persona } from './session.js';
-import { link, navigate, View } from './view.js';
+import { icon, link, navigate, View } from './view.js';
 
 const LONGEST = 4000;
 const LARGEST = 15 * 1024 * 1024;
-const VOICES = [
-  { id: '', name: 'Chosen by description', about: 'A woman, a man, or neutral' },
-  { id: '21m00Tcm4TlvDq8ikWAM', name: 'Rachel', about: 'Calm, American' },
-  { id: 'JBFqnCBsd6RMkjVDRZzb', name: 'George', about: 'Warm, British' },
-  { id: 'SAz9YHcvj6GT2YYXdXww', name: 'River', about: 'Relaxed, neutral' },
-];
+type Voice = components['schemas']['VoiceResponse'];
+const FITTING: Voice = { id: '', name: 'Chosen by description', description: 'A woman, a man, or neutral', language: null, gender: null, preview: null };
 const POINTS = ['left_eye', 'right_eye', 'mouth_left', 'mouth_right', 'lip_top', 'lip_bottom'] as const;
 const POINT_NAMES: Record<string, string> = { left_eye: 'Eye at the left', right_eye: 'Eye at the right', mouth_left: 'Mouth, left corner', mouth_right: 'Mouth, right corner', lip_top: 'Upper lip, top', lip_bottom: 'Lower lip, bottom' };
 
 export class PersonaForm extends View {
-  static override properties = { persona: { attribute: false }, photo: { state: true }, working: { state: true }, failure: { state: true }, way: { state: true }, length: { state: true }, made: { state: true }, points: { state: true }, deleting: { state: true } };
+  static override properties = { persona: { attribute: false }, photo: { state: true }, working: { state: true }, failure: { state: true }, way: { state: true }, length: { state: true }, made: { state: true }, points: { state: true }, deleting: { state: true }, voices: { state: true }, sounding: { state: true } };
   declare persona: Persona | undefined;
   declare photo: File | undefined;
   declare working: string;
@@ -26,11 +23,37 @@ export class PersonaForm extends View {
   declare made: Persona | undefined;
   declare points: Record<string, number[]> | undefined;
   declare deleting: boolean;
+  declare voices: Voice[];
+  declare sounding: string | undefined;
+  #sample: HTMLAudioElement | undefined;
   #address = '';
 
   constructor() {
     super();
-    Object.assign(this, { working: '', way: 'describe', length: 0, deleting: false });
+    Object.assign(this, { voices: [], working: '', way: 'describe', length: 0, deleting: false });
+  }
+
+  override connectedCallback(): void { super.connectedCallback(); void this.#hear(); }
+  override disconnectedCallback(): void { super.disconnectedCallback(); this.#sample?.pause(); }
+
+  /** Without the list a persona is made all the same, and gets a voice that fits. */
+  async #hear(): Promise<void> {
+    this.voices = (await body(api.GET('/v1/voices')).catch(() => ({ results: [] }))).results;
+  }
+
+  #listen(voice: Voice): void {
+    this.#sample?.pause();
+    if (this.sounding === voice.id) { this.sounding = undefined; return; }
+    this.#sample = new Audio(voice.preview!);
+    this.#sample.onended = this.#sample.onpause = () => { if (this.sounding === voice.id) this.sounding = undefined; };
+    this.sounding = voice.id;
+    void this.#sample.play().catch(() => { this.sounding = undefined; });
+  }
+
+  #voice(voice: Voice, chosen: boolean): TemplateResult {
+    const sounds = this.sounding === voice.id;
+    return html`<div><label><input type="radio" name="voice" value=${voice.id} ?checked=${chosen}><b>${voice.name}</b> <span class="quiet" dir="auto">${voice.description}</span></label>
+      ${voice.preview ? html`<button type="button" class="round" aria-label=${`${sounds ? 'Stop' : 'Listen to'} ${voice.name}`} @click=${() => this.#listen(voice)}>${icon(sounds ? 'stop' : 'play')}</button>` : nothing}</div>`;
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
@@ -168,8 +191,8 @@ export class PersonaForm extends View {
           <label>Who is it, and how does it speak?<textarea name="description" rows="4" aria-describedby="count" .value=${persona?.description ?? ''}
             @input=${(event: InputEvent) => { this.length = (event.target as HTMLTextAreaElement).value.length; }}></textarea>
             <small id="count" class=${this.length > LONGEST ? 'count over' : 'count'}>${this.length.toLocaleString('en')} of ${LONGEST.toLocaleString('en')}</small></label>
-          <fieldset class="voices"><legend>Voice</legend>${VOICES.map((voice) => html`<div><label><input type="radio" name="voice" value=${voice.id} ?checked=${(persona?.voice_id ?? '') === voice.id}><b>${voice.name}</b> <span class="quiet">${voice.about}</span></label></div>`)}
-            ${persona?.voice_id && !VOICES.some((voice) => voice.id === persona.voice_id) ? html`<div><label><input type="radio" name="voice" value=${persona.voice_id} checked><b>${persona.voice_id}</b></label></div>` : nothing}</fieldset>
+          <fieldset class="voices"><legend>Voice</legend>${[FITTING, ...this.voices].map((voice) => this.#voice(voice, (persona?.voice_id ?? '') === voice.id))}
+            ${persona?.voice_id && !this.voices.some((voice) => voice.id === persona.voice_id) ? html`<div><label><input type="radio" name="voice" value=${persona.voice_id} checked><b>${persona.voice_id}</b></label></div>` : nothing}</fieldset>
           ${persona ? html`<label>Liveliness<input type="range" name="liveliness" min="0" max="1" step="0.1" .value=${String(persona.liveliness)}></label>
             <label>Gaze<select name="gaze">${(['viewer', 'natural', 'wandering'] as const).map((gaze) => html`<option value=${gaze} ?selected=${gaze === persona.gaze}>${{ viewer: 'On the viewer', natural: 'Natural', wandering: 'Wandering' }[gaze]}</option>`)}</select></label>` : nothing}
           ${this.way === 'photo' && !persona ? html`<label class="consent"><input type="checkbox" required> The person shown agrees to speak as this persona. The time of consent is kept.</label>` : nothing}
