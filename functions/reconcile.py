@@ -1,4 +1,4 @@
-"""Every minute: settle what is overdue, spawn what nobody took, remove unreferenced files, send webhooks again."""
+"""Every minute: settle what is overdue, spawn what nobody took, remove unreferenced files, send webhooks, sign."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from shared.predictions import reconcile as reconciliation
 from shared.predictions.prediction import Prediction
 from shared.runners.services import Services
 from shared.runners.spawned import Spawned
+from shared.studio.production import sweep
 
 app = modal.App("personaforge-reconcile")
 log = logging.getLogger("personaforge.reconcile")
@@ -41,7 +42,8 @@ async def reconcile(file_minutes: int = 10) -> dict[str, int]:
             await runner.spawn(services, prediction)
 
         spawned = [name for name, model in registry.models().items() if isinstance(model.runner, Spawned)]
-        summary = asdict(
+        woken = await sweep(store, services.modal)
+        summary = {"woken": woken} | asdict(
             await reconciliation.reconcile(
                 store, services.lifecycle, end, spawn, spawned, services.outputs, file_minutes
             )

@@ -22,6 +22,7 @@ from starlette.routing import Route
 from local.bill import Bill
 from local.faults import Faults
 from local.replies import ENDINGS, GENERAL, GREETINGS, OPENINGS, TOPICS
+from local.screenwriter import write
 
 bill = Bill()
 TOKENS_PER_SECOND = 80.0  # about what a small model writes
@@ -54,7 +55,12 @@ async def messages(request: Request) -> Response:
         return _refuse(400, "The request body is not valid JSON")
     if complaint := _complaint(body):
         return _refuse(400, complaint)
-    words = _tokens(compose(_system(body.get("system", "")), body["messages"]))
+    form = ((body.get("output_config") or {}).get("format") or {}).get("schema")
+    system = _system(body.get("system", ""))
+    if form:
+        words = _tokens(json.dumps(write(form, system, _text(body["messages"][-1]["content"])), ensure_ascii=False))
+    else:
+        words = _tokens(compose(system, body["messages"]))
     reason = "end_turn"
     if len(words) > body["max_tokens"]:
         words, reason = words[: body["max_tokens"]], "max_tokens"

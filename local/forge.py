@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
+import click
 import httpx
 import typer
 from dotenv import dotenv_values
@@ -84,6 +85,30 @@ def demo(
         print(json.dumps(result))
     else:
         _show(result)
+
+
+@cli.command()
+def film(
+    idea: Annotated[str, typer.Argument(help="What the film is about, in a sentence.")],
+    shape: Annotated[list[str] | None, typer.Option(help="wide, tall or square; more than once for several.")] = None,
+    seconds: Annotated[int, typer.Option(help="About how long.")] = 60,
+    out: Annotated[Path, typer.Option(help="Folder for the films, captions and receipt.")] = Path("film"),
+    yes: Annotated[bool, typer.Option("--yes", help="Take the first script, and the film as it is.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")] = False,
+) -> None:
+    """An idea becomes a film: scripts to choose from, the persona's voice, shots, captions, a report of its checks."""
+    shapes = list(dict.fromkeys(shape or ["wide"]))
+    if set(shapes) - {"wide", "tall", "square"}:
+        _stop("--shape is wide, tall or square.", 2)
+    if not yes and (as_json or not sys.stdin.isatty()):
+        _stop("Somebody has to choose a script and look at the film: run it in a terminal, or with --yes.", 2)
+    if out.exists() and not out.is_dir():
+        _stop(f"{out} is a file; name a folder.", 2)
+    out.mkdir(parents=True, exist_ok=True)
+    with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, _api(stack) as http:
+        asked = {"idea": idea, "seconds": seconds, "shapes": shapes}
+        result = _Film(http, status).make(dict(ADA), asked, out, yes=yes)
+    print(json.dumps(result)) if as_json else _show_film(result)
 
 
 @cli.command()
@@ -387,6 +412,85 @@ def _show(result: dict[str, Any]) -> None:
             table.add_row(f"receipt {key}", str(receipt[key]))
     table.add_row("receipt cost_usd", f"{receipt['cost_usd']} (at list prices)")
     console.print(table)
+
+
+class _Film(_Demo):
+    """A film, as any client would make it over HTTP."""
+
+    def make(self, persona_input: dict[str, str], asked: dict[str, Any], out: Path, *, yes: bool) -> dict[str, Any]:
+        self.status.update("making a persona")
+        persona = self._ask("POST", "/v1/personas", json=persona_input)
+        self._portrait(persona["id"])
+        project = self._ask("POST", "/v1/projects", json={**asked, "persona": persona["id"]})
+        where = f"/v1/projects/{project['id']}"
+        while project["status"] in ("ready", "working", "waiting"):
+            project = self._ask("GET", where)
+            if project["status"] != "waiting":
+                doing = STAGES.get(project["stage"], project["stage"])
+                self.status.update(f"{doing} {escape(project['progress'].strip())}")
+            elif project["waiting_for"] == "script":
+                chosen = self._choose(project["scripts"], yes=yes)
+                self._ask("POST", f"{where}/approve", json={"script": chosen})
+            elif project["waiting_for"] == "film":
+                files = self._save(project["films"], out)
+                self._ask("POST", f"{where}/approve", json={}) if self._good(files, yes=yes) else self._again(where)
+            else:
+                raise _Refused(project["error"]["detail"])
+            time.sleep(0.5)
+        if project["status"] != "succeeded":
+            raise _Refused(project["error"]["detail"] if project["error"] else f"The project {project['status']}.")
+        steps = self._ask("GET", f"{where}/history")["steps"]
+        receipt = {"project": project["id"], "cost_credits": project["cost_credits"], "steps": len(steps)}
+        (out / "receipt.json").write_text(json.dumps({**receipt, "history": steps}, indent=2))
+        qc = {shape: one["report"] for shape, one in project["films"].items()}
+        return {**files, "credits": [], "receipt": receipt, "qc": qc}
+
+    def _choose(self, scripts: list[dict[str, Any]], *, yes: bool) -> str:
+        if yes:
+            return str(scripts[0]["id"])
+        self.status.stop()
+        for script in scripts:
+            text = " ".join(one["text"] for one in script["sentences"])
+            length = f"{script['words']} words, {script['seconds']} s"
+            console.print(f"\n[bold]{script['rank']}. {escape(script['title'])}[/]  {length}")
+            console.print(escape(text))
+            console.print(f"[dim]{escape(script['differs'])} {escape('; '.join(script['facts']))}[/]")
+        number = typer.prompt("Which one?", default="1", err=True, type=click.Choice(["1", "2", "3"]))
+        self.status.start()
+        return str(scripts[int(number) - 1]["id"])
+
+    def _save(self, films: dict[str, Any], out: Path) -> dict[str, Any]:
+        found: dict[str, Any] = {"films": {}, "captions": {}}
+        for shape, one in films.items():
+            for kind, path in (("video", out / f"{shape}.mp4"), ("captions", out / f"{shape}.vtt")):
+                path.write_bytes(httpx.get(one[kind], timeout=60, trust_env=False).raise_for_status().content)
+                found["films" if kind == "video" else "captions"][shape] = str(path.resolve())
+        return found
+
+    def _good(self, files: dict[str, Any], *, yes: bool) -> bool:
+        if yes:
+            return True
+        self.status.stop()
+        answer = typer.confirm(f"Is it good? {', '.join(files['films'].values())}", default=True, err=True)
+        self.status.start()
+        return bool(answer)
+
+    def _again(self, where: str) -> None:
+        note = typer.prompt("What should be better?", err=True)
+        self._ask("POST", f"{where}/reject", json={"note": note})
+
+
+STAGES = {"scripts": "writing scripts", "voice": "speaking", "shots": "planning", "film": "rendering"}
+
+
+def _show_film(result: dict[str, Any]) -> None:
+    for shape, path in result["films"].items():
+        failed = [one["name"] for one in result["qc"][shape] if not one["passed"]]
+        report = (
+            f"[red]{', '.join(failed)} failed[/]" if failed else f"[green]{len(result['qc'][shape])} checks passed[/]"
+        )
+        console.print(f"[bold]{path}[/]  {report}", soft_wrap=True)
+    console.print(f"{result['receipt']['cost_credits']} credits, {result['receipt']['steps']} steps")
 
 
 def _stop(text: str, code: int = 1) -> NoReturn:

@@ -28,7 +28,7 @@ from starlette.applications import Starlette
 
 from local.faults import Faults
 
-FUNCTIONS = ("worker",)
+FUNCTIONS = ("worker", "producer")
 T = TypeVar("T")
 Result = api.GenericResult
 

@@ -9,6 +9,17 @@ CREATE TYPE public.prediction_status AS ENUM (
     'aborted'
 );
 
+-- Name: project_status; Type: TYPE; Schema: public; Owner: -
+
+CREATE TYPE public.project_status AS ENUM (
+    'ready',
+    'working',
+    'waiting',
+    'succeeded',
+    'failed',
+    'canceled'
+);
+
 -- Name: as_object(jsonb); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.as_object(p jsonb) RETURNS jsonb
@@ -116,6 +127,37 @@ begin
     returning *;
 end $$;
 
+-- Name: begin_step(uuid, uuid, text, text, numeric); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.begin_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_credits numeric) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    held public.projects := public.held_project(p_id, p_by);
+    step public.steps;
+    lacking numeric;
+begin
+    insert into public.steps (project_id, owner, stage, key) values (p_id, held.owner, p_stage, p_key)
+    on conflict (project_id, stage, key) do update
+        set attempt = steps.attempt + 1 where steps.result is null
+    returning * into step;
+    if not found then
+        select * into step from public.steps where project_id = p_id and stage = p_stage and key = p_key;
+        return jsonb_build_object('done', true, 'result', step.result);
+    end if;
+    lacking := p_credits - step.reserved;  -- an attempt that died has left its reservation
+    if lacking > 0 then
+        if (select balance from public.accounts where owner = held.owner) < lacking then
+            return jsonb_build_object('done', false, 'paid', false);
+        end if;
+        perform public.book(held.owner, 'reserve', -lacking, p_id);
+        update public.steps set reserved = p_credits where project_id = p_id and stage = p_stage and key = p_key;
+    end if;
+    update public.projects set lease_until = now() + interval '60 seconds' where id = p_id;
+    return jsonb_build_object('done', false, 'paid', true, 'provider_id', step.provider_id);
+end $$;
+
 -- Name: book(uuid, text, numeric, uuid, text); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid DEFAULT NULL::uuid, p_external_id text DEFAULT NULL::text) RETURNS boolean
@@ -139,6 +181,56 @@ begin
     end if;
     update public.accounts set balance = balance + p_credits where owner = p_owner;
     return true;
+end $$;
+
+-- Name: projects; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.projects (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    owner uuid NOT NULL,
+    persona_id uuid,
+    pipeline smallint DEFAULT 1 NOT NULL,
+    input jsonb NOT NULL,
+    status public.project_status DEFAULT 'ready'::public.project_status NOT NULL,
+    stage text DEFAULT 'scripts'::text NOT NULL,
+    waiting_for text,
+    gate_until timestamp with time zone,
+    round smallint DEFAULT 1 NOT NULL,
+    wake_at timestamp with time zone DEFAULT now() NOT NULL,
+    lease_by uuid,
+    lease_until timestamp with time zone,
+    attempt smallint DEFAULT 0 NOT NULL,
+    cancel_requested boolean DEFAULT false NOT NULL,
+    error jsonb,
+    output jsonb,
+    idempotency_key text,
+    body_hash text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+-- Name: cancel_project(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.cancel_project(p_id uuid, p_owner uuid) RETURNS SETOF public.projects
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    project public.projects;
+begin
+    perform public.ensure_account(p_owner);
+    select * into project from public.projects where id = p_id and owner = p_owner for update;
+    if not found then
+        raise exception 'no such project' using errcode = 'PT404';
+    end if;
+    if project.status = 'working' and project.lease_until > now() then
+        update public.projects set cancel_requested = true where id = p_id;
+    elsif project.status in ('ready', 'working', 'waiting', 'failed') then
+        update public.projects
+        set status = 'canceled', waiting_for = null, gate_until = null, updated_at = now() where id = p_id;
+        perform public.release_steps(p_id, p_owner);
+    end if;
+    return query select * from public.projects where id = p_id;
 end $$;
 
 -- Name: change_look(); Type: FUNCTION; Schema: public; Owner: -
@@ -208,6 +300,48 @@ begin
         return next claimed;
     end if;
 end $$;
+
+-- Name: claim_project(uuid, uuid, interval); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.claim_project(p_by uuid, p_id uuid DEFAULT NULL::uuid, p_lease interval DEFAULT '00:01:00'::interval) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    claimed public.projects;
+begin
+    select * into claimed from public.projects
+    where (p_id is null or id = p_id) and wake_at <= now()
+      and (status = 'ready' or (status = 'working' and lease_until < now()))
+    order by wake_at limit 1 for update skip locked;
+    if not found then
+        return null;
+    end if;
+    update public.projects
+    set status = 'working', lease_by = p_by, lease_until = now() + p_lease, attempt = attempt + 1, updated_at = now()
+    where id = claimed.id returning * into claimed;
+    return jsonb_build_object('project', to_jsonb(claimed), 'steps', coalesce((
+        select jsonb_agg(to_jsonb(s) order by s.started_at) from public.steps s
+        where s.project_id = claimed.id and s.result is not null
+    ), '[]'), 'decisions', coalesce((
+        select jsonb_agg(to_jsonb(e)) from public.project_events e where e.project_id = claimed.id
+    ), '[]'));
+end $$;
+
+-- Name: close_gates(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.close_gates() RETURNS integer
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with closed as (
+        update public.projects set
+            error = jsonb_build_object('code', 'gate_closed', 'detail', 'Nobody decided in time. Retry it to decide now.'),
+            updated_at = now()
+        where status = 'waiting' and gate_until < now() and error is null returning 1
+    )
+    select count(*)::integer from closed;
+$$;
 
 -- Name: correct_face(uuid, uuid, text, jsonb); Type: FUNCTION; Schema: public; Owner: -
 
@@ -295,6 +429,79 @@ begin
     return jsonb_build_object('prediction', to_jsonb(created), 'created', true);
 end $$;
 
+-- Name: create_project(uuid, jsonb, text, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.create_project(p_persona uuid, p_input jsonb, p_key text DEFAULT NULL::text, p_hash text DEFAULT NULL::text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    caller uuid := auth.uid();
+    created public.projects;
+    portrait text;
+begin
+    if caller is null then
+        raise exception 'sign in first' using errcode = 'PT401';
+    end if;
+    perform public.ensure_account(caller);  -- from here on, one call of this owner at a time
+    if p_key is not null then
+        select * into created from public.projects where owner = caller and idempotency_key = p_key;
+        if found and created.body_hash is distinct from p_hash then
+            raise exception 'this Idempotency-Key was used with another body' using errcode = 'PT409';
+        elsif found then
+            return jsonb_build_object('project', to_jsonb(created), 'created', false);
+        end if;
+    end if;
+    select p.portrait into portrait from public.personas p where id = p_persona and owner = caller;
+    if not found then
+        raise exception 'no such persona' using errcode = 'PT404';
+    end if;
+    if portrait is null then
+        raise exception '%', 'this persona has no portrait yet; make one with the model personaforge/portrait, '
+            'or upload a photo with PUT /v1/personas/{id}/portrait' using errcode = 'PT409';
+    end if;
+    perform public.limit_rate(caller, 'projects');
+    insert into public.projects (owner, persona_id, input, idempotency_key, body_hash)
+    values (caller, p_persona, public.as_object(p_input), p_key, p_hash) returning * into created;
+    return jsonb_build_object('project', to_jsonb(created), 'created', true);
+end $$;
+
+-- Name: decide_project(uuid, uuid, text, text, jsonb, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_decision text, p_payload jsonb, p_by text) RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    project public.projects;
+    stands public.project_events;
+begin
+    select * into project from public.projects where id = p_id and owner = p_owner for update;
+    if not found then
+        raise exception 'no such project' using errcode = 'PT404';
+    end if;
+    select * into stands from public.project_events
+    where project_id = p_id and gate = p_gate and round = project.round;
+    if found then
+        return jsonb_build_object('event', to_jsonb(stands), 'first', false);
+    end if;
+    if project.status <> 'waiting' or project.waiting_for is distinct from p_gate then
+        raise exception 'this project does not wait for that; it is %', project.status using errcode = 'PT409';
+    end if;
+    if project.gate_until < now() then
+        raise exception 'the time to decide was over at %; retry the project to decide anew', project.gate_until
+        using errcode = 'PT409';
+    end if;
+    insert into public.project_events (project_id, owner, gate, round, decision, payload, by)
+    values (p_id, project.owner, p_gate, project.round, p_decision, public.as_object(p_payload), p_by)
+    returning * into stands;
+    update public.projects set
+        status = 'ready', waiting_for = null, gate_until = null, wake_at = now(), updated_at = now(), attempt = 0,
+        round = round + case p_decision when 'reject' then 1 else 0 end
+    where id = p_id;
+    return jsonb_build_object('event', to_jsonb(stands), 'first', true);
+end $$;
+
 -- Name: due_deliveries(uuid, integer); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.due_deliveries(p_prediction uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 50) RETURNS SETOF jsonb
@@ -316,6 +523,60 @@ CREATE FUNCTION public.due_deliveries(p_prediction uuid DEFAULT NULL::uuid, p_li
     where d.id = due.id and p.id = d.prediction_id
     returning jsonb_build_object('id', d.id, 'event', d.event, 'prediction', to_jsonb(p));
 $$;
+
+-- Name: due_projects(integer, integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.due_projects(p_seconds integer DEFAULT 20, p_limit integer DEFAULT 100) RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select id from public.projects
+    where wake_at < now() - make_interval(secs => p_seconds)
+      and status in ('ready', 'working') and (status = 'ready' or lease_until < now())
+    order by wake_at limit p_limit;
+$$;
+
+-- Name: end_canceled(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.end_canceled(p_id uuid, p_by uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    payer uuid;
+begin
+    select owner into payer from public.projects where id = p_id and lease_by = p_by and cancel_requested;
+    if found then
+        perform public.ensure_account(payer);
+        update public.projects set status = 'canceled', lease_by = null, lease_until = null, updated_at = now()
+        where id = p_id and status = 'working';
+        perform public.release_steps(p_id, payer);
+    end if;
+end $$;
+
+-- Name: end_step(uuid, uuid, text, text, jsonb, jsonb, numeric, text[]); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.end_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_result jsonb, p_error jsonb, p_cost_usd numeric, p_files text[] DEFAULT '{}'::text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    held public.projects := public.held_project(p_id, p_by);
+    step public.steps;
+begin
+    select * into step from public.steps where project_id = p_id and stage = p_stage and key = p_key for update;
+    if step.result is not null then
+        return;
+    end if;
+    perform public.book(held.owner, 'release', step.reserved, p_id);
+    perform public.book(held.owner, 'charge', -least(step.reserved, round(p_cost_usd * 1000, 3)), p_id);
+    update public.steps set
+        result = nullif(public.as_object(p_result), 'null'), error = nullif(public.as_object(p_error), 'null'),
+        cost_usd = steps.cost_usd + p_cost_usd, reserved = 0, ended_at = now()
+    where project_id = p_id and stage = p_stage and key = p_key;
+    update public.files set referrer = p_id where owner = held.owner and path = any (p_files);
+    update public.projects set lease_until = now() + interval '60 seconds', updated_at = now() where id = p_id;
+end $$;
 
 -- Name: enqueue_delivery(public.predictions, text); Type: FUNCTION; Schema: public; Owner: -
 
@@ -358,6 +619,17 @@ begin
     return account;
 end $$;
 
+-- Name: extend_lease(uuid, uuid, interval); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.extend_lease(p_id uuid, p_by uuid, p_lease interval DEFAULT '00:01:00'::interval) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform public.held_project(p_id, p_by);
+    update public.projects set lease_until = now() + p_lease where id = p_id;
+end $$;
+
 -- Name: extend_reservation(uuid, numeric); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) RETURNS boolean
@@ -382,6 +654,26 @@ begin
         return false;
     end if;
     return public.book(account.owner, 'reserve', -p_credits, p_id);
+end $$;
+
+-- Name: held_project(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.held_project(p_id uuid, p_by uuid) RETURNS public.projects
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    held public.projects;
+begin
+    perform public.ensure_account(owner) from public.projects where id = p_id;  -- locked first: see limit_rate
+    select * into held from public.projects where id = p_id for update;
+    if not found or held.status <> 'working' or held.lease_by is distinct from p_by or held.lease_until < now() then
+        raise exception 'another worker has this project' using errcode = 'PT409';
+    end if;
+    if held.cancel_requested then
+        raise exception 'this project was canceled' using errcode = 'PT409';
+    end if;
+    return held;
 end $$;
 
 -- Name: limit_personas(); Type: FUNCTION; Schema: public; Owner: -
@@ -438,6 +730,30 @@ begin
     end if;
 end $$;
 
+-- Name: move_project(uuid, uuid, text, text, text, interval, interval, jsonb, jsonb); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text DEFAULT NULL::text, p_gate interval DEFAULT NULL::interval, p_wake interval DEFAULT '00:00:00'::interval, p_error jsonb DEFAULT NULL::jsonb, p_output jsonb DEFAULT NULL::jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    held public.projects := public.held_project(p_id, p_by);
+begin
+    update public.projects set
+        status = p_status::public.project_status, stage = p_stage, waiting_for = p_waiting_for,
+        gate_until = now() + p_gate, wake_at = now() + p_wake,
+        error = nullif(public.as_object(p_error), 'null'),
+        output = coalesce(nullif(public.as_object(p_output), 'null'), output),
+        attempt = case when p_stage <> held.stage or p_status <> 'ready' then 0 else attempt end,
+        lease_by = case when p_status = 'working' then lease_by end,
+        lease_until = case when p_status = 'working' then lease_until end,
+        updated_at = now()
+    where id = p_id;
+    if p_status in ('succeeded', 'failed', 'canceled') then
+        perform public.release_steps(p_id, held.owner);
+    end if;
+end $$;
+
 -- Name: note_logs(uuid, text); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.note_logs(p_id uuid, p_logs text) RETURNS boolean
@@ -463,6 +779,17 @@ CREATE FUNCTION public.note_signed(p_id uuid, p_bytes bigint) RETURNS void
     update public.predictions set receipt = jsonb_set(receipt, '{provenance}', '"signed"') where id = p_id;
     update public.files set bytes = p_bytes from public.predictions p where p.id = p_id and path = p.output;
 $$;
+
+-- Name: note_step(uuid, uuid, text, text, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.note_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_provider_id text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform public.held_project(p_id, p_by);
+    update public.steps set provider_id = p_provider_id where project_id = p_id and stage = p_stage and key = p_key;
+end $$;
 
 -- Name: overdue_predictions(integer); Type: FUNCTION; Schema: public; Owner: -
 
@@ -532,6 +859,18 @@ begin
     return old;
 end $$;
 
+-- Name: release_steps(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.release_steps(p_id uuid, p_owner uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform public.book(p_owner, 'release', coalesce(sum(reserved), 0), p_id) from public.steps
+    where project_id = p_id and result is null;
+    update public.steps set reserved = 0 where project_id = p_id and result is null;
+end $$;
+
 -- Name: remove_persona(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.remove_persona(p_persona uuid, p_owner uuid) RETURNS text[]
@@ -583,6 +922,23 @@ begin
     delete from public.messages where prediction_id = p_id;
     delete from public.predictions where id = p_id;
     return released;
+end $$;
+
+-- Name: retry_project(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.retry_project(p_id uuid, p_owner uuid) RETURNS SETOF public.projects
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    return query update public.projects
+    set status = 'ready', waiting_for = null, gate_until = null, error = null, wake_at = now(), attempt = 0, updated_at = now()
+    where id = p_id and owner = p_owner
+      and (status = 'failed' or waiting_for = 'credits' or (status = 'waiting' and gate_until < now()))
+    returning *;
+    if not found then
+        raise exception 'there is nothing to retry: this project has not stopped' using errcode = 'PT409';
+    end if;
 end $$;
 
 -- Name: set_portrait(uuid, uuid, text, jsonb); Type: FUNCTION; Schema: public; Owner: -
@@ -816,6 +1172,20 @@ CREATE TABLE public.personas (
     CONSTRAINT personas_voice_id_check CHECK ((voice_id ~ '^[A-Za-z0-9]{0,40}$'::text))
 );
 
+-- Name: project_events; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.project_events (
+    project_id uuid NOT NULL,
+    owner uuid NOT NULL,
+    gate text NOT NULL,
+    round smallint NOT NULL,
+    decision text NOT NULL,
+    payload jsonb DEFAULT '{}'::jsonb NOT NULL,
+    by text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT project_events_decision_check CHECK ((decision = ANY (ARRAY['approve'::text, 'reject'::text])))
+);
+
 -- Name: recent_requests; Type: TABLE; Schema: public; Owner: -
 
 CREATE TABLE public.recent_requests (
@@ -834,6 +1204,23 @@ ALTER TABLE public.recent_requests ALTER COLUMN id ADD GENERATED ALWAYS AS IDENT
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+-- Name: steps; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.steps (
+    project_id uuid NOT NULL,
+    owner uuid NOT NULL,
+    stage text NOT NULL,
+    key text DEFAULT ''::text NOT NULL,
+    attempt smallint DEFAULT 1 NOT NULL,
+    result jsonb,
+    provider_id text,
+    reserved numeric(14,3) DEFAULT 0 NOT NULL,
+    cost_usd numeric(14,6) DEFAULT 0 NOT NULL,
+    error jsonb,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone
 );
 
 -- Name: usage; Type: TABLE; Schema: public; Owner: -
@@ -911,10 +1298,25 @@ ALTER TABLE ONLY public.personas
 ALTER TABLE ONLY public.predictions
     ADD CONSTRAINT predictions_pkey PRIMARY KEY (id);
 
+-- Name: project_events project_events_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.project_events
+    ADD CONSTRAINT project_events_pkey PRIMARY KEY (project_id, gate, round);
+
+-- Name: projects projects_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.projects
+    ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
+
 -- Name: recent_requests recent_requests_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.recent_requests
     ADD CONSTRAINT recent_requests_pkey PRIMARY KEY (id);
+
+-- Name: steps steps_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.steps
+    ADD CONSTRAINT steps_pkey PRIMARY KEY (project_id, stage, key);
 
 -- Name: usage usage_external_id_key; Type: CONSTRAINT; Schema: public; Owner: -
 
@@ -999,6 +1401,18 @@ CREATE INDEX predictions_unfinished ON public.predictions USING btree (deadline)
 
 CREATE INDEX predictions_unsigned ON public.predictions USING btree (completed_at) WHERE ((receipt ->> 'provenance'::text) = 'failed'::text);
 
+-- Name: projects_by_key; Type: INDEX; Schema: public; Owner: -
+
+CREATE UNIQUE INDEX projects_by_key ON public.projects USING btree (owner, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+
+-- Name: projects_by_owner; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX projects_by_owner ON public.projects USING btree (owner, created_at DESC, id DESC);
+
+-- Name: projects_due; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX projects_due ON public.projects USING btree (wake_at) WHERE (status = ANY (ARRAY['ready'::public.project_status, 'working'::public.project_status, 'waiting'::public.project_status]));
+
 -- Name: recent_requests_by_owner; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX recent_requests_by_owner ON public.recent_requests USING btree (owner, kind, created_at);
@@ -1043,6 +1457,10 @@ CREATE TRIGGER predictions_release_files BEFORE DELETE ON public.predictions FOR
 
 CREATE TRIGGER predictions_stay_finished BEFORE UPDATE ON public.predictions FOR EACH ROW EXECUTE FUNCTION public.predictions_stay_finished();
 
+-- Name: projects release_files; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER release_files BEFORE DELETE ON public.projects FOR EACH ROW EXECUTE FUNCTION public.release_files();
+
 -- Name: messages messages_persona_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.messages
@@ -1083,6 +1501,21 @@ ALTER TABLE ONLY public.predictions
 ALTER TABLE ONLY public.predictions
     ADD CONSTRAINT predictions_persona_id_fkey FOREIGN KEY (persona_id) REFERENCES public.personas(id) ON DELETE CASCADE;
 
+-- Name: project_events project_events_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.project_events
+    ADD CONSTRAINT project_events_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+-- Name: projects projects_persona_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.projects
+    ADD CONSTRAINT projects_persona_id_fkey FOREIGN KEY (persona_id) REFERENCES public.personas(id) ON DELETE SET NULL;
+
+-- Name: steps steps_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.steps
+    ADD CONSTRAINT steps_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
 -- Name: webhook_deliveries webhook_deliveries_prediction_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.webhook_deliveries
@@ -1112,6 +1545,10 @@ CREATE POLICY "models are read" ON public.models FOR SELECT TO anon, authenticat
 
 CREATE POLICY "own account is read" ON public.accounts FOR SELECT TO authenticated USING ((owner = auth.uid()));
 
+-- Name: project_events own decisions are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own decisions are read" ON public.project_events FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
 -- Name: webhook_deliveries own deliveries are read; Type: POLICY; Schema: public; Owner: -
 
 CREATE POLICY "own deliveries are read" ON public.webhook_deliveries FOR SELECT TO authenticated USING ((owner = auth.uid()));
@@ -1136,6 +1573,14 @@ CREATE POLICY "own personas are read" ON public.personas FOR SELECT TO authentic
 
 CREATE POLICY "own predictions are read" ON public.predictions FOR SELECT TO authenticated USING ((owner = auth.uid()));
 
+-- Name: projects own projects are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own projects are read" ON public.projects FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
+-- Name: steps own steps are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own steps are read" ON public.steps FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
 -- Name: usage own usage is read; Type: POLICY; Schema: public; Owner: -
 
 CREATE POLICY "own usage is read" ON public.usage FOR SELECT TO authenticated USING ((owner = auth.uid()));
@@ -1148,9 +1593,21 @@ ALTER TABLE public.personas ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.predictions ENABLE ROW LEVEL SECURITY;
 
+-- Name: project_events; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.project_events ENABLE ROW LEVEL SECURITY;
+
+-- Name: projects; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
+
 -- Name: recent_requests; Type: ROW SECURITY; Schema: public; Owner: -
 
 ALTER TABLE public.recent_requests ENABLE ROW LEVEL SECURITY;
+
+-- Name: steps; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.steps ENABLE ROW LEVEL SECURITY;
 
 -- Name: usage; Type: ROW SECURITY; Schema: public; Owner: -
 
@@ -1186,10 +1643,25 @@ GRANT ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text, p_bo
 REVOKE ALL ON FUNCTION public.begin_idle(p_persona uuid, p_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.begin_idle(p_persona uuid, p_id uuid) TO service_role;
 
+-- Name: FUNCTION begin_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_credits numeric); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.begin_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_credits numeric) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.begin_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_credits numeric) TO service_role;
+
 -- Name: FUNCTION book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text) TO service_role;
+
+-- Name: TABLE projects; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.projects TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.projects TO service_role;
+
+-- Name: FUNCTION cancel_project(p_id uuid, p_owner uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.cancel_project(p_id uuid, p_owner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cancel_project(p_id uuid, p_owner uuid) TO service_role;
 
 -- Name: FUNCTION change_look(); Type: ACL; Schema: public; Owner: -
 
@@ -1205,6 +1677,16 @@ GRANT ALL ON FUNCTION public.change_persona(p_persona uuid, p_changes jsonb) TO 
 REVOKE ALL ON FUNCTION public.claim_prediction(p_id uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_prediction(p_id uuid) TO service_role;
 
+-- Name: FUNCTION claim_project(p_by uuid, p_id uuid, p_lease interval); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.claim_project(p_by uuid, p_id uuid, p_lease interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.claim_project(p_by uuid, p_id uuid, p_lease interval) TO service_role;
+
+-- Name: FUNCTION close_gates(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.close_gates() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.close_gates() TO service_role;
+
 -- Name: FUNCTION correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) FROM PUBLIC;
@@ -1215,10 +1697,35 @@ GRANT ALL ON FUNCTION public.correct_face(p_persona uuid, p_owner uuid, p_path t
 REVOKE ALL ON FUNCTION public.create_prediction(p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer, p_key text, p_hash text, p_webhook text, p_events text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.create_prediction(p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer, p_key text, p_hash text, p_webhook text, p_events text[]) TO authenticated;
 
+-- Name: FUNCTION create_project(p_persona uuid, p_input jsonb, p_key text, p_hash text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.create_project(p_persona uuid, p_input jsonb, p_key text, p_hash text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_project(p_persona uuid, p_input jsonb, p_key text, p_hash text) TO authenticated;
+
+-- Name: FUNCTION decide_project(p_id uuid, p_owner uuid, p_gate text, p_decision text, p_payload jsonb, p_by text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_decision text, p_payload jsonb, p_by text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_decision text, p_payload jsonb, p_by text) TO service_role;
+
 -- Name: FUNCTION due_deliveries(p_prediction uuid, p_limit integer); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.due_deliveries(p_prediction uuid, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.due_deliveries(p_prediction uuid, p_limit integer) TO service_role;
+
+-- Name: FUNCTION due_projects(p_seconds integer, p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.due_projects(p_seconds integer, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.due_projects(p_seconds integer, p_limit integer) TO service_role;
+
+-- Name: FUNCTION end_canceled(p_id uuid, p_by uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.end_canceled(p_id uuid, p_by uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.end_canceled(p_id uuid, p_by uuid) TO service_role;
+
+-- Name: FUNCTION end_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_result jsonb, p_error jsonb, p_cost_usd numeric, p_files text[]); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.end_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_result jsonb, p_error jsonb, p_cost_usd numeric, p_files text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.end_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_result jsonb, p_error jsonb, p_cost_usd numeric, p_files text[]) TO service_role;
 
 -- Name: FUNCTION enqueue_delivery(p_prediction public.predictions, p_event text); Type: ACL; Schema: public; Owner: -
 
@@ -1234,10 +1741,19 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.accounts TO service_role;
 REVOKE ALL ON FUNCTION public.ensure_account(p_owner uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ensure_account(p_owner uuid) TO service_role;
 
+-- Name: FUNCTION extend_lease(p_id uuid, p_by uuid, p_lease interval); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.extend_lease(p_id uuid, p_by uuid, p_lease interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.extend_lease(p_id uuid, p_by uuid, p_lease interval) TO service_role;
+
 -- Name: FUNCTION extend_reservation(p_id uuid, p_credits numeric); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) TO service_role;
+
+-- Name: FUNCTION held_project(p_id uuid, p_by uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.held_project(p_id uuid, p_by uuid) FROM PUBLIC;
 
 -- Name: FUNCTION limit_personas(); Type: ACL; Schema: public; Owner: -
 
@@ -1252,6 +1768,11 @@ GRANT ALL ON FUNCTION public.limit_rate(p_owner uuid, p_kind text) TO service_ro
 
 REVOKE ALL ON FUNCTION public.limit_running(p_owner uuid, p_limit integer) FROM PUBLIC;
 
+-- Name: FUNCTION move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text, p_gate interval, p_wake interval, p_error jsonb, p_output jsonb); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text, p_gate interval, p_wake interval, p_error jsonb, p_output jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text, p_gate interval, p_wake interval, p_error jsonb, p_output jsonb) TO service_role;
+
 -- Name: FUNCTION note_logs(p_id uuid, p_logs text); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.note_logs(p_id uuid, p_logs text) FROM PUBLIC;
@@ -1261,6 +1782,11 @@ GRANT ALL ON FUNCTION public.note_logs(p_id uuid, p_logs text) TO service_role;
 
 REVOKE ALL ON FUNCTION public.note_signed(p_id uuid, p_bytes bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_signed(p_id uuid, p_bytes bigint) TO service_role;
+
+-- Name: FUNCTION note_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_provider_id text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.note_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_provider_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.note_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_provider_id text) TO service_role;
 
 -- Name: FUNCTION overdue_predictions(p_limit integer); Type: ACL; Schema: public; Owner: -
 
@@ -1285,6 +1811,10 @@ GRANT ALL ON FUNCTION public.publish_prediction(p_id uuid, p_owner uuid, p_publi
 
 REVOKE ALL ON FUNCTION public.release_files() FROM PUBLIC;
 
+-- Name: FUNCTION release_steps(p_id uuid, p_owner uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.release_steps(p_id uuid, p_owner uuid) FROM PUBLIC;
+
 -- Name: FUNCTION remove_persona(p_persona uuid, p_owner uuid); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.remove_persona(p_persona uuid, p_owner uuid) FROM PUBLIC;
@@ -1294,6 +1824,11 @@ GRANT ALL ON FUNCTION public.remove_persona(p_persona uuid, p_owner uuid) TO ser
 
 REVOKE ALL ON FUNCTION public.remove_prediction(p_id uuid, p_owner uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.remove_prediction(p_id uuid, p_owner uuid) TO service_role;
+
+-- Name: FUNCTION retry_project(p_id uuid, p_owner uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.retry_project(p_id uuid, p_owner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.retry_project(p_id uuid, p_owner uuid) TO service_role;
 
 -- Name: FUNCTION set_portrait(p_persona uuid, p_owner uuid, p_path text, p_face jsonb); Type: ACL; Schema: public; Owner: -
 
@@ -1346,9 +1881,19 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.models TO service_role;
 GRANT SELECT,INSERT ON TABLE public.personas TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.personas TO service_role;
 
+-- Name: TABLE project_events; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.project_events TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.project_events TO service_role;
+
 -- Name: TABLE recent_requests; Type: ACL; Schema: public; Owner: -
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.recent_requests TO service_role;
+
+-- Name: TABLE steps; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.steps TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.steps TO service_role;
 
 -- Name: TABLE usage; Type: ACL; Schema: public; Owner: -
 

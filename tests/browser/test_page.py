@@ -297,7 +297,7 @@ def test_a_clip_is_asked_for_followed_and_played(
     page.click("[aria-label='Make the clip']")
     page.wait_for_selector("text=Step 0 of 30")
     page.click("text=Cancel")
-    page.wait_for_selector("text=Nothing was charged.")
+    page.wait_for_selector("text=Canceled.")
     page.click("text=Try again")
     page.wait_for_selector("clips-page video", timeout=30_000)
     page.evaluate("document.querySelector('clips-page video').play()")

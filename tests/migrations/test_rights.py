@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -45,18 +45,35 @@ def scene(stack: Stack, sign_up: Callable[[], Person], portrait_png: bytes) -> I
     owner.follow(owner.http.post("/v1/predictions", json=body).raise_for_status().json())
     clients = {"owner": owner.token, "other": other.token, "anonymous": None, "service": "service"}
     rests = {name: Rest(stack, token) for name, token in clients.items()}
-    yield {"persona": persona, "row": row_of(rests["service"], persona), **rests}
+    row = row_of(rests["service"], persona)
+    film = {"owner": owner.id, "persona_id": persona["id"], "input": {}, "status": "failed"}
+    project = rests["service"].post("/projects", json=film).raise_for_status().json()[0]["id"]
+    for table in ("steps", "project_events"):
+        rests["service"].post(f"/{table}", json=scratch(table, row, project)).raise_for_status()
+    yield {"persona": persona, "row": row, "project": project, **rests}
     for rest in rests.values():
         rest.http.close()
 
 
 @pytest.mark.parametrize(
-    "table", ["personas", "predictions", "messages", "accounts", "usage", "files", "webhook_deliveries"]
+    "table",
+    [
+        "personas",
+        "predictions",
+        "messages",
+        "accounts",
+        "usage",
+        "files",
+        "webhook_deliveries",
+        "projects",
+        "steps",
+        "project_events",
+    ],
 )
 @pytest.mark.parametrize(("who", "sees"), [("owner", True), ("other", False), ("anonymous", False), ("service", True)])
 def test_rows_are_seen_by_their_owner_alone(scene: dict[str, Any], table: str, who: str, sees: bool) -> None:
     """Everybody else gets none of them."""
-    owned = ("accounts", "usage", "files", "webhook_deliveries")
+    owned = ("accounts", "usage", "files", "webhook_deliveries", "projects", "steps", "project_events")
     column = "id" if table == "personas" else "owner" if table in owned else "persona_id"
     wanted = scene["row"]["owner"] if column == "owner" else scene["persona"]["id"]
     answer = scene[who].get(f"/{table}", params={column: f"eq.{wanted}"})
@@ -67,7 +84,11 @@ def test_rows_are_seen_by_their_owner_alone(scene: dict[str, Any], table: str, w
 def test_nobody_writes_predictions_or_messages_past_the_backend(scene: dict[str, Any], who: str) -> None:
     """A user cannot make, change or remove a prediction or a message directly, nor invent a finished one."""
     client, row = scene[who], scene["row"]
-    forged = {**row, "id": str(uuid4()), "status": "succeeded"}
+    forged = {
+        **{name: value for name, value in row.items() if name != "project"},
+        "id": str(uuid4()),
+        "status": "succeeded",
+    }
     assert client.post("/predictions", json=forged).status_code in (401, 403)
     message = {"owner": row["owner"], "persona_id": row["persona_id"], "role": "assistant", "content": "forged"}
     assert client.post("/messages", json=message).status_code in (401, 403)
@@ -163,10 +184,14 @@ TABLES = {
     "recent_requests": ("kind", "nothing"),
     "models": ("reserve", 99),
     "webhook_deliveries": ("attempts", 99),
+    "projects": ("round", 99),
+    "steps": ("attempt", 99),
+    "project_events": ("round", 99),
 }
+_CODES = itertools.count(100)  # of models that are nobody's
 
 
-def scratch(table: str, row: dict[str, Any]) -> dict[str, Any]:
+def scratch(table: str, row: dict[str, Any], project: str) -> dict[str, Any]:
     """A new row of the scene's owner (accounts: of nobody, as there is one each)."""
     owner, persona = row["owner"], row["persona_id"]
     return {
@@ -185,9 +210,15 @@ def scratch(table: str, row: dict[str, Any]) -> dict[str, Any]:
         "recent_requests": {"owner": owner, "kind": "uploads"},
         "usage": {"owner": owner, "kind": "grant", "credits": 1},
         "files": {"path": uuid4().hex, "owner": owner, "content_type": "text/vtt", "bytes": 1},
-        "models": {"name": uuid4().hex, "code": secrets.randbelow(156) + 100, "reserve": 1},
+        "models": {"name": uuid4().hex, "code": next(_CODES), "reserve": 1},
         "webhook_deliveries": {"owner": owner, "prediction_id": row["id"], "event": "start", "next_at": None},
-    }[table]
+        "projects": {"owner": owner, "persona_id": persona, "input": {}, "status": "failed"},
+        "steps": {"project_id": project, "owner": owner, "stage": "voice", "key": uuid4().hex},
+        "project_events": {
+            "project_id": project, "owner": owner, "gate": uuid4().hex, "round": 1, "decision": "approve",
+            "by": owner,
+        },
+    }[table]  # fmt: skip
 
 
 @pytest.mark.parametrize("who", ["anonymous", "owner", "other", "service"])
@@ -195,10 +226,12 @@ def scratch(table: str, row: dict[str, Any]) -> dict[str, Any]:
 def test_who_may_do_what_with_which_table(scene: dict[str, Any], table: str, who: str) -> None:
     """Every table, every kind of user, insert, select, update, delete: by real requests."""
     service, client, path = scene["service"], scene[who], f"/{table}"
-    key = {"accounts": "owner", "files": "path", "models": "name"}.get(table, "id")
-    made = client.post(path, json=scratch(table, scene["row"]))
+    key = {"accounts": "owner", "files": "path", "models": "name", "steps": "key", "project_events": "gate"}.get(
+        table, "id"
+    )
+    made = client.post(path, json=scratch(table, scene["row"], scene["project"]))
     assert made.is_success == (who == "service" or (who == "owner" and table == "personas")), made.text
-    kept = service.post(path, json=scratch(table, scene["row"])).raise_for_status().json()[0]
+    kept = service.post(path, json=scratch(table, scene["row"], scene["project"])).raise_for_status().json()[0]
     where = {key: f"eq.{kept[key]}"}
     seen = client.get(path, params=where)
     hidden = table in ("accounts", "recent_requests")

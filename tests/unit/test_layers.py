@@ -19,7 +19,7 @@ LAYERS = (
     {"personas"},
     {"predictions"},
     {"talk"},
-    {"runners"},
+    {"runners", "studio"},
     {"models"},
 )
 LEVEL = {package: level for level, row in enumerate(LAYERS) for package in sorted(row)}

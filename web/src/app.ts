@@ -2,6 +2,7 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
+import './approve-page.js';
 import './clips-page.js';
 import './gallery-page.js';
 import './credits-page.js';
@@ -72,6 +73,7 @@ export class ForgeApp extends View {
   }
 
   override render(): TemplateResult {
+    if (this.path === '/approve') return html`<approve-page></approve-page>`;
     if (!session.token) return this.#signIn();
     const talk = this.path === '/' || this.path.startsWith('/talk/');
     return html`

@@ -399,6 +399,173 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Projects */
+        get: operations["list_projects_v1_projects_get"];
+        put?: never;
+        /**
+         * Create
+         * @description Begin a film: three scripts are written first, then it waits for a choice.
+         */
+        post: operations["create_v1_projects_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get */
+        get: operations["get_v1_projects__project__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** History */
+        get: operations["history_v1_projects__project__history_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve */
+        post: operations["approve_v1_projects__project__approve_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reject */
+        post: operations["reject_v1_projects__project__reject_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancel */
+        post: operations["cancel_v1_projects__project__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry
+         * @description Go on where it stopped; what was paid is kept.
+         */
+        post: operations["retry_v1_projects__project__retry_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Link
+         * @description To decide at the gate where it waits, for somebody without an account.
+         */
+        post: operations["link_v1_projects__project__link_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/gates/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look At Gate
+         * @description Only shows: mail scanners follow links.
+         */
+        get: operations["look_at_gate_v1_gates__token__get"];
+        put?: never;
+        /** Decide At Gate */
+        post: operations["decide_at_gate_v1_gates__token__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1159,6 +1326,293 @@ export interface components {
              * @description `whsec_` and base64, as Standard Webhooks has it.
              */
             key: string;
+        };
+        /**
+         * Approval
+         * @description What a person approves. script: one of `scripts`; sentences: the same, as they were edited.
+         */
+        Approval: {
+            /** Script */
+            script?: string | null;
+            /** Sentences */
+            sentences?: string[] | null;
+        };
+        /**
+         * Decision
+         * @description What a person decided at a gate. The first one stands.
+         */
+        Decision: {
+            /**
+             * Gate
+             * @enum {string}
+             */
+            gate: "script" | "film";
+            /** Round */
+            round: number;
+            /**
+             * Decision
+             * @enum {string}
+             */
+            decision: "approve" | "reject";
+            /**
+             * Payload
+             * @default {}
+             */
+            payload?: {
+                [key: string]: components["schemas"]["JsonValue"];
+            };
+            /** By */
+            by: string;
+            /** Created At */
+            created_at: string;
+        };
+        /**
+         * Film
+         * @description A finished film in one shape, with what was measured on it.
+         */
+        Film: {
+            /** Video */
+            video: string;
+            /** Captions */
+            captions: string;
+            /** Report */
+            report: {
+                [key: string]: components["schemas"]["JsonValue"];
+            }[];
+        };
+        /**
+         * GateDecision
+         * @description By whoever has the link.
+         */
+        GateDecision: {
+            /** Script */
+            script?: string | null;
+            /** Sentences */
+            sentences?: string[] | null;
+            /**
+             * Decision
+             * @enum {string}
+             */
+            decision: "approve" | "reject";
+            /** Note */
+            note?: string | null;
+        };
+        /**
+         * History
+         * @description What was done and decided, in order.
+         */
+        History: {
+            /** Steps */
+            steps: components["schemas"]["Step"][];
+            /** Decisions */
+            decisions: components["schemas"]["Decision"][];
+        };
+        /**
+         * Link
+         * @description To one gate of one round, for somebody without an account.
+         */
+        Link: {
+            /** Url */
+            url: string;
+            /** Expires At */
+            expires_at: string;
+        };
+        /**
+         * ProjectInput
+         * @description What a project begins with.
+         */
+        ProjectInput: {
+            /** Idea */
+            idea: string;
+            /**
+             * Persona
+             * Format: uuid
+             */
+            persona: string;
+            /**
+             * Seconds
+             * @description About how long; the film is as long as its voice.
+             * @default 60
+             */
+            seconds?: number;
+            /**
+             * Shapes
+             * @default [
+             *       "wide"
+             *     ]
+             */
+            shapes?: ("wide" | "tall" | "square")[];
+            /**
+             * @default {
+             *       "tone": "friendly and exact",
+             *       "hook": "",
+             *       "shape": "",
+             *       "words": [],
+             *       "avoid": [],
+             *       "captions": "words"
+             *     }
+             */
+            style?: components["schemas"]["Style"];
+        };
+        /**
+         * ProjectPage
+         * @description Projects, newest first, without their scripts and films.
+         */
+        ProjectPage: {
+            /** Next */
+            next: string | null;
+            /** Previous */
+            previous: string | null;
+            /** Results */
+            results: components["schemas"]["ProjectResponse"][];
+        };
+        /**
+         * ProjectResponse
+         * @description A project over HTTP.
+         */
+        ProjectResponse: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "ready" | "working" | "waiting" | "succeeded" | "failed" | "canceled";
+            /** Stage */
+            stage: string;
+            /**
+             * Waiting For
+             * @description script or film: a person decides; credits: they have run out.
+             */
+            waiting_for: string | null;
+            /** Gate Until */
+            gate_until: string | null;
+            /** Round */
+            round: number;
+            /** Error */
+            error: {
+                [key: string]: components["schemas"]["JsonValue"];
+            } | null;
+            /**
+             * Progress
+             * @description Of the step that runs, such as `42%|########  | 120/483 frames`.
+             */
+            progress: string;
+            /** Persona */
+            persona: string | null;
+            input: components["schemas"]["ProjectInput"];
+            /** Scripts */
+            scripts: components["schemas"]["Script"][];
+            /** Films */
+            films: {
+                [key: string]: components["schemas"]["Film"];
+            };
+            /** Cost Credits */
+            cost_credits: number;
+            /** Created At */
+            created_at: string;
+            /** Updated At */
+            updated_at: string;
+        };
+        /**
+         * Rejection
+         * @description What the next round should do better.
+         */
+        Rejection: {
+            /** Note */
+            note: string;
+        };
+        /**
+         * Script
+         * @description A script of this round; ranked once all of them are there.
+         */
+        Script: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * Standing
+         * @description The decision that stands, and whether it is this one.
+         */
+        Standing: {
+            decision: components["schemas"]["Decision"];
+            /** First */
+            first: boolean;
+        };
+        /**
+         * Step
+         * @description Something that was made or bought once.
+         */
+        Step: {
+            /** Stage */
+            stage: string;
+            /** Key */
+            key: string;
+            /** Attempt */
+            attempt: number;
+            result?: components["schemas"]["JsonValue"];
+            /**
+             * Cost Usd
+             * @default 0
+             */
+            cost_usd?: number;
+            /** Error */
+            error?: {
+                [key: string]: unknown;
+            } | null;
+            /** Started At */
+            started_at: string;
+            /** Ended At */
+            ended_at?: string | null;
+        };
+        /**
+         * Style
+         * @description How the film is to sound and look: data for the writer, rules for the code that counts.
+         */
+        Style: {
+            /**
+             * Tone
+             * @default friendly and exact
+             */
+            tone?: string;
+            /**
+             * Hook
+             * @description What the first sentence should do.
+             * @default
+             */
+            hook?: string;
+            /**
+             * Shape
+             * @description How the story goes, such as question, surprise, answer.
+             * @default
+             */
+            shape?: string;
+            /**
+             * Words
+             * @description To be used.
+             * @default []
+             */
+            words?: string[];
+            /**
+             * Avoid
+             * @description Never to be used; counted by code.
+             * @default []
+             */
+            avoid?: string[];
+            /**
+             * Captions
+             * @description words: the spoken one is highlighted.
+             * @default words
+             * @enum {string}
+             */
+            captions?: "words" | "lines" | "none";
         };
     };
     responses: never;
@@ -2111,6 +2565,364 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Secret"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_projects_v1_projects_get: {
+        parameters: {
+            query?: {
+                status?: ("ready" | "working" | "waiting" | "succeeded" | "failed" | "canceled") | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectPage"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_v1_projects_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProjectInput"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectResponse"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_v1_projects__project__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectResponse"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    history_v1_projects__project__history_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_v1_projects__project__approve_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Approval"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reject_v1_projects__project__reject_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rejection"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_v1_projects__project__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectResponse"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_v1_projects__project__retry_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectResponse"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    link_v1_projects__project__link_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Link"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    look_at_gate_v1_gates__token__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectResponse"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_at_gate_v1_gates__token__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GateDecision"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
                 };
             };
             /** @description Problem */

@@ -1,0 +1,40 @@
+"""Work on a project of the studio: given its id alone; goes from stage to stage until a person has to decide."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import modal
+
+from shared.core import telemetry
+from shared.core.containers import image, secrets
+from shared.core.settings import ANTHROPIC, ELEVENLABS, SUPABASE, Settings
+from shared.core.store import Store
+from shared.runners.services import Services
+from shared.talk.runtime import TalkRuntime
+
+app = modal.App("personaforge-producer")
+
+
+@app.function(image=image, secrets=secrets, timeout=3600, cpu=4.0, memory=4096, max_containers=20)
+async def producer(project: str) -> str:
+    """Returns where it stopped, or `taken` when another worker has it or there is nothing to do."""
+    from shared.studio.production import Production
+    from shared.studio.stages import Studio
+
+    telemetry.configure()
+    telemetry.set_job(project)
+    settings = Settings.from_environment()
+    settings.validate(*SUPABASE, *ANTHROPIC, *ELEVENLABS)
+    async with (
+        Store.open(settings) as store,
+        TalkRuntime.open(settings) as runtime,
+        Services.open(store, runtime) as services,
+    ):
+        production = await Production.claim(store, UUID(project))
+        if production is None:
+            return "taken"
+        await production.run(Studio(store, runtime, services.heartbeats).stages)
+        await asyncio.to_thread(telemetry.flush)
+        return production.project.stage

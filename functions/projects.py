@@ -1,0 +1,315 @@
+"""/v1/projects: films, from an idea to what a person approved. /v1/gates: for whoever has a link to one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import modal
+from fastapi import FastAPI, Header, Query
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from shared.billing.prices import CREDIT
+from shared.core.containers import image, secrets
+from shared.core.errors import InvalidInput, NotFound
+from shared.core.paging import newest
+from shared.core.settings import Settings
+from shared.core.store import Row, Store
+from shared.core.text import Text
+from shared.core.time import Time
+from shared.core.web import KIB, CurrentUser, function_app
+from shared.runners.services import Services, ServicesDep, open_services
+from shared.studio.production import wake
+from shared.studio.project import Decision, Gate, Project, ProjectInput, Status, Step, read_gate, sign_gate
+
+app = modal.App("personaforge-projects")
+PAGE = 50
+LINK = 7 * 24 * 3600  # seconds for which a link to a gate is good, at most
+SHORTEST, LONGEST = 12, 600  # words of a script that a person has edited: five seconds to four minutes
+
+
+class Approval(BaseModel):
+    """What a person approves. script: one of `scripts`; sentences: the same, as they were edited."""
+
+    model_config = ConfigDict(extra="forbid")
+    script: Text | None = None
+    sentences: list[Annotated[Text, Field(min_length=1, max_length=600)]] | None = Field(None, max_length=120)
+
+
+class Rejection(BaseModel):
+    """What the next round should do better."""
+
+    model_config = ConfigDict(extra="forbid")
+    note: Text = Field(min_length=1, max_length=1000)
+
+
+class GateDecision(Approval):
+    """By whoever has the link."""
+
+    decision: Literal["approve", "reject"]
+    note: Text | None = Field(None, max_length=1000)
+
+
+class Film(BaseModel):
+    """A finished film in one shape, with what was measured on it."""
+
+    video: str
+    captions: str
+    report: list[dict[str, JsonValue]]
+
+
+class Script(BaseModel):
+    """A script of this round; ranked once all of them are there."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str
+    title: str
+
+
+class ProjectResponse(BaseModel):
+    """A project over HTTP."""
+
+    id: UUID
+    status: Status
+    stage: str
+    waiting_for: str | None = Field(description="script or film: a person decides; credits: they have run out.")
+    gate_until: Time | None
+    round: int
+    error: dict[str, JsonValue] | None
+    progress: str = Field(description="Of the step that runs, such as `42%|########  | 120/483 frames`.")
+    persona: UUID | None
+    input: ProjectInput
+    scripts: list[Script]
+    films: dict[str, Film]
+    cost_credits: float
+    created_at: Time
+    updated_at: Time
+
+
+class ProjectPage(BaseModel):
+    """Projects, newest first, without their scripts and films."""
+
+    next: str | None
+    previous: str | None
+    results: list[ProjectResponse]
+
+
+class History(BaseModel):
+    """What was done and decided, in order."""
+
+    steps: list[Step]
+    decisions: list[Decision]
+
+
+class Link(BaseModel):
+    """To one gate of one round, for somebody without an account."""
+
+    url: str
+    expires_at: Time
+
+
+class Standing(BaseModel):
+    """The decision that stands, and whether it is this one."""
+
+    decision: Decision
+    first: bool
+
+
+def build(settings: Settings | None = None) -> FastAPI:
+    """The ASGI app."""
+    web = function_app("projects", body_limit=128 * KIB, open_bodies=True, settings=settings, services=open_services)
+
+    @web.post("/v1/projects", status_code=201)
+    async def create(
+        body: ProjectInput,
+        services: ServicesDep,
+        user: CurrentUser,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    ) -> ProjectResponse:
+        """Begin a film: three scripts are written first, then it waits for a choice."""
+        given = body.model_dump(mode="json")
+        digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
+        arguments = {"p_persona": str(body.persona), "p_input": given, "p_key": idempotency_key}
+        arguments["p_hash"] = digest if idempotency_key else None
+        made = await services.store.call("create_project", arguments, user)
+        if made["created"]:
+            await wake(services.modal, made["project"]["id"])
+        return await _shown(services, made["project"])
+
+    @web.get("/v1/projects")
+    async def list_projects(
+        services: ServicesDep,
+        user: CurrentUser,
+        status: Status | None = None,
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> ProjectPage:
+        store = services.store
+        query = store.as_user(user).from_("projects").select("*")
+        query = query.eq("status", status) if status else query
+        page = await newest(store, query, PAGE, f"{services.settings.forge_url}/v1/projects", cursor, status=status)
+        shown = [_response(Project.from_row(row), [], {}, "") for row in page.rows]
+        return ProjectPage(next=page.next, previous=page.previous, results=shown)
+
+    @web.get("/v1/projects/{project}")
+    async def get(project: UUID, services: ServicesDep, user: CurrentUser) -> ProjectResponse:
+        return await _shown(services, await _row(services.store, project, services.store.as_user(user)))
+
+    @web.get("/v1/projects/{project}/history")
+    async def history(project: UUID, services: ServicesDep, user: CurrentUser) -> History:
+        client = services.store.as_user(user)
+        await _row(services.store, project, client)
+        steps = client.from_("steps").select("*").eq("project_id", str(project)).order("started_at")
+        decisions = client.from_("project_events").select("*").eq("project_id", str(project)).order("created_at")
+        return History(
+            steps=[Step.model_validate(row) for row in await services.store.rows(steps)],
+            decisions=[Decision.model_validate(row) for row in await services.store.rows(decisions)],
+        )
+
+    @web.post("/v1/projects/{project}/approve")
+    async def approve(project: UUID, body: Approval, services: ServicesDep, user: CurrentUser) -> Standing:
+        row = await _row(services.store, project, services.store.as_user(user))
+        return await _decide(services, row, "approve", await _approved(services.store, row, body), str(user.id))
+
+    @web.post("/v1/projects/{project}/reject")
+    async def reject(project: UUID, body: Rejection, services: ServicesDep, user: CurrentUser) -> Standing:
+        row = await _row(services.store, project, services.store.as_user(user))
+        return await _decide(services, row, "reject", {"note": body.note}, str(user.id))
+
+    @web.post("/v1/projects/{project}/cancel")
+    async def cancel(project: UUID, services: ServicesDep, user: CurrentUser) -> ProjectResponse:
+        rows = await services.store.call("cancel_project", {"p_id": str(project), "p_owner": str(user.id)})
+        return await _shown(services, rows[0])
+
+    @web.post("/v1/projects/{project}/retry")
+    async def retry(project: UUID, services: ServicesDep, user: CurrentUser) -> ProjectResponse:
+        """Go on where it stopped; what was paid is kept."""
+        rows = await services.store.call("retry_project", {"p_id": str(project), "p_owner": str(user.id)})
+        await wake(services.modal, str(project))
+        return await _shown(services, rows[0])
+
+    @web.post("/v1/projects/{project}/link")
+    async def link(project: UUID, services: ServicesDep, user: CurrentUser) -> Link:
+        """To decide at the gate where it waits, for somebody without an account."""
+        row = await _row(services.store, project, services.store.as_user(user))
+        found = Project.from_row(row)
+        if found.status != "waiting" or found.waiting_for not in ("script", "film"):
+            raise InvalidInput("This project does not wait for a decision.")
+        until = int(time.time()) + LINK
+        token = sign_gate(found, found.waiting_for, services.settings.forge_signing_key, until)
+        return Link(url=f"{services.settings.forge_url}/approve#{token}", expires_at=until)
+
+    @web.get("/v1/gates/{token}")
+    async def look_at_gate(token: str, services: ServicesDep) -> ProjectResponse:
+        """Only shows: mail scanners follow links."""
+        return await _shown(services, await _of_gate(services, token))
+
+    @web.post("/v1/gates/{token}")
+    async def decide_at_gate(token: str, body: GateDecision, services: ServicesDep) -> Standing:
+        row = await _of_gate(services, token)
+        if body.decision == "reject":
+            payload: dict[str, Any] = {"note": body.note or ""}
+        else:
+            payload = await _approved(services.store, row, body)
+        by = f"link {hashlib.sha256(token.encode()).hexdigest()[:12]}"
+        return await _decide(services, row, body.decision, payload, by, gate=token.split(".")[1])
+
+    return web
+
+
+async def _row(store: Store, project: UUID, client: Any) -> Row:
+    rows = await store.rows(client.from_("projects").select("*").eq("id", str(project)).limit(1))
+    if not rows:
+        raise NotFound("There is no such project of yours.")
+    return rows[0]
+
+
+async def _of_gate(services: Services, token: str) -> Row:
+    try:
+        project = UUID(token.split(".", maxsplit=1)[0])
+    except ValueError as error:
+        raise NotFound("This link is not valid any more. Ask for a new one.") from error
+    row = await _row(services.store, project, services.store.as_service())
+    read_gate(token, services.settings.forge_signing_key, row)
+    return row
+
+
+async def _approved(store: Store, row: Row, body: Approval) -> dict[str, Any]:
+    """What is approved, checked against what there is."""
+    if row["waiting_for"] != "script":
+        return {}
+    scripts = await _scripts(store, row)
+    if body.script not in [one["id"] for one in scripts]:
+        raise InvalidInput(f"Choose a script: {', '.join(one['id'] for one in scripts)}.")
+    if body.sentences is None:
+        return {"script": body.script}
+    words = len(" ".join(body.sentences).split())
+    if not SHORTEST <= words <= LONGEST:
+        raise InvalidInput(f"The edited script has {words} words; a film holds {SHORTEST} to {LONGEST}.")
+    return {"script": body.script, "sentences": body.sentences}
+
+
+async def _decide(
+    services: Services, row: Row, decision: str, payload: dict[str, Any], by: str, gate: str | None = None
+) -> Standing:
+    at = gate or row["waiting_for"] or await _last_gate(services, row)
+    arguments = {
+        "p_id": row["id"], "p_owner": row["owner"], "p_gate": at, "p_decision": decision, "p_payload": payload,
+        "p_by": by,
+    }  # fmt: skip
+    stands = await services.store.call("decide_project", arguments)
+    await wake(services.modal, row["id"])
+    return Standing(decision=Decision.model_validate(stands["event"]), first=stands["first"])
+
+
+async def _last_gate(services: Services, row: Row) -> Gate:
+    """Of a project that waits no more: a second click is told what the first one was."""
+    query = services.store.as_service().from_("project_events").select("gate").eq("project_id", row["id"])
+    found = await services.store.rows(query.eq("round", row["round"]).order("created_at", desc=True).limit(1))
+    return "film" if found and found[0]["gate"] == "film" else "script"
+
+
+async def _scripts(store: Store, row: Row) -> list[dict[str, Any]]:
+    query = store.as_service().from_("steps").select("result").eq("project_id", row["id"]).eq("stage", "scripts")
+    found = await store.rows(query.eq("key", f"{row['round']}/ranked"))
+    return list(found[0]["result"] or []) if found else []
+
+
+async def _shown(services: Services, row: Row) -> ProjectResponse:
+    """With its scripts and films."""
+    store, project = services.store, Project.from_row(row)
+    query = store.as_service().from_("steps").select("stage,key,result,cost_usd").eq("project_id", str(project.id))
+    steps = await store.rows(query.in_("stage", ["scripts", "voice", "film"]))
+    made = {
+        step["key"].partition("/")[2]: step["result"] for step in steps
+        if step["stage"] == "film" and step["result"] and "video" in step["result"]
+    }  # fmt: skip
+    files = await store.addresses(path for one in made.values() for path in (one["video"], one["captions"]))
+    films = {
+        shape: {**one, "video": files.get(one["video"], ""), "captions": files.get(one["captions"], "")}
+        for shape, one in made.items()
+    }
+    beat = await services.heartbeats.latest(project.id) if project.status == "working" else None
+    return _response(project, steps, films, beat.logs if beat else "")
+
+
+def _response(project: Project, steps: list[Row], films: dict[str, Any], progress: str) -> ProjectResponse:
+    of_round = ("scripts", f"{project.round}/ranked")
+    ranked = next((step["result"] for step in steps if (step["stage"], step["key"]) == of_round), None)
+    return ProjectResponse(
+        id=project.id, status=project.status, stage=project.stage, waiting_for=project.waiting_for,
+        gate_until=project.gate_until, round=project.round, error=project.error, progress=progress,
+        persona=project.persona_id, input=project.input, scripts=[Script(**one) for one in ranked or []],
+        films={shape: Film(**one) for shape, one in films.items()},
+        cost_credits=round(sum(float(step["cost_usd"]) for step in steps) / CREDIT, 3),
+        created_at=project.created_at, updated_at=project.updated_at,
+    )  # fmt: skip
+
+
+@app.function(image=image, secrets=secrets, timeout=60, max_containers=10)
+@modal.concurrent(max_inputs=100)
+@modal.asgi_app(label="personaforge-projects")
+def projects() -> FastAPI:
+    return build()

@@ -1,0 +1,242 @@
+"""Putting a film together: each shot rendered to a file of its own, in every shape at once; joined as they are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+
+from shared.lipsync.engine import PreparedPortrait
+from shared.media.nv12 import nv12
+from shared.media.types import FPS as ENGINE_FPS
+from shared.media.types import Floats, Pixels, Speech
+from shared.studio.captions import Captions
+from shared.studio.loudness import RATE
+from shared.studio.project import Shape
+from shared.studio.shots import FPS, Shot
+
+SIZES: dict[Shape, tuple[int, int]] = {"wide": (1920, 1080), "tall": (1080, 1920), "square": (1080, 1080)}
+# Two B-frames and a closed group of half a second, as YouTube asks for; every shot alike, so that they join.
+_X264 = {
+    "preset": "veryfast",
+    "crf": "20",
+    "profile": "high",
+    "bf": "2",
+    "g": str(FPS // 2),
+    "x264-params": "open-gop=0",
+}
+_AAC = 192_000
+_DARK = 0.45  # of what lies beside a picture that is too narrow: it must not be looked at
+LOST_BESIDE, LOST_ABOVE = 0.46, 0.25  # of a picture, that may be cut away: heads reach up to the edge
+ZOOM = 0.06  # by which a still grows within its shot
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A frame in NV12: luma (height, width), chroma (height / 2, width)."""
+
+    luma: Pixels
+    chroma: Pixels
+
+
+def presented(portrait: PreparedPortrait, speech: Speech, count: int) -> Iterator[Planes]:
+    """`count` frames of the persona saying this, from rest to rest; the engine's 25 a second shown at 30."""
+    session = portrait.session()
+    drawn = (one for part in (session.render(speech), session.finish()) for one in part)
+    size, at, current = portrait.size, -1, None
+    for number in range(count):
+        wanted = number * ENGINE_FPS // FPS
+        while at < wanted:
+            following = next(drawn, None)
+            if following is None:
+                break
+            current, at = following, at + 1
+        assert current is not None
+        yield Planes(current[:size], current[size:])
+
+
+def clip_frames(data: bytes, count: int) -> Iterator[Planes]:
+    """`count` frames of a clip from its beginning, by its own times; a shorter one is slowed down to fit.
+
+    Raises ValueError for what is no video.
+    """
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        file.write(data)
+        file.flush()
+        try:
+            with av.open(file.name, "r") as container:
+                stream = container.streams.video[0]
+                length = float(container.duration or 0) / av.time_base
+                slow = min(1.0, max(0.05, length - 0.05) / (count / FPS))
+                frames = (frame for frame in container.decode(stream) if isinstance(frame, av.VideoFrame))
+                current, following = None, next(frames, None)
+                began = float(following.time or 0) if following else 0.0
+                for number in range(count):
+                    while following is not None and float(following.time or 0) - began <= number / FPS * slow:
+                        current, following = following, next(frames, None)
+                    if current is None:
+                        raise ValueError("this clip has no picture")
+                    width, height = current.width // 2 * 2, current.height // 2 * 2
+                    array = np.asarray(current.reformat(width, height, format="nv12").to_ndarray(), np.uint8)
+                    yield Planes(array[:height], array[height:])
+        except (av.FFmpegError, IndexError) as error:
+            raise ValueError("this clip cannot be decoded") from error
+
+
+def still_frames(bgr: Pixels, count: int) -> Iterator[Planes]:
+    """A still that slowly grows, moved by fractions of a pixel: whole ones tremble."""
+    height, width = bgr.shape[0] // 2 * 2, bgr.shape[1] // 2 * 2
+    for number in range(count):
+        zoom = 1 + ZOOM * number / max(1, count - 1)
+        matrix = np.array([[zoom, 0, width / 2 * (1 - zoom)], [0, zoom, height / 2 * (1 - zoom)]], np.float32)
+        moved = cv2.warpAffine(bgr, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        luma, chroma = nv12(np.ascontiguousarray(moved, np.uint8))
+        yield Planes(luma, chroma.reshape(height // 2, width))
+
+
+class Fitting:
+    """Brings frames of one shot to a shape: it fills the shape where little is lost, else stands on itself, blurred."""
+
+    def __init__(self, shape: Shape, *, focus: tuple[float, float] = (0.5, 0.5)) -> None:
+        self._width, self._height = SIZES[shape]
+        self._focus = focus
+        self._ground: Planes | None = None
+
+    def fit(self, frame: Planes) -> Planes:
+        """Writable planes of the shape's size."""
+        height, width = frame.luma.shape
+        cover = max(self._width / width, self._height / height)
+        beside, above = 1 - self._width / cover / width, 1 - self._height / cover / height
+        if beside <= LOST_BESIDE and above <= LOST_ABOVE:
+            return self._filled(frame, cover)
+        return self._on_ground(frame)
+
+    def _filled(self, frame: Planes, scale: float) -> Planes:
+        height, width = frame.luma.shape
+        wide, high = round(self._width / scale / 2) * 2, round(self._height / scale / 2) * 2
+        x = round((width - wide) * self._focus[0] / 2) * 2
+        y = round((height - high) * self._focus[1] / 2) * 2
+        return _resized(_cut(frame, x, y, wide, high), self._width, self._height)
+
+    def _on_ground(self, frame: Planes) -> Planes:
+        height, width = frame.luma.shape
+        scale = min(self._width / width, self._height / height)
+        wide, high = round(width * scale / 2) * 2, round(height * scale / 2) * 2
+        if self._ground is None:
+            filled = self._filled(frame, max(self._width / width, self._height / height))
+            small = _resized(filled, max(16, self._width // 32 * 2), max(16, self._height // 32 * 2))
+            ground = _resized(small, self._width, self._height)
+            luma = (16 + (ground.luma.astype(np.float32) - 16) * _DARK).clip(16, 235).astype(np.uint8)
+            self._ground = Planes(cv2.GaussianBlur(luma, (0, 0), 24).astype(np.uint8), ground.chroma)
+        luma, chroma = self._ground.luma.copy(), self._ground.chroma.copy()
+        fitted = _resized(frame, wide, high)
+        x, y = (self._width - wide) // 4 * 2, (self._height - high) // 4 * 2
+        luma[y : y + high, x : x + wide] = fitted.luma
+        chroma[y // 2 : (y + high) // 2, x : x + wide] = fitted.chroma
+        return Planes(luma, chroma)
+
+
+def _cut(frame: Planes, x: int, y: int, width: int, height: int) -> Planes:
+    luma = frame.luma[y : y + height, x : x + width]
+    return Planes(luma, frame.chroma[y // 2 : (y + height) // 2, x : x + width])
+
+
+def _resized(frame: Planes, width: int, height: int) -> Planes:
+    """A copy at this size."""
+    shrinks = width < frame.luma.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    luma = cv2.resize(frame.luma, (width, height), interpolation=how)
+    pairs = np.ascontiguousarray(frame.chroma).reshape(frame.chroma.shape[0], -1, 2)
+    chroma = cv2.resize(pairs, (width // 2, height // 2), interpolation=how)
+    return Planes(np.ascontiguousarray(luma), np.ascontiguousarray(chroma).reshape(height // 2, width))
+
+
+def render_shot(
+    frames: Iterable[Planes],
+    shot: Shot,
+    captions: dict[Shape, Captions | None],
+    folder: Path,
+    told: Callable[[int], object] = lambda _: None,
+) -> dict[Shape, Path]:
+    """One video without sound for each shape, of one pass over the frames. told: how many are done."""
+    paths = {shape: folder / f"{shape}-{shot.number}.mp4" for shape in captions}
+    fitting = {shape: Fitting(shape, focus=(0.5, 0.35)) for shape in captions}
+    files = {shape: av.open(str(path), "w", format="mp4") for shape, path in paths.items()}
+    streams = {shape: _video(files[shape], shape) for shape in captions}
+    for number, frame in enumerate(frames):
+        for shape, lettering in captions.items():
+            fitted = fitting[shape].fit(frame)
+            band = lettering.at((shot.first + number) / FPS) if lettering else None
+            if band:
+                band.onto(fitted.luma, fitted.chroma)
+            picture = av.VideoFrame.from_ndarray(np.concatenate([fitted.luma, fitted.chroma]), format="nv12")
+            picture.pts, picture.time_base = number, Fraction(1, FPS)
+            files[shape].mux(streams[shape].encode(picture))
+        told(number + 1)
+    for shape, file in files.items():
+        file.mux(streams[shape].encode(None))
+        file.close()
+    return paths
+
+
+def _video(file: av.container.OutputContainer, shape: Shape) -> av.VideoStream:
+    width, height = SIZES[shape]
+    stream = file.add_stream("libx264", rate=FPS, width=width, height=height, pix_fmt="nv12", options=_X264)
+    context = stream.codec_context
+    context.time_base = Fraction(1, FPS)
+    context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+    context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+    return stream
+
+
+def joined(shots: Iterable[Path], sound: Floats, target: Path) -> None:
+    """The shots one after the other and the whole sound, encoded once: pieces of AAC would each begin with silence.
+
+    Index in front, no edit list, which YouTube warns of; the picture begins at 0, as the times may be negative.
+    """
+    listing = target.with_suffix(".txt")
+    listing.write_text("".join(f"file '{path}'\n" for path in shots))
+    options = {"movflags": "faststart+negative_cts_offsets", "use_editlist": "0"}
+    with (
+        av.open(str(listing), "r", format="concat", options={"safe": "0"}) as source,
+        av.open(str(target), "w", format="mp4", options=options) as file,
+    ):
+        video = file.add_stream_from_template(source.streams.video[0])
+        audio = file.add_stream("aac", rate=RATE, layout="stereo", bit_rate=_AAC)
+        packets = _sound_packets(audio, sound)
+        waiting = next(packets, None)
+        for packet in source.demux(video=0):
+            if packet.dts is None:
+                continue
+            while waiting is not None and _seconds(waiting) <= _seconds(packet):
+                file.mux_one(waiting)
+                waiting = next(packets, None)
+            packet.stream = video
+            file.mux_one(packet)
+        while waiting is not None:
+            file.mux_one(waiting)
+            waiting = next(packets, None)
+    listing.unlink()
+
+
+def _seconds(packet: av.Packet[Any]) -> float:
+    return float((packet.dts or 0) * (packet.time_base or Fraction(0)))
+
+
+def _sound_packets(stream: av.AudioStream, sound: Floats) -> Iterator[av.Packet[av.AudioStream]]:
+    """From the second block on: the encoder puts one of silence in front, and the film begins with more than that."""
+    sound = sound[1024:]
+    for at in range(0, len(sound), 1024):
+        block = np.ascontiguousarray(sound[at : at + 1024], np.float32)
+        frame = av.AudioFrame.from_ndarray(np.stack([block, block]), format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = RATE, at, Fraction(1, RATE)
+        yield from stream.encode(frame)
+    yield from stream.encode(None)

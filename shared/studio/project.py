@@ -1,0 +1,126 @@
+"""A project of the studio: from an idea to a film, as the domain has it and as HTTP shows it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from shared.core.errors import NotFound
+from shared.core.store import Row
+from shared.core.text import Text
+from shared.core.time import Time
+
+PIPELINE = 1  # of this code
+Shape = Literal["wide", "tall", "square"]
+Status = Literal["ready", "working", "waiting", "succeeded", "failed", "canceled"]
+Gate = Literal["script", "film"]
+ENDED: tuple[Status, ...] = ("succeeded", "failed", "canceled")
+
+
+class Style(BaseModel):
+    """How the film is to sound and look: data for the writer, rules for the code that counts."""
+
+    model_config = ConfigDict(extra="forbid")
+    tone: Text = Field("friendly and exact", max_length=200)
+    hook: Text = Field("", max_length=200, description="What the first sentence should do.")
+    shape: Text = Field("", max_length=300, description="How the story goes, such as question, surprise, answer.")
+    words: list[Text] = Field([], max_length=20, description="To be used.")
+    avoid: list[Text] = Field([], max_length=50, description="Never to be used; counted by code.")
+    captions: Literal["words", "lines", "none"] = Field("words", description="words: the spoken one is highlighted.")
+
+
+class ProjectInput(BaseModel):
+    """What a project begins with."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    idea: Text = Field(min_length=3, max_length=2000)
+    persona: UUID
+    seconds: int = Field(60, ge=15, le=180, description="About how long; the film is as long as its voice.")
+    shapes: list[Shape] = Field(["wide"], min_length=1, max_length=3)
+    style: Style = Style()
+
+    @field_validator("shapes")
+    @classmethod
+    def _once(cls, shapes: list[Shape]) -> list[Shape]:
+        return sorted(set(shapes), key=shapes.index)
+
+
+class Step(BaseModel):
+    """Something that was made or bought once."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    stage: str
+    key: str
+    attempt: int
+    result: JsonValue = None
+    cost_usd: float = 0.0
+    error: dict[str, Any] | None = None
+    started_at: Time
+    ended_at: Time | None = None
+
+
+class Decision(BaseModel):
+    """What a person decided at a gate. The first one stands."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    gate: Gate
+    round: int
+    decision: Literal["approve", "reject"]
+    payload: dict[str, JsonValue] = {}
+    by: str
+    created_at: Time
+
+
+class Project(BaseModel):
+    """One row, frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    id: UUID
+    owner: UUID
+    persona_id: UUID | None
+    pipeline: int
+    input: ProjectInput
+    status: Status
+    stage: str
+    waiting_for: str | None
+    gate_until: Time | None
+    round: int
+    attempt: int
+    cancel_requested: bool
+    error: dict[str, Any] | None
+    output: dict[str, Any] | None
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def from_row(cls, row: Row) -> Project:
+        return cls.model_validate(row)
+
+
+def sign_gate(project: Project, gate: str, key: str, until: int) -> str:
+    """What a link to one gate carries: good for this project, gate and round, until then (seconds since 1970)."""
+    mac = _mac(project.owner, project.id, gate, project.round, until, key)
+    return f"{project.id}.{gate}.{project.round}.{until}.{mac}"
+
+
+def read_gate(token: str, key: str, owner_of: Row) -> None:
+    """Raises NotFound for a link that is forged, over, or of another round."""
+    try:
+        project, gate, round_, until, mac = token.split(".")
+        owner, current = UUID(owner_of["owner"]), owner_of["round"]
+        good = hmac.compare_digest(mac, _mac(owner, UUID(project), gate, int(round_), int(until), key))
+        if not good or int(until) < time.time() or int(round_) != current:
+            raise ValueError
+    except (ValueError, KeyError) as error:
+        raise NotFound("This link is not valid any more. Ask for a new one.") from error
+
+
+def _mac(owner: UUID, project: UUID, gate: str, round_: int, until: int, key: str) -> str:
+    said = json.dumps(["gate", str(owner), str(project), gate, round_, until])
+    return hmac.new(key.encode(), said.encode(), hashlib.sha256).hexdigest()[:32]

@@ -1,0 +1,244 @@
+"""The stages of a film, in order: scripts, a person's choice, voice, shots, film, a person's approval."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import wave
+from collections.abc import Awaitable, Callable
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from shared.billing import prices
+from shared.core.errors import Conflict, NotFound
+from shared.core.store import Store
+from shared.lipsync.engine import PreparedPortrait
+from shared.media.audio import encode_wav
+from shared.media.types import RATE, Floats, Samples
+from shared.personas import persona as personas
+from shared.personas.persona import Persona
+from shared.personas.voice import voice_of
+from shared.predictions.heartbeat import Heartbeat, Heartbeats
+from shared.studio import checks, film, loudness
+from shared.studio.captions import Captions
+from shared.studio.production import Advance, Finish, Made, Next, Production, Wait
+from shared.studio.project import Shape
+from shared.studio.ranking import WORDS_A_SECOND, Writer
+from shared.studio.shots import Shot, plan
+from shared.studio.voiceover import Voiceover, speak
+from shared.talk.captions import webvtt
+from shared.talk.runtime import TalkRuntime
+
+SIZE = 1024  # pixels of the persona's square
+Stage = Callable[[Production], Awaitable[Next]]
+
+
+class Studio:
+    """What the stages work with."""
+
+    def __init__(self, store: Store, runtime: TalkRuntime, heartbeats: Heartbeats) -> None:
+        self._store, self._runtime, self._heartbeats = store, runtime, heartbeats
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        return {
+            "scripts": self.scripts, "voice": self.voice, "shots": self.shots, "film": self.film, "review": self.review,
+        }  # fmt: skip
+
+    async def scripts(self, production: Production) -> Next:
+        """Three ranked scripts, then a person's choice; a rejection with its note begins another round."""
+        decided = production.decided("script")
+        if decided:
+            return Advance("voice")
+        persona = await self._persona(production)
+        writer = Writer(production, self._runtime.language_model, persona, WORDS_A_SECOND)
+        ranked = await writer.ranked()
+        await production.step("scripts", f"{production.project.round}/ranked", 0, _made(ranked))
+        return Wait("script")
+
+    async def voice(self, production: Production) -> Next:
+        """The chosen script is spoken once; the film is as long as that."""
+        sentences = [one["text"] for one in _chosen(production)]
+        persona = await self._persona(production)
+        voice = self._runtime.text_to_speech
+        cost = prices.elevenlabs(voice.model, sum(map(len, sentences)) + len(sentences))
+
+        async def make() -> Made:
+            spoken = await speak(voice, voice_of(persona, voice.default_voice), sentences, [])
+            folder = f"{production.project.owner}/{uuid4().hex}"
+            sound, timing = f"{folder}.wav", f"{folder}.json"
+            await self._put(production, sound, await asyncio.to_thread(encode_wav, spoken.samples), "audio/wav")
+            await self._put(production, timing, json.dumps(spoken.to_json()).encode(), "application/json")
+            told = {"sound": sound, "timing": timing, "seconds": round(spoken.seconds, 3)}
+            return Made(told, cost, (sound, timing))
+
+        await production.step("voice", _round(production), cost, make)
+        return Advance("shots")
+
+    async def shots(self, production: Production) -> Next:
+        """Which picture is seen when."""
+        spoken = await self._spoken(production)
+        planned = [shot.to_json() for shot in plan(_chosen(production), spoken)]
+        await production.step("shots", _round(production), 0, _made(planned))
+        return Advance("film")
+
+    async def film(self, production: Production) -> Next:
+        """Every shot rendered and kept by itself, in all shapes at once; then joined, with the voice, and checked."""
+        spoken, persona = await self._spoken(production), await self._persona(production)
+        shots = [Shot(**one) for one in production.of("shots", _round(production))]
+        portrait = await self._portrait(persona)
+        shapes, style = production.project.input.shapes, production.project.input.style
+        captions = {
+            shape: Captions(spoken.words, shape, *film.SIZES[shape], highlight=style.captions == "words")
+            if style.captions != "none" else None
+            for shape in shapes
+        }  # fmt: skip
+        frames = shots[-1].last
+        for shot in shots:
+            key = f"{_round(production)}/shot-{shot.number}"
+            await production.step(
+                "film", key, 0, partial(self._shot, production, shot, spoken, portrait, captions, frames)
+            )
+        for shape in shapes:
+            key = f"{_round(production)}/{shape}"
+            await production.step("film", key, 0, partial(self._join, production, shape, shots, spoken))
+        return Advance("review")
+
+    async def review(self, production: Production) -> Next:
+        """A person sees the film beside its report."""
+        shapes = production.project.input.shapes
+        if ("film", f"{_round(production)}/{shapes[0]}") not in production.results:  # rejected: another round
+            return Advance("scripts")
+        if production.decided("film") is None:
+            return Wait("film")
+        made = {shape: production.of("film", f"{_round(production)}/{shape}") for shape in shapes}
+        return Finish({"films": made, "seconds": production.of("voice", _round(production))["seconds"]})
+
+    async def _shot(
+        self,
+        production: Production,
+        shot: Shot,
+        spoken: Voiceover,
+        portrait: PreparedPortrait,
+        captions: dict[Shape, Captions | None],
+        frames: int,
+    ) -> Made:
+        """Rendered in a thread; how far it is goes out with the heartbeats."""
+        done = 0
+
+        def told(count: int) -> None:
+            nonlocal done
+            done = count
+
+        async def beat() -> None:
+            while True:
+                at = shot.first + done
+                logs = f"{100 * at // frames}%|{'#' * (20 * at // frames):<20}| {at}/{frames} frames\n"
+                await self._heartbeats.send(production.project.id, Heartbeat("processing", None, logs))
+                await asyncio.sleep(1)
+
+        def render(folder: Path) -> dict[Shape, bytes]:
+            speech = spoken.stretch(shot.start, shot.end)
+            drawn = film.presented(portrait, speech, shot.last - shot.first)
+            made = film.render_shot(drawn, shot, captions, folder, told)
+            return {one: path.read_bytes() for one, path in made.items()}
+
+        beating = asyncio.create_task(beat())
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                rendered = await asyncio.to_thread(render, Path(folder))
+        finally:
+            beating.cancel()
+        name = f"{production.project.owner}/{uuid4().hex}"
+        paths = {shape: f"{name}.{shape}.mp4" for shape in rendered}
+        for shape, data in rendered.items():
+            await self._put(production, paths[shape], data, "video/mp4")
+        return Made(paths, 0.0, tuple(paths.values()))
+
+    async def _join(self, production: Production, shape: Shape, shots: list[Shot], spoken: Voiceover) -> Made:
+        pieces = [production.of("film", f"{_round(production)}/shot-{shot.number}")[shape] for shot in shots]
+        data = await asyncio.gather(*(self._store.get(path) for path in pieces))
+        captioned = production.project.input.style.captions != "none"
+
+        def join() -> tuple[bytes, list[checks.Check]]:
+            with tempfile.TemporaryDirectory() as folder:
+                files = [Path(folder, f"{number}.mp4") for number in range(len(data))]
+                for file, piece in zip(files, data, strict=True):
+                    file.write_bytes(piece)
+                target = Path(folder, "film.mp4")
+                film.joined(files, loudness.brought_to(_at_48_khz(spoken.samples)), target)
+                return target.read_bytes(), checks.check(target, shape, spoken, shots, captioned)
+
+        joined, report = await asyncio.to_thread(join)
+        name = f"{production.project.owner}/{uuid4().hex}"
+        video, captions = f"{name}.mp4", f"{name}.vtt"
+        await self._put(production, video, joined, "video/mp4")
+        await self._put(production, captions, webvtt(spoken.characters).encode(), "text/vtt")
+        told = {"video": video, "captions": captions, "report": [one.to_json() for one in report]}
+        return Made(told, 0.0, (video, captions))
+
+    async def _persona(self, production: Production) -> Persona:
+        project = production.project
+        found = await personas.look_up(self._store, project.persona_id, project.owner)
+        if found is None:
+            raise NotFound("The persona of this project was deleted. Begin another project with another one.")
+        return found
+
+    async def _portrait(self, persona: Persona) -> PreparedPortrait:
+        from shared.lipsync.picture import Picture
+        from shared.media.image import decode
+
+        face = persona.readable_face
+        if face is None:
+            raise Conflict(f"{persona.name} has no portrait that can speak. Give it another one, then retry.")
+        data = await self._store.get(persona.required_portrait)
+        engine, style = self._runtime.engine, persona.style
+        return await asyncio.to_thread(lambda: engine.prepare(Picture(decode(data), face), SIZE, style))
+
+    async def _spoken(self, production: Production) -> Voiceover:
+        kept = production.of("voice", _round(production))
+        sound, timing = await asyncio.gather(self._store.get(kept["sound"]), self._store.get(kept["timing"]))
+        with wave.open(BytesIO(sound)) as file:
+            samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        return Voiceover.from_json(samples, json.loads(timing))
+
+    async def _put(self, production: Production, path: str, data: bytes, kind: str) -> None:
+        await self._store.put(path, data, kind, owner=production.project.owner)
+
+
+def _made(result: Any) -> Callable[[], Awaitable[Made]]:
+    async def make() -> Made:
+        return Made(result)
+
+    return make
+
+
+def _round(production: Production) -> str:
+    return str(production.project.round)
+
+
+def _chosen(production: Production) -> list[dict[str, Any]]:
+    """The sentences of the script that a person approved, as they left them."""
+    number = production.project.round
+    while (decided := production.decisions.get(("script", number))) is None or decided.decision != "approve":
+        number -= 1
+    ranked = production.of("scripts", f"{number}/ranked")
+    script = next(one for one in ranked if one["id"] == decided.payload["script"])
+    edited = decided.payload.get("sentences")
+    if not isinstance(edited, list):
+        found: list[dict[str, Any]] = script["sentences"]
+        return found
+    footage = {one["text"]: one["footage"] for one in script["sentences"]}
+    return [{"text": str(text), "footage": footage.get(str(text), "")} for text in edited]
+
+
+def _at_48_khz(samples: Samples) -> Floats:
+    places = np.arange(len(samples) * loudness.RATE // RATE) * (RATE / loudness.RATE)
+    heard: Floats = np.interp(places, np.arange(len(samples)), samples / 32768).astype(np.float32)
+    return heard

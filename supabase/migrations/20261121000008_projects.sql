@@ -1,0 +1,372 @@
+-- Projects of the studio: a stage machine in rows. A worker takes a project for as long as its lease lasts, goes on from
+-- the first step that has no result, and stops at gates where a person decides. No worker's memory is needed: a lease that
+-- ends is taken up by another, and no step that has a result runs again. Only the database's clock counts.
+
+create type public.project_status as enum ('ready', 'working', 'waiting', 'succeeded', 'failed', 'canceled');
+
+create table public.projects (
+    id uuid primary key default gen_random_uuid(),
+    owner uuid not null,
+    persona_id uuid references public.personas (id) on delete set null,  -- what was made stays
+    pipeline smallint not null default 1,  -- of the code that began it; a later one may know more stages
+    input jsonb not null,
+    status public.project_status not null default 'ready',
+    stage text not null default 'scripts',
+    waiting_for text,  -- a gate, or credits; only while waiting
+    gate_until timestamptz,  -- when a gate closes
+    round smallint not null default 1,  -- of drafts: one more with each rejection
+    wake_at timestamptz not null default now(),
+    lease_by uuid,
+    lease_until timestamptz,
+    attempt smallint not null default 0,  -- of the stage, since it last got on
+    cancel_requested boolean not null default false,
+    error jsonb,  -- {"code", "detail"} of what stopped it
+    output jsonb,  -- what it made, when it is done
+    idempotency_key text,
+    body_hash text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now()
+);
+create index projects_by_owner on public.projects (owner, created_at desc, id desc);
+create unique index projects_by_key on public.projects (owner, idempotency_key) where idempotency_key is not null;
+create index projects_due on public.projects (wake_at) where status in ('ready', 'working', 'waiting');
+
+-- What was done, in units that are bought or made once: the third outline, the seventh shot.
+create table public.steps (
+    project_id uuid not null references public.projects (id) on delete cascade,
+    owner uuid not null,
+    stage text not null,
+    key text not null default '',
+    attempt smallint not null default 1,
+    result jsonb,  -- null while it runs
+    provider_id text,  -- of a job elsewhere, noted as soon as it is known
+    reserved numeric(14, 3) not null default 0,
+    cost_usd numeric(14, 6) not null default 0,
+    error jsonb,
+    started_at timestamptz not null default now(),
+    ended_at timestamptz,
+    primary key (project_id, stage, key)
+);
+
+-- What people decided: the first decision at a gate stands.
+create table public.project_events (
+    project_id uuid not null references public.projects (id) on delete cascade,
+    owner uuid not null,
+    gate text not null,
+    round smallint not null,
+    decision text not null check (decision in ('approve', 'reject')),
+    payload jsonb not null default '{}',
+    by text not null,
+    created_at timestamptz not null default now(),
+    primary key (project_id, gate, round)
+);
+
+alter table public.projects enable row level security;
+alter table public.steps enable row level security;
+alter table public.project_events enable row level security;
+create policy "own projects are read" on public.projects for select to authenticated using (owner = auth.uid());
+create policy "own steps are read" on public.steps for select to authenticated using (owner = auth.uid());
+create policy "own decisions are read" on public.project_events for select to authenticated using (owner = auth.uid());
+create trigger release_files before delete on public.projects for each row execute function public.release_files();
+
+-- Create a project for the caller, once per idempotency key.
+create function public.create_project(
+    p_persona uuid, p_input jsonb, p_key text default null, p_hash text default null
+) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    caller uuid := auth.uid();
+    created public.projects;
+    portrait text;
+begin
+    if caller is null then
+        raise exception 'sign in first' using errcode = 'PT401';
+    end if;
+    perform public.ensure_account(caller);  -- from here on, one call of this owner at a time
+    if p_key is not null then
+        select * into created from public.projects where owner = caller and idempotency_key = p_key;
+        if found and created.body_hash is distinct from p_hash then
+            raise exception 'this Idempotency-Key was used with another body' using errcode = 'PT409';
+        elsif found then
+            return jsonb_build_object('project', to_jsonb(created), 'created', false);
+        end if;
+    end if;
+    select p.portrait into portrait from public.personas p where id = p_persona and owner = caller;
+    if not found then
+        raise exception 'no such persona' using errcode = 'PT404';
+    end if;
+    if portrait is null then
+        raise exception '%', 'this persona has no portrait yet; make one with the model personaforge/portrait, '
+            'or upload a photo with PUT /v1/personas/{id}/portrait' using errcode = 'PT409';
+    end if;
+    perform public.limit_rate(caller, 'projects');
+    insert into public.projects (owner, persona_id, input, idempotency_key, body_hash)
+    values (caller, p_persona, public.as_object(p_input), p_key, p_hash) returning * into created;
+    return jsonb_build_object('project', to_jsonb(created), 'created', true);
+end $$;
+
+-- Take a project to work on it, this one or the one that has waited longest; nobody else gets it while the lease lasts.
+-- Returns {"project": row, "steps": [row], "decisions": [row]}, or null when there is none.
+create function public.claim_project(p_by uuid, p_id uuid default null, p_lease interval default '60 seconds') returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    claimed public.projects;
+begin
+    select * into claimed from public.projects
+    where (p_id is null or id = p_id) and wake_at <= now()
+      and (status = 'ready' or (status = 'working' and lease_until < now()))
+    order by wake_at limit 1 for update skip locked;
+    if not found then
+        return null;
+    end if;
+    update public.projects
+    set status = 'working', lease_by = p_by, lease_until = now() + p_lease, attempt = attempt + 1, updated_at = now()
+    where id = claimed.id returning * into claimed;
+    return jsonb_build_object('project', to_jsonb(claimed), 'steps', coalesce((
+        select jsonb_agg(to_jsonb(s) order by s.started_at) from public.steps s
+        where s.project_id = claimed.id and s.result is not null
+    ), '[]'), 'decisions', coalesce((
+        select jsonb_agg(to_jsonb(e)) from public.project_events e where e.project_id = claimed.id
+    ), '[]'));
+end $$;
+
+-- The project that this worker holds, locked; refuses one who lost it, or whose owner wants no more of it.
+create function public.held_project(p_id uuid, p_by uuid) returns public.projects
+language plpgsql security definer set search_path = '' as $$
+declare
+    held public.projects;
+begin
+    perform public.ensure_account(owner) from public.projects where id = p_id;  -- locked first: see limit_rate
+    select * into held from public.projects where id = p_id for update;
+    if not found or held.status <> 'working' or held.lease_by is distinct from p_by or held.lease_until < now() then
+        raise exception 'another worker has this project' using errcode = 'PT409';
+    end if;
+    if held.cancel_requested then
+        raise exception 'this project was canceled' using errcode = 'PT409';
+    end if;
+    return held;
+end $$;
+
+create function public.extend_lease(p_id uuid, p_by uuid, p_lease interval default '60 seconds') returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform public.held_project(p_id, p_by);
+    update public.projects set lease_until = now() + p_lease where id = p_id;
+end $$;
+
+-- Begin a step, with so many credits reserved for what it may buy. Returns {"done": its result is there, "result",
+-- "paid": whether the credits were there, "provider_id": of a job that an earlier attempt began}.
+create function public.begin_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_credits numeric) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    held public.projects := public.held_project(p_id, p_by);
+    step public.steps;
+    lacking numeric;
+begin
+    insert into public.steps (project_id, owner, stage, key) values (p_id, held.owner, p_stage, p_key)
+    on conflict (project_id, stage, key) do update
+        set attempt = steps.attempt + 1 where steps.result is null
+    returning * into step;
+    if not found then
+        select * into step from public.steps where project_id = p_id and stage = p_stage and key = p_key;
+        return jsonb_build_object('done', true, 'result', step.result);
+    end if;
+    lacking := p_credits - step.reserved;  -- an attempt that died has left its reservation
+    if lacking > 0 then
+        if (select balance from public.accounts where owner = held.owner) < lacking then
+            return jsonb_build_object('done', false, 'paid', false);
+        end if;
+        perform public.book(held.owner, 'reserve', -lacking, p_id);
+        update public.steps set reserved = p_credits where project_id = p_id and stage = p_stage and key = p_key;
+    end if;
+    update public.projects set lease_until = now() + interval '60 seconds' where id = p_id;
+    return jsonb_build_object('done', false, 'paid', true, 'provider_id', step.provider_id);
+end $$;
+
+-- Note the job that a step began elsewhere, before anything else is done.
+create function public.note_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_provider_id text) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform public.held_project(p_id, p_by);
+    update public.steps set provider_id = p_provider_id where project_id = p_id and stage = p_stage and key = p_key;
+end $$;
+
+-- End a step: with its result, or with the error that ended this attempt. What it bought is charged either way.
+-- p_files: paths that the project keeps from now on.
+create function public.end_step(
+    p_id uuid, p_by uuid, p_stage text, p_key text, p_result jsonb, p_error jsonb, p_cost_usd numeric,
+    p_files text[] default '{}'
+) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    held public.projects := public.held_project(p_id, p_by);
+    step public.steps;
+begin
+    select * into step from public.steps where project_id = p_id and stage = p_stage and key = p_key for update;
+    if step.result is not null then
+        return;
+    end if;
+    perform public.book(held.owner, 'release', step.reserved, p_id);
+    perform public.book(held.owner, 'charge', -least(step.reserved, round(p_cost_usd * 1000, 3)), p_id);
+    update public.steps set
+        result = nullif(public.as_object(p_result), 'null'), error = nullif(public.as_object(p_error), 'null'),
+        cost_usd = steps.cost_usd + p_cost_usd, reserved = 0, ended_at = now()
+    where project_id = p_id and stage = p_stage and key = p_key;
+    update public.files set referrer = p_id where owner = held.owner and path = any (p_files);
+    update public.projects set lease_until = now() + interval '60 seconds', updated_at = now() where id = p_id;
+end $$;
+
+-- Go on with a stage, or stop: p_status says how. p_wake: earliest time to be taken up again. p_gate: how long a gate is open.
+create function public.move_project(
+    p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text default null, p_gate interval default null,
+    p_wake interval default '0 seconds', p_error jsonb default null, p_output jsonb default null
+) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    held public.projects := public.held_project(p_id, p_by);
+begin
+    update public.projects set
+        status = p_status::public.project_status, stage = p_stage, waiting_for = p_waiting_for,
+        gate_until = now() + p_gate, wake_at = now() + p_wake,
+        error = nullif(public.as_object(p_error), 'null'),
+        output = coalesce(nullif(public.as_object(p_output), 'null'), output),
+        attempt = case when p_stage <> held.stage or p_status <> 'ready' then 0 else attempt end,
+        lease_by = case when p_status = 'working' then lease_by end,
+        lease_until = case when p_status = 'working' then lease_until end,
+        updated_at = now()
+    where id = p_id;
+    if p_status in ('succeeded', 'failed', 'canceled') then
+        perform public.release_steps(p_id, held.owner);
+    end if;
+end $$;
+
+-- Give back what steps that were never ended have reserved.
+create function public.release_steps(p_id uuid, p_owner uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform public.book(p_owner, 'release', coalesce(sum(reserved), 0), p_id) from public.steps
+    where project_id = p_id and result is null;
+    update public.steps set reserved = 0 where project_id = p_id and result is null;
+end $$;
+
+-- What a person decides at a gate. The first decision stands; the answer is the one that stands, with "first": whether it
+-- is this one.
+create function public.decide_project(
+    p_id uuid, p_owner uuid, p_gate text, p_decision text, p_payload jsonb, p_by text
+) returns jsonb
+language plpgsql security definer set search_path = '' as $$
+declare
+    project public.projects;
+    stands public.project_events;
+begin
+    select * into project from public.projects where id = p_id and owner = p_owner for update;
+    if not found then
+        raise exception 'no such project' using errcode = 'PT404';
+    end if;
+    select * into stands from public.project_events
+    where project_id = p_id and gate = p_gate and round = project.round;
+    if found then
+        return jsonb_build_object('event', to_jsonb(stands), 'first', false);
+    end if;
+    if project.status <> 'waiting' or project.waiting_for is distinct from p_gate then
+        raise exception 'this project does not wait for that; it is %', project.status using errcode = 'PT409';
+    end if;
+    if project.gate_until < now() then
+        raise exception 'the time to decide was over at %; retry the project to decide anew', project.gate_until
+        using errcode = 'PT409';
+    end if;
+    insert into public.project_events (project_id, owner, gate, round, decision, payload, by)
+    values (p_id, project.owner, p_gate, project.round, p_decision, public.as_object(p_payload), p_by)
+    returning * into stands;
+    update public.projects set
+        status = 'ready', waiting_for = null, gate_until = null, wake_at = now(), updated_at = now(), attempt = 0,
+        round = round + case p_decision when 'reject' then 1 else 0 end
+    where id = p_id;
+    return jsonb_build_object('event', to_jsonb(stands), 'first', true);
+end $$;
+
+-- End a project that its owner wants no more. One that is being worked on ends when its worker hears of it.
+create function public.cancel_project(p_id uuid, p_owner uuid) returns setof public.projects
+language plpgsql security definer set search_path = '' as $$
+declare
+    project public.projects;
+begin
+    perform public.ensure_account(p_owner);
+    select * into project from public.projects where id = p_id and owner = p_owner for update;
+    if not found then
+        raise exception 'no such project' using errcode = 'PT404';
+    end if;
+    if project.status = 'working' and project.lease_until > now() then
+        update public.projects set cancel_requested = true where id = p_id;
+    elsif project.status in ('ready', 'working', 'waiting', 'failed') then
+        update public.projects
+        set status = 'canceled', waiting_for = null, gate_until = null, updated_at = now() where id = p_id;
+        perform public.release_steps(p_id, p_owner);
+    end if;
+    return query select * from public.projects where id = p_id;
+end $$;
+
+-- Its worker heard that it is canceled.
+create function public.end_canceled(p_id uuid, p_by uuid) returns void
+language plpgsql security definer set search_path = '' as $$
+declare
+    payer uuid;
+begin
+    select owner into payer from public.projects where id = p_id and lease_by = p_by and cancel_requested;
+    if found then
+        perform public.ensure_account(payer);
+        update public.projects set status = 'canceled', lease_by = null, lease_until = null, updated_at = now()
+        where id = p_id and status = 'working';
+        perform public.release_steps(p_id, payer);
+    end if;
+end $$;
+
+-- Go on with one that failed, waits for credits, or whose gate has closed: at the step where it stopped.
+create function public.retry_project(p_id uuid, p_owner uuid) returns setof public.projects
+language plpgsql security definer set search_path = '' as $$
+begin
+    return query update public.projects
+    set status = 'ready', waiting_for = null, gate_until = null, error = null, wake_at = now(), attempt = 0, updated_at = now()
+    where id = p_id and owner = p_owner
+      and (status = 'failed' or waiting_for = 'credits' or (status = 'waiting' and gate_until < now()))
+    returning *;
+    if not found then
+        raise exception 'there is nothing to retry: this project has not stopped' using errcode = 'PT409';
+    end if;
+end $$;
+
+-- Projects that should be worked on and are not: whoever was to be told was not, or has died.
+create function public.due_projects(p_seconds integer default 20, p_limit integer default 100) returns setof uuid
+language sql stable security definer set search_path = '' as $$
+    select id from public.projects
+    where wake_at < now() - make_interval(secs => p_seconds)
+      and status in ('ready', 'working') and (status = 'ready' or lease_until < now())
+    order by wake_at limit p_limit;
+$$;
+
+-- Give back a gate's project whose time is over: it stops, and says so.
+create function public.close_gates() returns integer
+language sql security definer set search_path = '' as $$
+    with closed as (
+        update public.projects set
+            error = jsonb_build_object('code', 'gate_closed', 'detail', 'Nobody decided in time. Retry it to decide now.'),
+            updated_at = now()
+        where status = 'waiting' and gate_until < now() and error is null returning 1
+    )
+    select count(*)::integer from closed;
+$$;
+
+revoke all on public.projects, public.steps, public.project_events from anon, authenticated, service_role;
+grant select on public.projects, public.steps, public.project_events to authenticated;
+grant select, insert, update, delete on public.projects, public.steps, public.project_events to service_role;
+revoke execute on function
+    public.create_project, public.claim_project, public.held_project, public.extend_lease, public.begin_step,
+    public.note_step, public.end_step, public.move_project, public.release_steps, public.decide_project,
+    public.cancel_project, public.end_canceled, public.retry_project, public.due_projects, public.close_gates
+    from public, anon, authenticated, service_role;
+grant execute on function public.create_project to authenticated;
+grant execute on function
+    public.claim_project, public.extend_lease, public.begin_step, public.note_step, public.end_step, public.move_project,
+    public.decide_project, public.cancel_project, public.end_canceled, public.retry_project, public.due_projects,
+    public.close_gates
+    to service_role;

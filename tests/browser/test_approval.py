@@ -1,0 +1,37 @@
+"""The page behind a link to a gate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.support.person import Person
+from tests.support.projects import begin, until, waits
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_of_a_link_shows_scripts_and_takes_a_decision(
+    page: Page, errors: list[str], person: Person, persona: dict[str, Any], width: int
+) -> None:
+    """In a browser without an account: the second script is chosen; the link is spent then."""
+    project = until(person, begin(person, persona, seconds=21, idea=f"why the sea is salt {width}"), waits("script"))
+    link = person.http.post(f"/v1/projects/{project['id']}/link").raise_for_status().json()["url"]
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(link)
+    page.click(f"text={project['scripts'][1]['title']}")
+    violations = Axe().run(page, options={"iframes": False}).response["violations"]
+    assert [one["id"] for one in violations if one["impact"] in ("serious", "critical")] == []
+    page.click("text=Send it back")
+    page.wait_for_selector("text=Say what should be better.")
+    page.click("text=Approve this script")
+    page.wait_for_selector("text=Approved. Thank you.")
+    decided = person.http.get(f"/v1/projects/{project['id']}/history").json()["decisions"]
+    assert decided[0]["payload"]["script"] == project["scripts"][1]["id"]
+    assert decided[0]["by"].startswith("link ")
+    person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
+    assert errors == []

@@ -1,0 +1,218 @@
+"""The studio: an idea becomes ranked scripts, a person chooses, and a film comes out that a person approves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any
+from uuid import uuid4
+
+import av
+import httpx
+import pytest
+
+from local.stack import Stack
+from tests.support.operator import account, reconcile, rest
+from tests.support.person import Person
+from tests.support.projects import IDEA, begin, until, waits
+
+pytestmark = pytest.mark.slow
+
+
+def approve(person: Person, project: dict[str, Any], **given: Any) -> httpx.Response:
+    return person.http.post(f"/v1/projects/{project['id']}/approve", json=given)
+
+
+def service(stack: Stack, function: str, **arguments: Any) -> httpx.Response:
+    with rest(stack) as client:
+        return client.post(f"/rpc/{function}", json=arguments)
+
+
+@pytest.fixture(scope="module")
+def chosen(person: Person, persona: dict[str, Any]) -> dict[str, Any]:
+    """A project whose scripts are there."""
+    return until(person, begin(person, persona), waits("script"))
+
+
+def test_an_idea_becomes_a_film_that_a_person_approved(person: Person, chosen: dict[str, Any]) -> None:
+    """Three ranked scripts, the chosen one spoken, rendered and checked, at its true length; nothing bought twice."""
+    scripts = chosen["scripts"]
+    assert [one["rank"] for one in scripts] == [1, 2, 3]
+    assert len({one["differs"] for one in scripts}) == 3
+    assert all(one["reasons"] or one["wins"] == 0 for one in scripts)
+    assert approve(person, chosen, script=scripts[0]["id"]).json()["first"]
+    made = until(person, chosen, waits("film"))
+    film = made["films"]["square"]
+    assert [one["name"] for one in film["report"] if not one["passed"]] == []
+    with av.open(BytesIO(httpx.get(film["video"], trust_env=False).content), "r") as file:
+        seconds = len(list(file.decode(file.streams.video[0]))) / 30
+    assert 5 < seconds < 40
+    captions = httpx.get(film["captions"], trust_env=False).text
+    said = " ".join(one["text"] for one in scripts[0]["sentences"])
+    assert " ".join(block.split("\n", 1)[1] for block in captions.strip().split("\n\n")[1:]).split() == said.split()
+    assert approve(person, chosen).json()["first"]
+    done = until(person, chosen, lambda found: found["status"] == "succeeded")
+    steps = person.http.get(f"/v1/projects/{chosen['id']}/history").json()["steps"]
+    assert {one["attempt"] for one in steps} == {1}
+    assert done["cost_credits"] == pytest.approx(sum(one["cost_usd"] for one in steps) * 1000, abs=0.01)
+    written = [one for one in steps if one["stage"] == "scripts" and not one["key"].endswith("ranked")]
+    assert len(written) == 18
+
+
+def test_the_first_decision_stands(person: Person, persona: dict[str, Any]) -> None:
+    """However many click at once; a later one is told what was decided. A script that is not there is refused."""
+    project = until(person, begin(person, persona, seconds=16), waits("script"))
+    assert approve(person, project, script="9-9").status_code == 422
+    assert approve(person, project).status_code == 422
+    short = approve(person, project, script=project["scripts"][0]["id"], sentences=["Too short."])
+    assert (short.status_code, "2 words" in short.json()["detail"]) == (422, True)
+    ids = [one["id"] for one in project["scripts"]]
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda n: approve(person, project, script=ids[n % 3]).json(), range(6)))
+    assert sum(one["first"] for one in answers if "first" in one) == 1
+    assert len({one["decision"]["payload"]["script"] for one in answers if "decision" in one}) == 1
+    person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
+
+
+def test_a_rejection_begins_another_round_with_its_note(person: Person, persona: dict[str, Any]) -> None:
+    """Other scripts, under other ids; the note has been read."""
+    project = until(person, begin(person, persona, seconds=17), waits("script"))
+    person.http.post(f"/v1/projects/{project['id']}/reject", json={"note": "Say more about rivers."}).raise_for_status()
+    again = until(person, project, lambda found: waits("script")(found) and found["round"] == 2)
+    assert {one["id"] for one in again["scripts"]}.isdisjoint({one["id"] for one in project["scripts"]})
+    decided = person.http.get(f"/v1/projects/{project['id']}/history").json()["decisions"]
+    assert [(one["decision"], one["payload"]["note"]) for one in decided] == [("reject", "Say more about rivers.")]
+    canceled = person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status().json()
+    assert canceled["status"] == "canceled"
+    late = approve(person, project, script=again["scripts"][0]["id"])
+    assert late.status_code in (409, 422)
+
+
+def test_whoever_has_the_link_decides_without_an_account(stack: Stack, person: Person, persona: dict[str, Any]) -> None:
+    """GET shows and changes nothing; a forged or spent link shows nothing."""
+    project = until(person, begin(person, persona, seconds=18), waits("script"))
+    link = person.http.post(f"/v1/projects/{project['id']}/link").raise_for_status().json()
+    token = link["url"].partition("#")[2]
+    with httpx.Client(base_url=stack.url, trust_env=False) as stranger:
+        for _ in range(3):
+            assert stranger.get(f"/v1/gates/{token}").raise_for_status().json()["scripts"] == project["scripts"]
+        parts = token.split(".")
+        for forged in (
+            ".".join([*parts[:-1], "0" * 32]), ".".join([str(uuid4()), *parts[1:]]), "nothing",
+            ".".join([parts[0], "film", *parts[2:]]), ".".join([*parts[:3], str(int(parts[3]) + 9), parts[4]]),
+        ):  # fmt: skip
+            assert stranger.get(f"/v1/gates/{forged}").status_code == 404
+            assert stranger.post(f"/v1/gates/{forged}", json={"decision": "approve"}).status_code == 404
+        no = {"decision": "reject", "note": "Begin with a question."}
+        assert stranger.post(f"/v1/gates/{token}", json=no).raise_for_status().json()["first"]
+        assert stranger.get(f"/v1/gates/{token}").status_code == 404
+    person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
+
+
+def test_a_worker_that_lost_its_lease_can_write_nothing(stack: Stack, person: Person, persona: dict[str, Any]) -> None:
+    """One of two that claim at once has it; once its lease is over another takes it, and the first one is refused."""
+    with rest(stack) as client:
+        row = {"owner": person.id, "persona_id": persona["id"], "input": {"idea": IDEA, "persona": persona["id"]}}
+        project = client.post("/projects", json=row).raise_for_status().json()[0]["id"]
+    workers = [str(uuid4()) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda by: service(stack, "claim_project", p_by=by, p_id=project).json(), workers))
+    (first,) = (by for by, claim in zip(workers, claims, strict=True) if claim)
+    step = {"p_id": project, "p_stage": "voice", "p_key": "1"}
+    begun = service(stack, "begin_step", **step, p_by=first, p_credits=5).json()
+    assert (begun["done"], begun["paid"]) == (False, True)
+    with rest(stack) as client:
+        client.patch("/projects", params={"id": f"eq.{project}"}, json={"lease_until": "2020-01-01T00:00:00Z"})
+    second = str(uuid4())
+    assert service(stack, "claim_project", p_by=second, p_id=project).json()
+    done = {**step, "p_result": {"a": 1}, "p_error": None, "p_cost_usd": 0.002}
+    assert service(stack, "end_step", **done, p_by=first).status_code == 409
+    assert service(stack, "extend_lease", p_id=project, p_by=first).status_code == 409
+    assert service(stack, "begin_step", **step, p_by=second, p_credits=5).json()["paid"]
+    assert service(stack, "end_step", **done, p_by=second).status_code in (200, 204)
+    again = service(stack, "begin_step", **step, p_by=second, p_credits=5).json()
+    assert (again["done"], again["result"]) == (True, {"a": 1})
+    person.http.post(f"/v1/projects/{project}/cancel").raise_for_status()
+    assert service(stack, "end_step", **{**done, "p_key": "2"}, p_by=second).status_code == 409
+    service(stack, "end_canceled", p_id=project, p_by=second)
+    assert person.http.get(f"/v1/projects/{project}").json()["status"] == "canceled"
+
+
+def test_credits_that_run_out_are_waited_for_and_what_was_paid_is_kept(
+    stack: Stack, sign_up: Callable[..., Person], portrait_png: bytes
+) -> None:
+    """It says what it waits for; after a top-up and a retry it goes on where it stopped."""
+    poor = sign_up(balance=4)
+    project = begin(poor, poor.persona(portrait_png), seconds=60)
+    stopped = until(poor, project, waits("credits"))
+    assert stopped["error"]["code"] == "out_of_credits"
+    paid = [one for one in poor.http.get(f"/v1/projects/{project['id']}/history").json()["steps"] if one["result"]]
+    balance, ledger = account(stack, poor)
+    assert balance == round(4 + sum(ledger.values()), 3) >= 0
+    service(stack, "book", p_owner=poor.id, p_kind="grant", p_credits=1000)
+    poor.http.post(f"/v1/projects/{project['id']}/retry").raise_for_status()
+    until(poor, project, waits("script"))
+    after = poor.http.get(f"/v1/projects/{project['id']}/history").json()["steps"]
+    assert {one["key"]: one["attempt"] for one in after if one["key"] in {two["key"] for two in paid}} == {
+        one["key"]: 1 for one in paid
+    }
+    poor.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
+    balance, ledger = account(stack, poor)
+    assert round(ledger["reserve"] + ledger["release"], 3) == 0
+
+
+def test_a_busy_model_is_tried_again_and_a_lost_spawn_is_found_by_the_schedule(
+    stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
+) -> None:
+    """Both end where an undisturbed project does."""
+    fault("anthropic", path="/v1", calls=1, status=529)
+    with rest(stack) as client:  # nobody was told of it
+        given = {"idea": IDEA, "persona": persona["id"], "seconds": 19}
+        row = {"owner": person.id, "persona_id": persona["id"], "input": given, "wake_at": "2020-01-01T00:00:00Z"}
+        project = client.post("/projects", json=row).raise_for_status().json()[0]
+    assert reconcile(stack)["woken"] == 1
+    retried = until(person, project, lambda found: found["status"] == "ready" and found["error"] is not None)
+    assert retried["error"]["code"] == "provider_busy"
+    with rest(stack) as client:
+        client.patch("/projects", params={"id": f"eq.{project['id']}"}, json={"wake_at": "2020-01-01T00:00:00Z"})
+    reconcile(stack)
+    until(person, project, waits("script"))
+    person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
+
+
+def test_others_see_and_decide_nothing(sign_up: Callable[..., Person], chosen: dict[str, Any]) -> None:
+    """Not by its id, over HTTP."""
+    other = sign_up()
+    where = f"/v1/projects/{chosen['id']}"
+    for answer in (
+        other.http.get(where), other.http.get(f"{where}/history"), other.http.post(f"{where}/approve", json={}),
+        other.http.post(f"{where}/cancel"), other.http.post(f"{where}/link"),
+    ):  # fmt: skip
+        assert answer.status_code == 404
+    assert other.http.get("/v1/projects").json()["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"idea": " "}, "idea"), ({"idea": "a" * 2001}, "idea"), ({"seconds": 5}, "seconds"), ({"shapes": []}, "shapes"),
+     ({"style": {"font": "x"}}, "font")],
+)  # fmt: skip
+def test_what_cannot_become_a_film_is_refused_at_once(
+    person: Person, persona: dict[str, Any], change: dict[str, Any], says: str
+) -> None:
+    """By the field that is wrong."""
+    body = {"idea": IDEA, "persona": persona["id"], **change}
+    answer = person.http.post("/v1/projects", json=body)
+    assert answer.status_code == 422
+    assert says in str(answer.json())
+
+
+def test_the_same_key_makes_one_project(person: Person, persona: dict[str, Any]) -> None:
+    """A repeated request finds the first; another body with its key is a conflict."""
+    key = {"Idempotency-Key": uuid4().hex}
+    body = {"idea": IDEA, "persona": persona["id"], "seconds": 20}
+    made = [person.http.post("/v1/projects", json=body, headers=key).raise_for_status().json() for _ in range(2)]
+    assert made[0]["id"] == made[1]["id"]
+    assert person.http.post("/v1/projects", json={**body, "seconds": 30}, headers=key).status_code == 409
+    person.http.post(f"/v1/projects/{made[0]['id']}/cancel").raise_for_status()
