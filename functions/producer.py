@@ -11,6 +11,7 @@ from shared.core import telemetry
 from shared.core.containers import image, secrets
 from shared.core.settings import ANTHROPIC, ELEVENLABS, SUPABASE, Settings
 from shared.core.store import Store
+from shared.providers.pexels import Pexels
 from shared.runners.services import Services
 from shared.talk.runtime import TalkRuntime
 
@@ -35,6 +36,10 @@ async def producer(project: str) -> str:
         production = await Production.claim(store, UUID(project))
         if production is None:
             return "taken"
-        await production.run(Studio(store, runtime, services.heartbeats).stages)
+        pexels = Pexels(settings)
+        try:
+            await production.run(Studio(store, runtime, services.heartbeats, pexels).stages)
+        finally:
+            await pexels.close()
         await asyncio.to_thread(telemetry.flush)
         return production.project.stage

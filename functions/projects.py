@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -23,7 +24,7 @@ from shared.core.time import Time
 from shared.core.web import KIB, CurrentUser, function_app
 from shared.runners.services import Services, ServicesDep, open_services
 from shared.studio.production import wake
-from shared.studio.project import Decision, Gate, Project, ProjectInput, Status, Step, read_gate, sign_gate
+from shared.studio.project import Decision, Gate, Project, ProjectInput, Status, Step, credit, read_gate, sign_gate
 
 app = modal.App("personaforge-projects")
 PAGE = 50
@@ -84,6 +85,7 @@ class ProjectResponse(BaseModel):
     input: ProjectInput
     scripts: list[Script]
     films: dict[str, Film]
+    credits: list[str] = Field(description="Of the footage, to be shown wherever the film is.")
     cost_credits: float
     created_at: Time
     updated_at: Time
@@ -245,7 +247,7 @@ async def _approved(store: Store, row: Row, body: Approval) -> dict[str, Any]:
         raise InvalidInput(f"Choose a script: {', '.join(one['id'] for one in scripts)}.")
     if body.sentences is None:
         return {"script": body.script}
-    words = len(" ".join(body.sentences).split())
+    words = len(re.findall(r"\w+", " ".join(body.sentences)))
     if not SHORTEST <= words <= LONGEST:
         raise InvalidInput(f"The edited script has {words} words; a film holds {SHORTEST} to {LONGEST}.")
     return {"script": body.script, "sentences": body.sentences}
@@ -281,7 +283,7 @@ async def _shown(services: Services, row: Row) -> ProjectResponse:
     """With its scripts and films."""
     store, project = services.store, Project.from_row(row)
     query = store.as_service().from_("steps").select("stage,key,result,cost_usd").eq("project_id", str(project.id))
-    steps = await store.rows(query.in_("stage", ["scripts", "voice", "film"]))
+    steps = await store.rows(query.in_("stage", ["scripts", "voice", "footage", "film"]))
     made = {
         step["key"].partition("/")[2]: step["result"] for step in steps
         if step["stage"] == "film" and step["result"] and "video" in step["result"]
@@ -302,10 +304,19 @@ def _response(project: Project, steps: list[Row], films: dict[str, Any], progres
         id=project.id, status=project.status, stage=project.stage, waiting_for=project.waiting_for,
         gate_until=project.gate_until, round=project.round, error=project.error, progress=progress,
         persona=project.persona_id, input=project.input, scripts=[Script(**one) for one in ranked or []],
-        films={shape: Film(**one) for shape, one in films.items()},
+        films={shape: Film(**one) for shape, one in films.items()}, credits=_credits(project, steps),
         cost_credits=round(sum(float(step["cost_usd"]) for step in steps) / CREDIT, 3),
         created_at=project.created_at, updated_at=project.updated_at,
     )  # fmt: skip
+
+
+def _credits(project: Project, steps: list[Row]) -> list[str]:
+    """Of this round's clips."""
+    lines = [
+        step["result"] for step in steps
+        if step["stage"] == "footage" and step["key"].startswith(f"{project.round}/") and "id" in (step["result"] or {})
+    ]  # fmt: skip
+    return [credit(one) for one in lines]
 
 
 @app.function(image=image, secrets=secrets, timeout=60, max_containers=10)

@@ -443,7 +443,8 @@ class _Film(_Demo):
         receipt = {"project": project["id"], "cost_credits": project["cost_credits"], "steps": len(steps)}
         (out / "receipt.json").write_text(json.dumps({**receipt, "history": steps}, indent=2))
         qc = {shape: one["report"] for shape, one in project["films"].items()}
-        return {**files, "credits": [], "receipt": receipt, "qc": qc}
+        (out / "credits.txt").write_text("".join(f"{one}\n" for one in project["credits"]))
+        return {**files, "credits": project["credits"], "receipt": receipt, "qc": qc}
 
     def _choose(self, scripts: list[dict[str, Any]], *, yes: bool) -> str:
         if yes:
@@ -480,7 +481,10 @@ class _Film(_Demo):
         self._ask("POST", f"{where}/reject", json={"note": note})
 
 
-STAGES = {"scripts": "writing scripts", "voice": "speaking", "shots": "planning", "film": "rendering"}
+STAGES = {
+    "scripts": "writing scripts", "voice": "speaking", "shots": "planning", "footage": "looking for footage",
+    "film": "rendering",
+}  # fmt: skip
 
 
 def _show_film(result: dict[str, Any]) -> None:

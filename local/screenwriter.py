@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 WAYS = ("A question answered", "One object, its whole story", "A common mistake", "A journey in steps", "Then and now")
-FOOTAGE = ("calm water", "hands working", "city at night", "forest light", "old map", "clouds moving")
+FOOTAGE = ("calm water", "hands working", "city at night", "forest light", "zeppelin hangar", "clouds moving")
 LINES = (
     "Most people walk past it every day.",
     "It begins smaller than a grain of sand.",

@@ -39,6 +39,7 @@ PROVIDERS = {
     "elevenlabs": ("ELEVENLABS_API_KEY", "ELEVENLABS_BASE_URL"),
     "replicate": ("REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"),
     "fal": ("FAL_KEY", "FAL_BASE_URL"),
+    "pexels": ("PEXELS_API_KEY", "PEXELS_BASE_URL"),
 }
 
 

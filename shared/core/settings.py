@@ -67,6 +67,9 @@ class Settings:
     fal_keys_url = _Setting("https://rest.fal.ai/.well-known/jwks.json")  # with which its webhooks are signed
     fal_clip_model = _Setting("fal-ai/ovi")
 
+    pexels_api_key = _Setting("")  # stock footage for films; without it the persona tells everything
+    pexels_base_url = _Setting("https://api.pexels.com")
+
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values: Mapping[str, str] = dict(values)
 

@@ -103,6 +103,11 @@ class Project(BaseModel):
         return cls.model_validate(row)
 
 
+def credit(line: dict[str, Any]) -> str:
+    """Of a line of the footage's ledger, as Pexels asks for it."""
+    return f"Footage: {line['author']} ({line['page']}) on Pexels"
+
+
 def sign_gate(project: Project, gate: str, key: str, until: int) -> str:
     """What a link to one gate carries: good for this project, gate and round, until then (seconds since 1970)."""
     mac = _mac(project.owner, project.id, gate, project.round, until, key)

@@ -99,7 +99,7 @@ class Writer:
         draft = await self._ask(f"draft-{number}", Draft, self._drafting(angle))
         weakest = min(judged["points"], key=lambda one: one["score"], default={"point": "hook", "reason": ""})
         revised = await self._ask(f"revision-{number}", Draft, self._revising(draft, weakest))
-        text = [_spoken(one["text"]) for one in revised["sentences"]]
+        text = [speakable(one["text"]) for one in revised["sentences"]]
         words = sum(len(one.split()) for one in text)
         facts = self._facts(text, words)
         return {
@@ -236,7 +236,7 @@ def _data(text: object) -> str:
     return re.sub(r"[<>]", " ", str(text))
 
 
-def _spoken(text: str) -> str:
+def speakable(text: str) -> str:
     """Without what a voice does not say: markup, stage directions, links."""
     text = re.sub(r"\[[^\]]*\]|\([^)]*\)|https?://\S+", " ", text)
     return re.sub(r"\s+", " ", re.sub(r"[*_#`|~<>]+|-{2,}", " ", text)).strip()

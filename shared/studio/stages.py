@@ -25,11 +25,12 @@ from shared.personas import persona as personas
 from shared.personas.persona import Persona
 from shared.personas.voice import voice_of
 from shared.predictions.heartbeat import Heartbeat, Heartbeats
-from shared.studio import checks, film, loudness
+from shared.providers.pexels import Pexels
+from shared.studio import checks, film, footage, loudness
 from shared.studio.captions import Captions
 from shared.studio.production import Advance, Finish, Made, Next, Production, Wait
-from shared.studio.project import Shape
-from shared.studio.ranking import WORDS_A_SECOND, Writer
+from shared.studio.project import Shape, credit
+from shared.studio.ranking import WORDS_A_SECOND, Writer, speakable
 from shared.studio.shots import Shot, plan
 from shared.studio.voiceover import Voiceover, speak
 from shared.talk.captions import webvtt
@@ -42,13 +43,14 @@ Stage = Callable[[Production], Awaitable[Next]]
 class Studio:
     """What the stages work with."""
 
-    def __init__(self, store: Store, runtime: TalkRuntime, heartbeats: Heartbeats) -> None:
-        self._store, self._runtime, self._heartbeats = store, runtime, heartbeats
+    def __init__(self, store: Store, runtime: TalkRuntime, heartbeats: Heartbeats, pexels: Pexels) -> None:
+        self._store, self._runtime, self._heartbeats, self._pexels = store, runtime, heartbeats, pexels
 
     @property
     def stages(self) -> dict[str, Stage]:
         return {
-            "scripts": self.scripts, "voice": self.voice, "shots": self.shots, "film": self.film, "review": self.review,
+            "scripts": self.scripts, "voice": self.voice, "shots": self.shots, "footage": self.footage,
+            "film": self.film, "review": self.review,
         }  # fmt: skip
 
     async def scripts(self, production: Production) -> Next:
@@ -84,9 +86,31 @@ class Studio:
     async def shots(self, production: Production) -> Next:
         """Which picture is seen when."""
         spoken = await self._spoken(production)
-        planned = [shot.to_json() for shot in plan(_chosen(production), spoken)]
-        await production.step("shots", _round(production), 0, _made(planned))
+        planned = plan(_chosen(production), spoken, with_footage=self._pexels.on)
+        await production.step("shots", _round(production), 0, _made([shot.to_json() for shot in planned]))
+        return Advance("footage")
+
+    async def footage(self, production: Production) -> Next:
+        """A clip for each shot that wants one, kept with its line of the ledger; none is shown twice.
+        Where nothing fits the persona takes the shot, and the step says so."""
+        used: set[int] = set()
+        for shot in [Shot(**one) for one in production.of("shots", _round(production))]:
+            if shot.kind == "clip":
+                key = f"{_round(production)}/shot-{shot.number}"
+                found = await production.step("footage", key, 0, partial(self._clip, production, shot, used))
+                used |= {found["id"]} if "id" in found else set()
         return Advance("film")
+
+    async def _clip(self, production: Production, shot: Shot, used: set[int]) -> Made:
+        tall = production.project.input.shapes[0] == "tall"
+        found = await footage.search(self._store, self._pexels, shot.footage, "portrait" if tall else "landscape")
+        fetched = await footage.fetch(self._pexels, footage.ranked(found, shot, used), shot)
+        if fetched is None:
+            return Made({"no_match": shot.footage, "looked_at": len(found)})
+        data, line = fetched
+        path = f"{production.project.owner}/{uuid4().hex}.clip.mp4"
+        await self._put(production, path, data, "video/mp4")
+        return Made({**line, "file_path": path}, 0.0, (path,))
 
     async def film(self, production: Production) -> Next:
         """Every shot rendered and kept by itself, in all shapes at once; then joined, with the voice, and checked."""
@@ -118,7 +142,9 @@ class Studio:
         if production.decided("film") is None:
             return Wait("film")
         made = {shape: production.of("film", f"{_round(production)}/{shape}") for shape in shapes}
-        return Finish({"films": made, "seconds": production.of("voice", _round(production))["seconds"]})
+        lines = [one for (stage, _), one in production.results.items() if stage == "footage" and "id" in one]
+        seconds = production.of("voice", _round(production))["seconds"]
+        return Finish({"films": made, "seconds": seconds, "credits": [credit(one) for one in lines]})
 
     async def _shot(
         self,
@@ -143,9 +169,15 @@ class Studio:
                 await self._heartbeats.send(production.project.id, Heartbeat("processing", None, logs))
                 await asyncio.sleep(1)
 
+        line = production.results.get(("footage", f"{_round(production)}/shot-{shot.number}"), {})
+        clip = await self._store.get(line["file_path"]) if "file_path" in line else None
+
         def render(folder: Path) -> dict[Shape, bytes]:
-            speech = spoken.stretch(shot.start, shot.end)
-            drawn = film.presented(portrait, speech, shot.last - shot.first)
+            count = shot.last - shot.first
+            if clip is not None:
+                drawn = film.clip_frames(clip, count)
+            else:
+                drawn = film.presented(portrait, spoken.stretch(shot.start, shot.end), count)
             made = film.render_shot(drawn, shot, captions, folder, told)
             return {one: path.read_bytes() for one, path in made.items()}
 
@@ -235,7 +267,8 @@ def _chosen(production: Production) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = script["sentences"]
         return found
     footage = {one["text"]: one["footage"] for one in script["sentences"]}
-    return [{"text": str(text), "footage": footage.get(str(text), "")} for text in edited]
+    said = [(str(text), speakable(str(text))) for text in edited]
+    return [{"text": text, "footage": footage.get(given, "")} for given, text in said if text]
 
 
 def _at_48_khz(samples: Samples) -> Floats:

@@ -61,6 +61,16 @@ create table public.project_events (
     primary key (project_id, gate, round)
 );
 
+-- Answers of the stock library, which asks to be asked once a day for the same words.
+create table public.footage_searches (
+    query text not null,
+    orientation text not null,
+    answer jsonb not null,
+    found_at timestamptz not null default now(),
+    primary key (query, orientation)
+);
+
+alter table public.footage_searches enable row level security;
 alter table public.projects enable row level security;
 alter table public.steps enable row level security;
 alter table public.project_events enable row level security;
@@ -356,17 +366,26 @@ language sql security definer set search_path = '' as $$
     select count(*)::integer from closed;
 $$;
 
-revoke all on public.projects, public.steps, public.project_events from anon, authenticated, service_role;
+create function public.kept_search(p_query text, p_orientation text) returns jsonb
+language sql stable security definer set search_path = '' as $$
+    select answer from public.footage_searches
+    where query = p_query and orientation = p_orientation and found_at > now() - interval '1 day';
+$$;
+
+revoke all on public.projects, public.steps, public.project_events, public.footage_searches
+    from anon, authenticated, service_role;
 grant select on public.projects, public.steps, public.project_events to authenticated;
-grant select, insert, update, delete on public.projects, public.steps, public.project_events to service_role;
+grant select, insert, update, delete
+    on public.projects, public.steps, public.project_events, public.footage_searches to service_role;
 revoke execute on function
     public.create_project, public.claim_project, public.held_project, public.extend_lease, public.begin_step,
     public.note_step, public.end_step, public.move_project, public.release_steps, public.decide_project,
-    public.cancel_project, public.end_canceled, public.retry_project, public.due_projects, public.close_gates
+    public.cancel_project, public.end_canceled, public.retry_project, public.due_projects, public.close_gates,
+    public.kept_search
     from public, anon, authenticated, service_role;
 grant execute on function public.create_project to authenticated;
 grant execute on function
     public.claim_project, public.extend_lease, public.begin_step, public.note_step, public.end_step, public.move_project,
     public.decide_project, public.cancel_project, public.end_canceled, public.retry_project, public.due_projects,
-    public.close_gates
+    public.close_gates, public.kept_search
     to service_role;

@@ -44,6 +44,15 @@ def test_an_idea_becomes_a_film_that_a_person_approved(person: Person, chosen: d
     assert approve(person, chosen, script=scripts[0]["id"]).json()["first"]
     made = until(person, chosen, waits("film"))
     film = made["films"]["square"]
+    history = person.http.get(f"/v1/projects/{chosen['id']}/history").json()["steps"]
+    planned = next(one["result"] for one in history if one["stage"] == "shots")
+    ledger = {one["key"]: one["result"] for one in history if one["stage"] == "footage"}
+    assert {f"1/shot-{one['number']}" for one in planned if one["kind"] == "clip"} == set(ledger)
+    shown = [one for one in ledger.values() if "id" in one]
+    assert shown
+    assert len({one["id"] for one in shown}) == len(shown)
+    assert made["credits"] == [f"Footage: {one['author']} ({one['page']}) on Pexels" for one in shown]
+    assert all(len(one["sha256"]) == 64 and one["licence"] == "Pexels License" for one in shown)
     assert [one["name"] for one in film["report"] if not one["passed"]] == []
     with av.open(BytesIO(httpx.get(film["video"], trust_env=False).content), "r") as file:
         seconds = len(list(file.decode(file.streams.video[0]))) / 30
@@ -178,6 +187,29 @@ def test_a_busy_model_is_tried_again_and_a_lost_spawn_is_found_by_the_schedule(
         client.patch("/projects", params={"id": f"eq.{project['id']}"}, json={"wake_at": "2020-01-01T00:00:00Z"})
     reconcile(stack)
     until(person, project, waits("script"))
+    person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
+
+
+def test_where_nothing_fits_the_persona_takes_the_shot_and_it_is_said(
+    stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
+) -> None:
+    """A search without a hit, and a file that is none: named in the step, and the film is whole all the same."""
+    project = until(person, begin(person, persona, seconds=22, idea="what a zeppelin was"), waits("script"))
+    first = project["scripts"][0]
+    wanted = [{**one, "footage": "zeppelin hangar" if n % 2 else "old map"} for n, one in enumerate(first["sentences"])]
+    with rest(stack) as client:
+        where = {"project_id": f"eq.{project['id']}", "key": "eq.1/ranked"}
+        ranked = [{**first, "sentences": wanted}, *project["scripts"][1:]]
+        client.patch("/steps", params=where, json={"result": ranked}).raise_for_status()
+    fault("pexels", path="/files", calls=1, code="broken")
+    approve(person, project, script=first["id"]).raise_for_status()
+    made = until(person, project, waits("film"))
+    steps = person.http.get(f"/v1/projects/{project['id']}/history").json()["steps"]
+    looked = [one["result"] for one in steps if one["stage"] == "footage"]
+    assert any(one.get("no_match") == "zeppelin hangar" for one in looked)
+    assert [one["name"] for one in made["films"]["square"]["report"] if not one["passed"]] == []
+    person.http.post(f"/v1/projects/{project['id']}/reject", json={"note": "Shorter."}).raise_for_status()
+    until(person, project, lambda found: waits("script")(found) and found["round"] == 2)
     person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
 
 

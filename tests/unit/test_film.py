@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 from shared.media.types import RATE, Floats, Timing
-from shared.studio import checks, film, loudness
+from shared.providers.pexels import clips
+from shared.studio import checks, film, footage, loudness
 from shared.studio.captions import Captions, lines
 from shared.studio.project import Shape
 from shared.studio.shots import FPS, Shot, plan
@@ -167,6 +169,32 @@ def test_captions_that_lose_a_word_are_found(
     path, voice, shots = good
     monkeypatch.setattr(checks, "lines", lambda words, shape: lines(words[1:], shape))
     assert failed(checks.check(path, "square", voice, shots, captioned=True)) == {"captions"}
+
+
+def video(number: int, slug: str, seconds: int = 9, **file: object) -> dict[str, object]:
+    """As Pexels lists one."""
+    whole = {"id": number, "quality": "hd", "width": 1920, "height": 1080, "fps": 25.0, "link": "https://x/1.mp4"}
+    user = {"id": 1, "name": "Ann", "url": "https://www.pexels.com/@ann"}
+    page = f"https://www.pexels.com/video/{slug}-{number}/"
+    return {"id": number, "duration": seconds, "url": page, "user": user, "video_files": [{**whole, **file}]}
+
+
+def test_a_clip_is_chosen_by_what_it_shows_or_none_is() -> None:
+    """Called by a word that was searched for, long and large enough, not shown before; never any clip at all."""
+    answer = {
+        "videos": [
+            video(1, "a-globe-turning"), video(2, "river-and-stones", 2), video(3, "river-tiny", width=640, height=360),
+            video(4, "mountain-river"), video(5, "river-with-stone-dust"), video(6, "river", width=None),
+            {"id": 7, "video_files": None}, video(8, "river-stream", quality="hls"),
+        ]
+    }  # fmt: skip
+    shot = Shot(1, "clip", 1, "Every river carries stone dust.", "river", 0, 5 * FPS)
+    found = clips(answer)
+    assert [one.id for one in found] == [1, 2, 3, 4, 5]
+    assert [one.id for one in footage.ranked(found, shot, set())] == [5, 4]
+    assert [one.id for one in footage.ranked(found, shot, {5})] == [4]
+    assert footage.ranked(found, replace(shot, footage="zeppelin"), set()) == []
+    assert clips({}) == []
 
 
 def test_the_filters_that_films_need_are_in_the_wheel() -> None:
