@@ -70,9 +70,9 @@ def in_store(stack: Stack, ask: Callable[[Store], Awaitable[Any]]) -> Any:
 def test_a_database_without_our_migrations_is_named(stack: Stack) -> None:
     """A table or a function that is not there: what to do stands in the error, and it is no outage."""
     with pytest.raises(DatabaseNotMigrated, match="supabase db push"):
-        in_store(stack, lambda store: store.rows(store.as_service().from_("projects").select("*")))
+        in_store(stack, lambda store: store.rows(store.as_service().from_("planets").select("*")))
     with pytest.raises(DatabaseNotMigrated):
-        in_store(stack, lambda store: store.call("claim_project", {}))
+        in_store(stack, lambda store: store.call("claim_planet", {}))
     with pytest.raises(DatabaseNotMigrated):
         in_store(stack, lambda store: store.rows(store.as_service().from_("personas").select("shoe_size")))
 
