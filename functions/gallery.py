@@ -126,6 +126,8 @@ def build(settings: Settings | None = None) -> FastAPI:
         await store.call("publish_prediction", arguments)
         if not body.published:
             await store.withdraw(*files)
+            if any(one["published"] for one in await store.rows(query)):  # by somebody else, meanwhile
+                await store.publish(*files)
         return (await _videos(await store.rows(query), store, user))[0]
 
     @web.delete("/v1/gallery/{prediction}", status_code=204)

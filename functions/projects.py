@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.billing.prices import CREDIT
 from shared.core.containers import image, secrets
-from shared.core.errors import InvalidInput, NotFound
+from shared.core.errors import Conflict, InvalidInput, NotFound
 from shared.core.paging import newest
 from shared.core.settings import Settings
 from shared.core.store import Row, Store
@@ -24,18 +24,30 @@ from shared.core.time import Time
 from shared.core.web import KIB, CurrentUser, function_app
 from shared.runners.services import Services, ServicesDep, open_services
 from shared.studio.production import wake
-from shared.studio.project import Decision, Gate, Project, ProjectInput, Status, Step, credit, read_gate, sign_gate
+from shared.studio.project import (
+    Decision,
+    Gate,
+    Project,
+    ProjectInput,
+    Status,
+    Step,
+    credit,
+    read_gate,
+    sign_gate,
+    speakable,
+)
 
 app = modal.App("personaforge-projects")
 PAGE = 50
 LINK = 7 * 24 * 3600  # seconds for which a link to a gate is good, at most
-SHORTEST, LONGEST = 12, 600  # words of a script that a person has edited: five seconds to four minutes
+SHORTEST, LONGEST = 40, 3600  # letters of a script that a person has edited: some seconds to four minutes
 
 
 class Approval(BaseModel):
     """What a person approves. script: one of `scripts`; sentences: the same, as they were edited."""
 
     model_config = ConfigDict(extra="forbid")
+    round: int | None = Field(None, description="That was seen; the current one if left out.")
     script: Text | None = None
     sentences: list[Annotated[Text, Field(min_length=1, max_length=600)]] | None = Field(None, max_length=120)
 
@@ -44,6 +56,7 @@ class Rejection(BaseModel):
     """What the next round should do better."""
 
     model_config = ConfigDict(extra="forbid")
+    round: int | None = Field(None, description="That was seen; the current one if left out.")
     note: Text = Field(min_length=1, max_length=1000)
 
 
@@ -173,12 +186,15 @@ def build(settings: Settings | None = None) -> FastAPI:
     @web.post("/v1/projects/{project}/approve")
     async def approve(project: UUID, body: Approval, services: ServicesDep, user: CurrentUser) -> Standing:
         row = await _row(services.store, project, services.store.as_user(user))
-        return await _decide(services, row, "approve", await _approved(services.store, row, body), str(user.id))
+        gate = await _gate(services, row)
+        payload = await _approved(services.store, row, gate, body)
+        return await _decide(services, row, gate, "approve", payload, str(user.id), body.round)
 
     @web.post("/v1/projects/{project}/reject")
     async def reject(project: UUID, body: Rejection, services: ServicesDep, user: CurrentUser) -> Standing:
         row = await _row(services.store, project, services.store.as_user(user))
-        return await _decide(services, row, "reject", {"note": body.note}, str(user.id))
+        gate = await _gate(services, row)
+        return await _decide(services, row, gate, "reject", {"note": body.note}, str(user.id), body.round)
 
     @web.post("/v1/projects/{project}/cancel")
     async def cancel(project: UUID, services: ServicesDep, user: CurrentUser) -> ProjectResponse:
@@ -203,22 +219,30 @@ def build(settings: Settings | None = None) -> FastAPI:
         token = sign_gate(found, found.waiting_for, services.settings.forge_signing_key, until)
         return Link(url=f"{services.settings.forge_url}/approve#{token}", expires_at=until)
 
+    _add_gates(web)
+    return web
+
+
+def _add_gates(web: FastAPI) -> None:
+    """For whoever has a link, with or without an account."""
+
     @web.get("/v1/gates/{token}")
     async def look_at_gate(token: str, services: ServicesDep) -> ProjectResponse:
         """Only shows: mail scanners follow links."""
-        return await _shown(services, await _of_gate(services, token))
+        row = await _of_gate(services, token)
+        if row["waiting_for"] != token.split(".")[1]:  # what it was for is decided
+            raise NotFound("This has been decided already.")
+        return await _shown(services, row)
 
     @web.post("/v1/gates/{token}")
     async def decide_at_gate(token: str, body: GateDecision, services: ServicesDep) -> Standing:
-        row = await _of_gate(services, token)
+        row, gate = await _of_gate(services, token), token.split(".")[1]
         if body.decision == "reject":
             payload: dict[str, Any] = {"note": body.note or ""}
         else:
-            payload = await _approved(services.store, row, body)
+            payload = await _approved(services.store, row, gate, body)
         by = f"link {hashlib.sha256(token.encode()).hexdigest()[:12]}"
-        return await _decide(services, row, body.decision, payload, by, gate=token.split(".")[1])
-
-    return web
+        return await _decide(services, row, gate, body.decision, payload, by, int(token.split(".")[2]))
 
 
 async def _row(store: Store, project: UUID, client: Any) -> Row:
@@ -238,36 +262,41 @@ async def _of_gate(services: Services, token: str) -> Row:
     return row
 
 
-async def _approved(store: Store, row: Row, body: Approval) -> dict[str, Any]:
+async def _approved(store: Store, row: Row, gate: str, body: Approval) -> dict[str, Any]:
     """What is approved, checked against what there is."""
-    if row["waiting_for"] != "script":
+    if gate != "script":
         return {}
     scripts = await _scripts(store, row)
-    if body.script not in [one["id"] for one in scripts]:
+    if body.script not in [one["id"] for one in scripts if one["sentences"]]:
         raise InvalidInput(f"Choose a script: {', '.join(one['id'] for one in scripts)}.")
     if body.sentences is None:
         return {"script": body.script}
-    words = len(re.findall(r"\w+", " ".join(body.sentences)))
-    if not SHORTEST <= words <= LONGEST:
-        raise InvalidInput(f"The edited script has {words} words; a film holds {SHORTEST} to {LONGEST}.")
+    said = " ".join(map(speakable, body.sentences))
+    words, letters = len(said.split()), len(re.findall(r"\w", said))
+    if not SHORTEST <= letters <= LONGEST:
+        told = f"The edited script has {words} words, {letters} letters"
+        raise InvalidInput(f"{told}; a film holds {SHORTEST} to {LONGEST} letters.")
     return {"script": body.script, "sentences": body.sentences}
 
 
 async def _decide(
-    services: Services, row: Row, decision: str, payload: dict[str, Any], by: str, gate: str | None = None
+    services: Services, row: Row, gate: str, decision: str, payload: dict[str, Any], by: str, round_: int | None
 ) -> Standing:
-    at = gate or row["waiting_for"] or await _last_gate(services, row)
     arguments = {
-        "p_id": row["id"], "p_owner": row["owner"], "p_gate": at, "p_decision": decision, "p_payload": payload,
-        "p_by": by,
+        "p_id": row["id"], "p_owner": row["owner"], "p_gate": gate, "p_round": round_ or row["round"],
+        "p_decision": decision, "p_payload": payload, "p_by": by,
     }  # fmt: skip
     stands = await services.store.call("decide_project", arguments)
     await wake(services.modal, row["id"])
     return Standing(decision=Decision.model_validate(stands["event"]), first=stands["first"])
 
 
-async def _last_gate(services: Services, row: Row) -> Gate:
-    """Of a project that waits no more: a second click is told what the first one was."""
+async def _gate(services: Services, row: Row) -> Gate:
+    """Where it waits; of one that waits no more the last one: a second click is told what the first one was."""
+    if row["waiting_for"] == "credits":
+        raise Conflict("This project waits for credits. Add some, then retry it.")
+    if row["waiting_for"]:
+        return "film" if row["waiting_for"] == "film" else "script"
     query = services.store.as_service().from_("project_events").select("gate").eq("project_id", row["id"])
     found = await services.store.rows(query.eq("round", row["round"]).order("created_at", desc=True).limit(1))
     return "film" if found and found[0]["gate"] == "film" else "script"
@@ -286,7 +315,7 @@ async def _shown(services: Services, row: Row) -> ProjectResponse:
     steps = await store.rows(query.in_("stage", ["scripts", "voice", "footage", "film"]))
     made = {
         step["key"].partition("/")[2]: step["result"] for step in steps
-        if step["stage"] == "film" and step["result"] and "video" in step["result"]
+        if step["stage"] == "film" and step["key"].startswith(f"{project.round}/") and "video" in (step["result"] or {})
     }  # fmt: skip
     files = await store.addresses(path for one in made.values() for path in (one["video"], one["captions"]))
     films = {

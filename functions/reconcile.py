@@ -10,6 +10,7 @@ import modal
 
 from shared.core import telemetry
 from shared.core.containers import image, secrets
+from shared.core.errors import ForgeError
 from shared.core.settings import REPLICATE, SUPABASE, Settings
 from shared.core.store import Store
 from shared.models import registry
@@ -42,12 +43,15 @@ async def reconcile(file_minutes: int = 10) -> dict[str, int]:
             await runner.spawn(services, prediction)
 
         spawned = [name for name, model in registry.models().items() if isinstance(model.runner, Spawned)]
-        woken = await sweep(store, services.modal)
-        summary = {"woken": woken} | asdict(
+        summary = asdict(
             await reconciliation.reconcile(
                 store, services.lifecycle, end, spawn, spawned, services.outputs, file_minutes
             )
         )
+        try:
+            summary["woken"] = await sweep(store, services.modal)
+        except ForgeError as error:
+            log.warning("the studio's projects are left for the next minute: %s", error.detail)
     log.info("reconciled", extra=summary)
     await asyncio.to_thread(telemetry.flush)
     return summary

@@ -26,6 +26,7 @@ from local.screenwriter import write
 
 bill = Bill()
 TOKENS_PER_SECOND = 80.0  # about what a small model writes
+FORMS = 5  # times as fast are answers that nobody listens to: a film needs eighteen
 _TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
     404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 500: "api_error",
@@ -76,7 +77,7 @@ async def messages(request: Request) -> Response:
     if body.get("stream"):
         stream = _events(message, words, reason, speed, line)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
-    await asyncio.sleep(len(words) / speed)
+    await asyncio.sleep(len(words) / speed / (FORMS if form else 1))
     usage = {"input_tokens": read, "output_tokens": len(words)}
     content = [{"type": "text", "text": "".join(words), "citations": None}]
     return JSONResponse({**message, "content": content, "stop_reason": reason, "usage": usage}, headers=headers)

@@ -200,13 +200,15 @@ CREATE TABLE public.projects (
     lease_by uuid,
     lease_until timestamp with time zone,
     attempt smallint DEFAULT 0 NOT NULL,
+    claims smallint DEFAULT 0 NOT NULL,
     cancel_requested boolean DEFAULT false NOT NULL,
     error jsonb,
     output jsonb,
     idempotency_key text,
     body_hash text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT projects_input_check CHECK (((jsonb_typeof(input) = 'object'::text) AND (octet_length((input)::text) < 20000)))
 );
 
 -- Name: cancel_project(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
@@ -317,8 +319,16 @@ begin
     if not found then
         return null;
     end if;
-    update public.projects
-    set status = 'working', lease_by = p_by, lease_until = now() + p_lease, attempt = attempt + 1, updated_at = now()
+    if claimed.claims >= 5 then
+        update public.projects set
+            status = 'failed', updated_at = now(), lease_by = null, lease_until = null,
+            error = '{"code": "worker_died", "detail": "Five workers died of this step. It can be retried."}'
+        where id = claimed.id;
+        return null;
+    end if;
+    update public.projects set
+        status = 'working', lease_by = p_by, lease_until = now() + p_lease, attempt = attempt + 1, claims = claims + 1,
+        wake_at = now(), updated_at = now()
     where id = claimed.id returning * into claimed;
     return jsonb_build_object('project', to_jsonb(claimed), 'steps', coalesce((
         select jsonb_agg(to_jsonb(s) order by s.started_at) from public.steps s
@@ -461,14 +471,17 @@ begin
             'or upload a photo with PUT /v1/personas/{id}/portrait' using errcode = 'PT409';
     end if;
     perform public.limit_rate(caller, 'projects');
+    if (select count(*) from public.projects where owner = caller and status in ('ready', 'working')) >= 5 then
+        raise exception 'five projects are being worked on; wait until one of them waits for you' using errcode = 'PT429', hint = '30';
+    end if;
     insert into public.projects (owner, persona_id, input, idempotency_key, body_hash)
     values (caller, p_persona, public.as_object(p_input), p_key, p_hash) returning * into created;
     return jsonb_build_object('project', to_jsonb(created), 'created', true);
 end $$;
 
--- Name: decide_project(uuid, uuid, text, text, jsonb, text); Type: FUNCTION; Schema: public; Owner: -
+-- Name: decide_project(uuid, uuid, text, integer, text, jsonb, text); Type: FUNCTION; Schema: public; Owner: -
 
-CREATE FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_decision text, p_payload jsonb, p_by text) RETURNS jsonb
+CREATE FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_round integer, p_decision text, p_payload jsonb, p_by text) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -481,11 +494,13 @@ begin
         raise exception 'no such project' using errcode = 'PT404';
     end if;
     select * into stands from public.project_events
-    where project_id = p_id and gate = p_gate and round = project.round;
+    where project_id = p_id and gate = p_gate and round = p_round;
     if found then
         return jsonb_build_object('event', to_jsonb(stands), 'first', false);
     end if;
-    if project.status <> 'waiting' or project.waiting_for is distinct from p_gate then
+    if project.status <> 'waiting' or project.waiting_for is distinct from p_gate or project.round <> p_round
+        or p_gate not in ('script', 'film')
+    then
         raise exception 'this project does not wait for that; it is %', project.status using errcode = 'PT409';
     end if;
     if project.gate_until < now() then
@@ -493,7 +508,7 @@ begin
         using errcode = 'PT409';
     end if;
     insert into public.project_events (project_id, owner, gate, round, decision, payload, by)
-    values (p_id, project.owner, p_gate, project.round, p_decision, public.as_object(p_payload), p_by)
+    values (p_id, project.owner, p_gate, p_round, p_decision, public.as_object(p_payload), p_by)
     returning * into stands;
     update public.projects set
         status = 'ready', waiting_for = null, gate_until = null, wake_at = now(), updated_at = now(), attempt = 0,
@@ -561,7 +576,7 @@ CREATE FUNCTION public.end_step(p_id uuid, p_by uuid, p_stage text, p_key text, 
     SET search_path TO ''
     AS $$
 declare
-    held public.projects := public.held_project(p_id, p_by);
+    held public.projects := public.held_project(p_id, p_by, false);  -- what was bought is charged, wanted or not
     step public.steps;
 begin
     select * into step from public.steps where project_id = p_id and stage = p_stage and key = p_key for update;
@@ -575,7 +590,7 @@ begin
         cost_usd = steps.cost_usd + p_cost_usd, reserved = 0, ended_at = now()
     where project_id = p_id and stage = p_stage and key = p_key;
     update public.files set referrer = p_id where owner = held.owner and path = any (p_files);
-    update public.projects set lease_until = now() + interval '60 seconds', updated_at = now() where id = p_id;
+    update public.projects set lease_until = now() + interval '60 seconds', claims = 0, updated_at = now() where id = p_id;
 end $$;
 
 -- Name: enqueue_delivery(public.predictions, text); Type: FUNCTION; Schema: public; Owner: -
@@ -656,9 +671,9 @@ begin
     return public.book(account.owner, 'reserve', -p_credits, p_id);
 end $$;
 
--- Name: held_project(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
+-- Name: held_project(uuid, uuid, boolean); Type: FUNCTION; Schema: public; Owner: -
 
-CREATE FUNCTION public.held_project(p_id uuid, p_by uuid) RETURNS public.projects
+CREATE FUNCTION public.held_project(p_id uuid, p_by uuid, p_wanted boolean DEFAULT true) RETURNS public.projects
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -670,11 +685,21 @@ begin
     if not found or held.status <> 'working' or held.lease_by is distinct from p_by or held.lease_until < now() then
         raise exception 'another worker has this project' using errcode = 'PT409';
     end if;
-    if held.cancel_requested then
+    if p_wanted and held.cancel_requested then
         raise exception 'this project was canceled' using errcode = 'PT409';
     end if;
     return held;
 end $$;
+
+-- Name: kept_search(text, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.kept_search(p_query text, p_orientation text) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select answer from public.footage_searches
+    where query = p_query and orientation = p_orientation and found_at > now() - interval '1 day';
+$$;
 
 -- Name: limit_personas(); Type: FUNCTION; Schema: public; Owner: -
 
@@ -744,6 +769,7 @@ begin
         gate_until = now() + p_gate, wake_at = now() + p_wake,
         error = nullif(public.as_object(p_error), 'null'),
         output = coalesce(nullif(public.as_object(p_output), 'null'), output),
+        claims = 0,
         attempt = case when p_stage <> held.stage or p_status <> 'ready' then 0 else attempt end,
         lease_by = case when p_status = 'working' then lease_by end,
         lease_until = case when p_status = 'working' then lease_until end,
@@ -931,8 +957,9 @@ CREATE FUNCTION public.retry_project(p_id uuid, p_owner uuid) RETURNS SETOF publ
     SET search_path TO ''
     AS $$
 begin
+    perform public.limit_rate(p_owner, 'projects');
     return query update public.projects
-    set status = 'ready', waiting_for = null, gate_until = null, error = null, wake_at = now(), attempt = 0, updated_at = now()
+    set status = 'ready', waiting_for = null, gate_until = null, error = null, wake_at = now(), attempt = 0, claims = 0, updated_at = now()
     where id = p_id and owner = p_owner
       and (status = 'failed' or waiting_for = 'credits' or (status = 'waiting' and gate_until < now()))
     returning *;
@@ -1057,12 +1084,12 @@ $$;
 -- Name: unsigned_predictions(integer); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.unsigned_predictions(p_limit integer DEFAULT 10) RETURNS SETOF public.predictions
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
     AS $$
     select * from public.predictions
     where receipt ->> 'provenance' = 'failed' and status = 'succeeded' and output is not null
-    order by completed_at limit p_limit;
+    order by random() limit p_limit;  -- one that can never be signed keeps no other waiting
 $$;
 
 -- Name: waiting_predictions(text[], integer, integer); Type: FUNCTION; Schema: public; Owner: -
@@ -1102,6 +1129,15 @@ CREATE TABLE public.files (
     public_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT files_bytes_check CHECK ((bytes >= 0))
+);
+
+-- Name: footage_searches; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.footage_searches (
+    query text NOT NULL,
+    orientation text NOT NULL,
+    answer jsonb NOT NULL,
+    found_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 -- Name: messages; Type: TABLE; Schema: public; Owner: -
@@ -1183,7 +1219,8 @@ CREATE TABLE public.project_events (
     payload jsonb DEFAULT '{}'::jsonb NOT NULL,
     by text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT project_events_decision_check CHECK ((decision = ANY (ARRAY['approve'::text, 'reject'::text])))
+    CONSTRAINT project_events_decision_check CHECK ((decision = ANY (ARRAY['approve'::text, 'reject'::text]))),
+    CONSTRAINT project_events_gate_check CHECK ((gate = ANY (ARRAY['script'::text, 'film'::text])))
 );
 
 -- Name: recent_requests; Type: TABLE; Schema: public; Owner: -
@@ -1272,6 +1309,11 @@ ALTER TABLE ONLY public.accounts
 
 ALTER TABLE ONLY public.files
     ADD CONSTRAINT files_pkey PRIMARY KEY (path);
+
+-- Name: footage_searches footage_searches_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.footage_searches
+    ADD CONSTRAINT footage_searches_pkey PRIMARY KEY (query, orientation);
 
 -- Name: messages messages_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 
@@ -1529,6 +1571,10 @@ ALTER TABLE public.accounts ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.files ENABLE ROW LEVEL SECURITY;
 
+-- Name: footage_searches; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.footage_searches ENABLE ROW LEVEL SECURITY;
+
 -- Name: messages; Type: ROW SECURITY; Schema: public; Owner: -
 
 ALTER TABLE public.messages ENABLE ROW LEVEL SECURITY;
@@ -1702,10 +1748,10 @@ GRANT ALL ON FUNCTION public.create_prediction(p_id uuid, p_model text, p_person
 REVOKE ALL ON FUNCTION public.create_project(p_persona uuid, p_input jsonb, p_key text, p_hash text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.create_project(p_persona uuid, p_input jsonb, p_key text, p_hash text) TO authenticated;
 
--- Name: FUNCTION decide_project(p_id uuid, p_owner uuid, p_gate text, p_decision text, p_payload jsonb, p_by text); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION decide_project(p_id uuid, p_owner uuid, p_gate text, p_round integer, p_decision text, p_payload jsonb, p_by text); Type: ACL; Schema: public; Owner: -
 
-REVOKE ALL ON FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_decision text, p_payload jsonb, p_by text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_decision text, p_payload jsonb, p_by text) TO service_role;
+REVOKE ALL ON FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_round integer, p_decision text, p_payload jsonb, p_by text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_round integer, p_decision text, p_payload jsonb, p_by text) TO service_role;
 
 -- Name: FUNCTION due_deliveries(p_prediction uuid, p_limit integer); Type: ACL; Schema: public; Owner: -
 
@@ -1751,9 +1797,14 @@ GRANT ALL ON FUNCTION public.extend_lease(p_id uuid, p_by uuid, p_lease interval
 REVOKE ALL ON FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) TO service_role;
 
--- Name: FUNCTION held_project(p_id uuid, p_by uuid); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION held_project(p_id uuid, p_by uuid, p_wanted boolean); Type: ACL; Schema: public; Owner: -
 
-REVOKE ALL ON FUNCTION public.held_project(p_id uuid, p_by uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.held_project(p_id uuid, p_by uuid, p_wanted boolean) FROM PUBLIC;
+
+-- Name: FUNCTION kept_search(p_query text, p_orientation text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.kept_search(p_query text, p_orientation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.kept_search(p_query text, p_orientation text) TO service_role;
 
 -- Name: FUNCTION limit_personas(); Type: ACL; Schema: public; Owner: -
 
@@ -1864,6 +1915,10 @@ GRANT ALL ON FUNCTION public.withdrawn_files(p_minutes integer, p_limit integer)
 
 GRANT SELECT ON TABLE public.files TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.files TO service_role;
+
+-- Name: TABLE footage_searches; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.footage_searches TO service_role;
 
 -- Name: TABLE messages; Type: ACL; Schema: public; Owner: -
 

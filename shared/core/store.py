@@ -190,8 +190,8 @@ class Store:
         """Remove files, their public copies and their notes, those that are gone already included."""
         for first in range(0, len(paths), _AT_ONCE):
             some = list(paths[first : first + _AT_ONCE])
+            await self._file("remove", self._bucket().remove(some))  # first: what is gone cannot be published
             await self._file("remove", self._bucket(PUBLIC).remove([public_name(path) for path in some]))
-            await self._file("remove", self._bucket().remove(some))
             await self.rows(self.as_service().from_("files").delete().in_("path", some))
 
     async def discard(self, *paths: str) -> None:
@@ -226,8 +226,10 @@ class Store:
 
     async def withdraw(self, *paths: str) -> None:
         """Remove files' public copies."""
-        await self._file("remove", self._bucket(PUBLIC).remove([public_name(path) for path in paths]))
-        await self.rows(self.as_service().from_("files").update({"public_at": None}).in_("path", list(paths)))
+        for first in range(0, len(paths), _AT_ONCE):
+            some = list(paths[first : first + _AT_ONCE])
+            await self._file("remove", self._bucket(PUBLIC).remove([public_name(path) for path in some]))
+            await self.rows(self.as_service().from_("files").update({"public_at": None}).in_("path", some))
 
     async def addresses(
         self, private: Iterable[str | None], public: Iterable[str | None] = ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from shared.core.errors import NotFound
 from shared.core.store import Store
 from shared.predictions.outcome import Outcome
 from shared.predictions.prediction import Prediction
@@ -95,14 +96,19 @@ class Outputs:
             assert prediction.output
             assert prediction.receipt
             kind = next(kind for kind, ending in _ENDINGS.items() if prediction.output.endswith(ending))
-            data = await self._store.get(prediction.output)
             try:
+                data = await self._store.get(prediction.output)
                 data = await self._signed(prediction, data, kind, prediction.receipt)
-            except NotSigned as error:  # and so it would be with the others
-                log.error("outputs cannot be signed yet", exc_info=error)
-                break
+            except (NotSigned, NotFound) as error:
+                log.error("the output of %s cannot be signed yet", prediction.id, exc_info=error)
+                continue
             await self._store.replace(prediction.output, data, kind)
-            if prediction.published:
+            query = self._store.as_service().from_("predictions").select("published").eq("id", str(prediction.id))
+            current = await self._store.rows(query)
+            if not current:  # deleted meanwhile
+                await self._store.remove(prediction.output)
+                continue
+            if current[0]["published"]:
                 await self._store.publish(prediction.output)
             await self._store.call("note_signed", {"p_id": str(prediction.id), "p_bytes": len(data)})
             done += 1

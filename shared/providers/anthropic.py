@@ -73,12 +73,11 @@ class LanguageModel:
             if stop_reason == "refusal":
                 raise Declined("Claude declined to answer this message. Ask something else.")
 
-    async def read(self, kind: type[M], system: str, question: str, max_tokens: int) -> tuple[M, Usage]:
-        """An answer in the form of a pydantic model, which Claude is held to, and what it took.
+    async def read(self, kind: type[M], system: str, question: str, max_tokens: int, usage: Usage) -> M:
+        """An answer in the form of a pydantic model, which Claude is held to. usage: filled, also where it declines.
 
         Raises ProviderFailed and its kinds; Declined; ProviderFailed for one that was cut off or does not fit.
         """
-        usage = Usage()
         async with _call():
             answer = await self._client.messages.parse(
                 model=self.model,
@@ -93,7 +92,7 @@ class LanguageModel:
                 raise Declined("Claude declined to write about this. Change the idea.")
             if answer.parsed_output is None:
                 raise ProviderFailed(NAME, f"Claude's answer ended early ({answer.stop_reason}).")
-        return answer.parsed_output, usage
+        return answer.parsed_output
 
 
 @asynccontextmanager

@@ -76,7 +76,8 @@ class Fal:
             seconds = (found.get("metrics") or {}).get("inference_time")
             output = video.get("url") if isinstance(video, dict) else None
             return Job(job_id, "succeeded", str(output) if output else None, None, seconds)
-        if answer.status_code >= 500 and "x-fal-error-type" not in answer.headers:
+        refused = answer.status_code in (400, 422) or "x-fal-error-type" in answer.headers
+        if not refused:  # a key that is wrong by now, or too many requests: the clip is there all the same
             raise provider_error(NAME, answer.status_code, f"fal answered {answer.status_code}.")
         return Job(job_id, "failed", error=_reason(_object(answer)))
 

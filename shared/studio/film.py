@@ -85,7 +85,10 @@ def clip_frames(data: bytes, count: int) -> Iterator[Planes]:
                     if current is None:
                         raise ValueError("this clip has no picture")
                     width, height = current.width // 2 * 2, current.height // 2 * 2
-                    array = np.asarray(current.reformat(width, height, format="nv12").to_ndarray(), np.uint8)
+                    as_ours = current.reformat(
+                        width, height, format="nv12", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+                    )
+                    array = np.asarray(as_ours.to_ndarray(), np.uint8)
                     yield Planes(array[:height], array[height:])
         except (av.FFmpegError, IndexError) as error:
             raise ValueError("this clip cannot be decoded") from error

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.core.errors import ProviderFailed
 from shared.core.store import Store
 from shared.core.time import format_time
 from shared.providers.pexels import LICENCE, NAME, ClipFile, Pexels, StockClip, clips
@@ -53,10 +54,10 @@ async def fetch(pexels: Pexels, candidates: Sequence[StockClip], shot: Shot) -> 
     for clip in candidates[:TRIED]:
         file = _rendition(clip)
         assert file
-        data = await pexels.fetch(file.link)
         try:
-            await asyncio.to_thread(_first_frame, data)
-        except ValueError:
+            data = await pexels.fetch(file.link)
+            await asyncio.to_thread(_decode, data, shot.last - shot.first)
+        except (ValueError, ProviderFailed):  # gone, too large, or damaged: the next one
             continue
         return data, {
             "provider": NAME, "id": clip.id, "page": clip.page, "author": clip.author, "author_page": clip.author_page,
@@ -68,9 +69,10 @@ async def fetch(pexels: Pexels, candidates: Sequence[StockClip], shot: Shot) -> 
     return None
 
 
-def _first_frame(data: bytes) -> None:
-    """Raises ValueError for what is no video."""
-    next(film.clip_frames(data, 1))
+def _decode(data: bytes, count: int) -> None:
+    """All that will be shown. Raises ValueError for what is no video, or damaged."""
+    for _ in film.clip_frames(data, count):
+        pass
 
 
 def _rendition(clip: StockClip) -> ClipFile | None:

@@ -6,14 +6,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from pydantic import ValidationError
+
 from shared.billing.prices import CREDIT
-from shared.core.errors import ForgeError, ProviderFailed
+from shared.core.errors import ForgeError, ProviderFailed, StoreUnavailable
 from shared.core.store import Store
 from shared.providers.modal import Modal
 from shared.studio.project import Decision, Project
@@ -22,6 +23,7 @@ log = logging.getLogger("personaforge.production")
 HEARTBEAT = 15.0  # seconds; a lease lasts sixty
 PAUSES = (10, 60, 300)  # seconds before a stage is tried again
 GATE_OPEN = timedelta(days=7)
+_AT_ONCE = 20  # projects that one pass of the schedule wakes
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,17 @@ class Production:
         found = await store.call("claim_project", {"p_by": str(by), "p_id": str(project) if project else None})
         if not found:
             return None
+        try:
+            read = Project.from_row(found["project"])
+        except ValidationError:  # it was created past the backend
+            problem = {"code": "error", "detail": "Its row cannot be read."}
+            arguments = {"p_id": found["project"]["id"], "p_by": str(by), "p_status": "failed", "p_stage": "scripts"}
+            await store.call("move_project", {**arguments, "p_error": problem})
+            return None
         results = {(step["stage"], step["key"]): step["result"] for step in found["steps"]}
         decided = [Decision.model_validate(row) for row in found["decisions"]]
         decisions: dict[tuple[str, int], Decision] = {(one.gate, one.round): one for one in decided}
-        return cls(store, Project.from_row(found["project"]), by, results, decisions)
+        return cls(store, read, by, results, decisions)
 
     async def step(self, stage: str, key: str, at_most_usd: float, make: Callable[[], Awaitable[Made]]) -> Any:
         """The result of a step, made now unless it is there. at_most_usd: reserved first.
@@ -114,14 +123,24 @@ class Production:
             made = await make()
         except ForgeError as error:
             problem = {"code": error.code, "detail": error.detail}
-            await self._call("end_step", p_stage=stage, p_key=key, p_result=None, p_error=problem, p_cost_usd=0)
+            spent = float(error.extra.get("spent_usd", 0))
+            await self._end(stage, key, p_result=None, p_error=problem, p_cost_usd=round(spent, 6))
             raise
-        await self._call(
-            "end_step", p_stage=stage, p_key=key, p_result=made.result, p_error=None,
-            p_cost_usd=round(made.cost_usd, 6), p_files=list(made.files),
-        )  # fmt: skip
+        cost, files = round(made.cost_usd, 6), list(made.files)
+        await self._end(stage, key, p_result=made.result, p_error=None, p_cost_usd=cost, p_files=files)
         self.results[stage, key] = made.result
         return made.result
+
+    async def _end(self, stage: str, key: str, **arguments: Any) -> None:
+        """What was bought is not lost with an answer: asked again, as ending a step twice does no harm."""
+        for pause in (0.2, 1.0, 5.0, None):
+            try:
+                await self._call("end_step", p_stage=stage, p_key=key, **arguments)
+                return
+            except StoreUnavailable:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
 
     async def together(self, steps: Iterable[Awaitable[Any]]) -> list[Any]:
         """Several at once. What is finished stays finished when one fails."""
@@ -143,6 +162,16 @@ class Production:
         """Go through the stages until a gate, the end, or an error that only time or a person mends."""
         beating = asyncio.create_task(self._beat(asyncio.current_task()))
         try:
+            await self._through(stages)
+        except LeaseLost:
+            log.info("project %s is another worker's by now", self.project.id)
+        except (Canceled, asyncio.CancelledError):
+            await self.store.call("end_canceled", {"p_id": str(self.project.id), "p_by": str(self.by)})
+        finally:
+            beating.cancel()
+
+    async def _through(self, stages: dict[str, Callable[[Production], Awaitable[Next]]]) -> None:
+        try:
             while True:
                 if self.project.stage not in stages:
                     problem = {
@@ -158,10 +187,8 @@ class Production:
                     return await self._move("waiting", self.project.stage, waiting_for=found.gate, gate=GATE_OPEN)
                 else:
                     return await self._move("succeeded", self.project.stage, output=found.output)
-        except LeaseLost:
-            log.info("project %s is another worker's by now", self.project.id)
-        except (Canceled, asyncio.CancelledError):
-            await self.store.call("end_canceled", {"p_id": str(self.project.id), "p_by": str(self.by)})
+        except (LeaseLost, Canceled):
+            raise
         except OutOfCredits as error:
             problem = {"code": error.code, "detail": error.detail}
             await self._move("waiting", self.project.stage, waiting_for="credits", error=problem)
@@ -170,20 +197,18 @@ class Production:
         except Exception:
             log.exception("project %s failed unexpectedly", self.project.id)
             await self._stop("failed", {"code": "error", "detail": "An unexpected error; it has been logged."})
-        finally:
-            beating.cancel()
 
     async def _failed(self, error: ForgeError) -> None:
         problem = {"code": error.code, "detail": error.detail}
         if error.retryable and self.project.attempt <= len(PAUSES):
             pause = PAUSES[self.project.attempt - 1] * random.uniform(0.8, 1.2)  # noqa: S311  # spread, not secret
+            pause = max(pause, float(error.extra.get("retry_after", 0)))
             await self._move("ready", self.project.stage, wake=timedelta(seconds=pause), error=problem)
         else:
             await self._stop("failed", problem)
 
     async def _stop(self, status: str, problem: dict[str, str]) -> None:
-        with suppress(LeaseLost, Canceled):
-            await self._move(status, self.project.stage, error=problem)
+        await self._move(status, self.project.stage, error=problem)
 
     async def _move(
         self,
@@ -238,8 +263,7 @@ async def sweep(store: Store, modal: Modal) -> int:
     """What the schedule does: wake what should be worked on and is not, close gates; returns how many it woke."""
     await store.call("close_gates", {})
     due = await store.call("due_projects", {})
-    for project in due:
-        await wake(modal, project)
+    await asyncio.gather(*(wake(modal, project) for project in due[:_AT_ONCE]))
     return len(due)
 
 

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field
 
 from shared.billing import prices
-from shared.core.errors import ForgeError, ProviderFailed
+from shared.core.errors import Declined, ForgeError, ProviderFailed
 from shared.personas.persona import Persona
-from shared.providers.anthropic import LanguageModel
+from shared.providers.anthropic import LanguageModel, Usage
 from shared.studio.production import Made, Production
-from shared.studio.project import Style
+from shared.studio.project import Style, speakable
 
 ANGLES, BEAM = 5, 3
 CALLS = 1 + ANGLES + BEAM + BEAM + 2 * BEAM * (BEAM - 1) // 2  # at most, in a round
@@ -185,15 +185,19 @@ class Writer:
 
     async def _ask(self, key: str, kind: type[M], question: str) -> dict[str, Any]:
         """One call, counted: as the JSON of `kind`."""
-        asked = sum(
-            1 for stage, name in self._production.results if stage == "scripts" and name.startswith(f"{self._round}/")
-        )
-        if asked >= CALLS:
+        made, step = self._production.results, ("scripts", f"{self._round}/{key}")
+        calls = sum(stage == "scripts" and name.startswith(f"{self._round}/") for stage, name in made)
+        if step not in made and calls >= CALLS:
             raise ForgeError(f"This round has made {CALLS} calls of the language model, which is its ceiling.")
         system = _system(self._persona, self._input.style)
 
         async def make() -> Made:
-            found, usage = await self._model.read(kind, system, question, TOKENS)
+            usage = Usage()
+            try:
+                found = await self._model.read(kind, system, question, TOKENS, usage)
+            except Declined as error:  # by what was asked: it is paid
+                error.extra["spent_usd"] = prices.claude(self._model.model, usage.tokens_in, usage.tokens_out)
+                raise
             return Made(found.model_dump(), prices.claude(self._model.model, usage.tokens_in, usage.tokens_out))
 
         at_most = prices.claude_at_most(self._model.model, len((system + question).encode()), TOKENS)
@@ -234,9 +238,3 @@ def _score(judged: dict[str, Any]) -> float:
 def _data(text: object) -> str:
     """Without marks of our own."""
     return re.sub(r"[<>]", " ", str(text))
-
-
-def speakable(text: str) -> str:
-    """Without what a voice does not say: markup, stage directions, links."""
-    text = re.sub(r"\[[^\]]*\]|\([^)]*\)|https?://\S+", " ", text)
-    return re.sub(r"\s+", " ", re.sub(r"[*_#`|~<>]+|-{2,}", " ", text)).strip()

@@ -29,8 +29,8 @@ from shared.providers.pexels import Pexels
 from shared.studio import checks, film, footage, loudness
 from shared.studio.captions import Captions
 from shared.studio.production import Advance, Finish, Made, Next, Production, Wait
-from shared.studio.project import Shape, credit
-from shared.studio.ranking import WORDS_A_SECOND, Writer, speakable
+from shared.studio.project import Shape, credit, speakable
+from shared.studio.ranking import WORDS_A_SECOND, Writer
 from shared.studio.shots import Shot, plan
 from shared.studio.voiceover import Voiceover, speak
 from shared.talk.captions import webvtt
@@ -58,6 +58,8 @@ class Studio:
         decided = production.decided("script")
         if decided:
             return Advance("voice")
+        if ("scripts", f"{production.project.round}/ranked") in production.results:  # the gate had closed
+            return Wait("script")
         persona = await self._persona(production)
         writer = Writer(production, self._runtime.language_model, persona, WORDS_A_SECOND)
         ranked = await writer.ranked()
@@ -142,7 +144,11 @@ class Studio:
         if production.decided("film") is None:
             return Wait("film")
         made = {shape: production.of("film", f"{_round(production)}/{shape}") for shape in shapes}
-        lines = [one for (stage, _), one in production.results.items() if stage == "footage" and "id" in one]
+        of_round = f"{_round(production)}/"
+        lines = [
+            one for (stage, key), one in production.results.items()
+            if stage == "footage" and key.startswith(of_round) and "id" in one
+        ]  # fmt: skip
         seconds = production.of("voice", _round(production))["seconds"]
         return Finish({"films": made, "seconds": seconds, "credits": [credit(one) for one in lines]})
 
@@ -175,7 +181,7 @@ class Studio:
         def render(folder: Path) -> dict[Shape, bytes]:
             count = shot.last - shot.first
             if clip is not None:
-                drawn = film.clip_frames(clip, count)
+                drawn = film.clip_frames(clip, count)  # all of it was decoded when it was fetched
             else:
                 drawn = film.presented(portrait, spoken.stretch(shot.start, shot.end), count)
             made = film.render_shot(drawn, shot, captions, folder, told)

@@ -364,10 +364,10 @@ end $$;
 
 -- Finished ones whose output was delivered without its manifest, as it could not be signed.
 create function public.unsigned_predictions(p_limit integer default 10) returns setof public.predictions
-language sql stable security definer set search_path = '' as $$
+language sql volatile security definer set search_path = '' as $$
     select * from public.predictions
     where receipt ->> 'provenance' = 'failed' and status = 'succeeded' and output is not null
-    order by completed_at limit p_limit;
+    order by random() limit p_limit;  -- one that can never be signed keeps no other waiting
 $$;
 
 -- The output of a prediction was signed after all, and has so many bytes now.

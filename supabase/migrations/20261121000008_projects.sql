@@ -9,7 +9,7 @@ create table public.projects (
     owner uuid not null,
     persona_id uuid references public.personas (id) on delete set null,  -- what was made stays
     pipeline smallint not null default 1,  -- of the code that began it; a later one may know more stages
-    input jsonb not null,
+    input jsonb not null check (jsonb_typeof(input) = 'object' and octet_length(input::text) < 20000),
     status public.project_status not null default 'ready',
     stage text not null default 'scripts',
     waiting_for text,  -- a gate, or credits; only while waiting
@@ -19,6 +19,7 @@ create table public.projects (
     lease_by uuid,
     lease_until timestamptz,
     attempt smallint not null default 0,  -- of the stage, since it last got on
+    claims smallint not null default 0,  -- since a step was last ended: what kills its worker each time is stopped
     cancel_requested boolean not null default false,
     error jsonb,  -- {"code", "detail"} of what stopped it
     output jsonb,  -- what it made, when it is done
@@ -52,7 +53,7 @@ create table public.steps (
 create table public.project_events (
     project_id uuid not null references public.projects (id) on delete cascade,
     owner uuid not null,
-    gate text not null,
+    gate text not null check (gate in ('script', 'film')),
     round smallint not null,
     decision text not null check (decision in ('approve', 'reject')),
     payload jsonb not null default '{}',
@@ -110,6 +111,9 @@ begin
             'or upload a photo with PUT /v1/personas/{id}/portrait' using errcode = 'PT409';
     end if;
     perform public.limit_rate(caller, 'projects');
+    if (select count(*) from public.projects where owner = caller and status in ('ready', 'working')) >= 5 then
+        raise exception 'five projects are being worked on; wait until one of them waits for you' using errcode = 'PT429', hint = '30';
+    end if;
     insert into public.projects (owner, persona_id, input, idempotency_key, body_hash)
     values (caller, p_persona, public.as_object(p_input), p_key, p_hash) returning * into created;
     return jsonb_build_object('project', to_jsonb(created), 'created', true);
@@ -129,8 +133,16 @@ begin
     if not found then
         return null;
     end if;
-    update public.projects
-    set status = 'working', lease_by = p_by, lease_until = now() + p_lease, attempt = attempt + 1, updated_at = now()
+    if claimed.claims >= 5 then
+        update public.projects set
+            status = 'failed', updated_at = now(), lease_by = null, lease_until = null,
+            error = '{"code": "worker_died", "detail": "Five workers died of this step. It can be retried."}'
+        where id = claimed.id;
+        return null;
+    end if;
+    update public.projects set
+        status = 'working', lease_by = p_by, lease_until = now() + p_lease, attempt = attempt + 1, claims = claims + 1,
+        wake_at = now(), updated_at = now()
     where id = claimed.id returning * into claimed;
     return jsonb_build_object('project', to_jsonb(claimed), 'steps', coalesce((
         select jsonb_agg(to_jsonb(s) order by s.started_at) from public.steps s
@@ -141,7 +153,7 @@ begin
 end $$;
 
 -- The project that this worker holds, locked; refuses one who lost it, or whose owner wants no more of it.
-create function public.held_project(p_id uuid, p_by uuid) returns public.projects
+create function public.held_project(p_id uuid, p_by uuid, p_wanted boolean default true) returns public.projects
 language plpgsql security definer set search_path = '' as $$
 declare
     held public.projects;
@@ -151,7 +163,7 @@ begin
     if not found or held.status <> 'working' or held.lease_by is distinct from p_by or held.lease_until < now() then
         raise exception 'another worker has this project' using errcode = 'PT409';
     end if;
-    if held.cancel_requested then
+    if p_wanted and held.cancel_requested then
         raise exception 'this project was canceled' using errcode = 'PT409';
     end if;
     return held;
@@ -209,7 +221,7 @@ create function public.end_step(
 ) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
-    held public.projects := public.held_project(p_id, p_by);
+    held public.projects := public.held_project(p_id, p_by, false);  -- what was bought is charged, wanted or not
     step public.steps;
 begin
     select * into step from public.steps where project_id = p_id and stage = p_stage and key = p_key for update;
@@ -223,7 +235,7 @@ begin
         cost_usd = steps.cost_usd + p_cost_usd, reserved = 0, ended_at = now()
     where project_id = p_id and stage = p_stage and key = p_key;
     update public.files set referrer = p_id where owner = held.owner and path = any (p_files);
-    update public.projects set lease_until = now() + interval '60 seconds', updated_at = now() where id = p_id;
+    update public.projects set lease_until = now() + interval '60 seconds', claims = 0, updated_at = now() where id = p_id;
 end $$;
 
 -- Go on with a stage, or stop: p_status says how. p_wake: earliest time to be taken up again. p_gate: how long a gate is open.
@@ -240,6 +252,7 @@ begin
         gate_until = now() + p_gate, wake_at = now() + p_wake,
         error = nullif(public.as_object(p_error), 'null'),
         output = coalesce(nullif(public.as_object(p_output), 'null'), output),
+        claims = 0,
         attempt = case when p_stage <> held.stage or p_status <> 'ready' then 0 else attempt end,
         lease_by = case when p_status = 'working' then lease_by end,
         lease_until = case when p_status = 'working' then lease_until end,
@@ -262,7 +275,7 @@ end $$;
 -- What a person decides at a gate. The first decision stands; the answer is the one that stands, with "first": whether it
 -- is this one.
 create function public.decide_project(
-    p_id uuid, p_owner uuid, p_gate text, p_decision text, p_payload jsonb, p_by text
+    p_id uuid, p_owner uuid, p_gate text, p_round integer, p_decision text, p_payload jsonb, p_by text
 ) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -274,11 +287,13 @@ begin
         raise exception 'no such project' using errcode = 'PT404';
     end if;
     select * into stands from public.project_events
-    where project_id = p_id and gate = p_gate and round = project.round;
+    where project_id = p_id and gate = p_gate and round = p_round;
     if found then
         return jsonb_build_object('event', to_jsonb(stands), 'first', false);
     end if;
-    if project.status <> 'waiting' or project.waiting_for is distinct from p_gate then
+    if project.status <> 'waiting' or project.waiting_for is distinct from p_gate or project.round <> p_round
+        or p_gate not in ('script', 'film')
+    then
         raise exception 'this project does not wait for that; it is %', project.status using errcode = 'PT409';
     end if;
     if project.gate_until < now() then
@@ -286,7 +301,7 @@ begin
         using errcode = 'PT409';
     end if;
     insert into public.project_events (project_id, owner, gate, round, decision, payload, by)
-    values (p_id, project.owner, p_gate, project.round, p_decision, public.as_object(p_payload), p_by)
+    values (p_id, project.owner, p_gate, p_round, p_decision, public.as_object(p_payload), p_by)
     returning * into stands;
     update public.projects set
         status = 'ready', waiting_for = null, gate_until = null, wake_at = now(), updated_at = now(), attempt = 0,
@@ -335,8 +350,9 @@ end $$;
 create function public.retry_project(p_id uuid, p_owner uuid) returns setof public.projects
 language plpgsql security definer set search_path = '' as $$
 begin
+    perform public.limit_rate(p_owner, 'projects');
     return query update public.projects
-    set status = 'ready', waiting_for = null, gate_until = null, error = null, wake_at = now(), attempt = 0, updated_at = now()
+    set status = 'ready', waiting_for = null, gate_until = null, error = null, wake_at = now(), attempt = 0, claims = 0, updated_at = now()
     where id = p_id and owner = p_owner
       and (status = 'failed' or waiting_for = 'credits' or (status = 'waiting' and gate_until < now()))
     returning *;

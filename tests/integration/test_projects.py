@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -48,11 +49,6 @@ def test_an_idea_becomes_a_film_that_a_person_approved(person: Person, chosen: d
     planned = next(one["result"] for one in history if one["stage"] == "shots")
     ledger = {one["key"]: one["result"] for one in history if one["stage"] == "footage"}
     assert {f"1/shot-{one['number']}" for one in planned if one["kind"] == "clip"} == set(ledger)
-    shown = [one for one in ledger.values() if "id" in one]
-    assert shown
-    assert len({one["id"] for one in shown}) == len(shown)
-    assert made["credits"] == [f"Footage: {one['author']} ({one['page']}) on Pexels" for one in shown]
-    assert all(len(one["sha256"]) == 64 and one["licence"] == "Pexels License" for one in shown)
     assert [one["name"] for one in film["report"] if not one["passed"]] == []
     with av.open(BytesIO(httpx.get(film["video"], trust_env=False).content), "r") as file:
         seconds = len(list(file.decode(file.streams.video[0]))) / 30
@@ -143,7 +139,7 @@ def test_a_worker_that_lost_its_lease_can_write_nothing(stack: Stack, person: Pe
     again = service(stack, "begin_step", **step, p_by=second, p_credits=5).json()
     assert (again["done"], again["result"]) == (True, {"a": 1})
     person.http.post(f"/v1/projects/{project}/cancel").raise_for_status()
-    assert service(stack, "end_step", **{**done, "p_key": "2"}, p_by=second).status_code == 409
+    assert service(stack, "begin_step", **{**step, "p_key": "2"}, p_by=second, p_credits=5).status_code == 409
     service(stack, "end_canceled", p_id=project, p_by=second)
     assert person.http.get(f"/v1/projects/{project}").json()["status"] == "canceled"
 
@@ -194,9 +190,10 @@ def test_where_nothing_fits_the_persona_takes_the_shot_and_it_is_said(
     stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
 ) -> None:
     """A search without a hit, and a file that is none: named in the step, and the film is whole all the same."""
-    project = until(person, begin(person, persona, seconds=22, idea="what a zeppelin was"), waits("script"))
+    project = until(person, begin(person, persona, seconds=30, idea="what a zeppelin was"), waits("script"))
     first = project["scripts"][0]
-    wanted = [{**one, "footage": "zeppelin hangar" if n % 2 else "old map"} for n, one in enumerate(first["sentences"])]
+    words = ("zeppelin hangar", "old map", "clouds moving")
+    wanted = [{**one, "footage": words[n % 3]} for n, one in enumerate(first["sentences"])]
     with rest(stack) as client:
         where = {"project_id": f"eq.{project['id']}", "key": "eq.1/ranked"}
         ranked = [{**first, "sentences": wanted}, *project["scripts"][1:]]
@@ -207,10 +204,71 @@ def test_where_nothing_fits_the_persona_takes_the_shot_and_it_is_said(
     steps = person.http.get(f"/v1/projects/{project['id']}/history").json()["steps"]
     looked = [one["result"] for one in steps if one["stage"] == "footage"]
     assert any(one.get("no_match") == "zeppelin hangar" for one in looked)
+    shown = [one for one in looked if "id" in one]
+    assert len({one["id"] for one in shown}) == len(shown) > 0
+    assert made["credits"] == [f"Footage: {one['author']} ({one['page']}) on Pexels" for one in shown]
+    assert all(len(one["sha256"]) == 64 and one["licence"] == "Pexels License" for one in shown)
     assert [one["name"] for one in made["films"]["square"]["report"] if not one["passed"]] == []
     person.http.post(f"/v1/projects/{project['id']}/reject", json={"note": "Shorter."}).raise_for_status()
     until(person, project, lambda found: waits("script")(found) and found["round"] == 2)
     person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
+
+
+def test_nothing_is_decided_while_credits_are_waited_for_and_late_clicks_change_nothing(
+    stack: Stack, person: Person, persona: dict[str, Any]
+) -> None:
+    """A decision is about the round that was seen; a project without credits has no gate."""
+    project = until(person, begin(person, persona, seconds=23), waits("script"))
+    where = f"/v1/projects/{project['id']}"
+    no = {"note": "Another, please.", "round": 1}
+    assert person.http.post(f"{where}/reject", json=no).raise_for_status().json()["first"]
+    again = until(person, project, lambda found: waits("script")(found) and found["round"] == 2)
+    late = person.http.post(f"{where}/reject", json=no).raise_for_status().json()
+    assert (late["first"], late["decision"]["round"]) == (False, 1)
+    assert person.http.get(where).json()["round"] == 2
+    with rest(stack) as client:
+        change = {"status": "waiting", "waiting_for": "credits", "gate_until": None}
+        client.patch("/projects", params={"id": f"eq.{project['id']}"}, json=change).raise_for_status()
+    assert approve(person, project, script=again["scripts"][0]["id"]).status_code == 409
+    assert person.http.get(f"{where}/history").raise_for_status().json()["decisions"][0]["gate"] == "script"
+    person.http.post(f"{where}/cancel").raise_for_status()
+
+
+def test_a_gate_that_has_closed_opens_again_without_new_scripts(
+    stack: Stack, person: Person, persona: dict[str, Any]
+) -> None:
+    """After the time to decide is over: refused with what to do; retried, the same scripts wait."""
+    project = until(person, begin(person, persona, seconds=24), waits("script"))
+    with rest(stack) as client:
+        over = {"gate_until": "2020-01-01T00:00:00Z"}
+        client.patch("/projects", params={"id": f"eq.{project['id']}"}, json=over).raise_for_status()
+    closed = approve(person, project, script=project["scripts"][0]["id"])
+    assert (closed.status_code, "retry" in closed.json()["detail"]) == (409, True)
+    reconcile(stack)
+    assert person.http.get(f"/v1/projects/{project['id']}").json()["error"]["code"] == "gate_closed"
+    person.http.post(f"/v1/projects/{project['id']}/retry").raise_for_status()
+    opened = until(person, project, waits("script"))
+    assert opened["scripts"] == project["scripts"]
+    person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
+
+
+def test_a_row_made_past_the_backend_and_one_that_kills_its_workers_are_stopped(
+    stack: Stack, person: Person, persona: dict[str, Any]
+) -> None:
+    """Neither is tried for ever: the first one is failed by whoever claims it, the other after five claims."""
+    with rest(stack) as client:
+        row = {"owner": person.id, "persona_id": persona["id"], "input": {}, "wake_at": "2020-01-01T00:00:00Z"}
+        odd = client.post("/projects", json=row).raise_for_status().json()[0]["id"]
+        deadly = client.post("/projects", json={**row, "input": {"idea": IDEA, "persona": persona["id"]}, "claims": 5})
+        deadly = deadly.raise_for_status().json()[0]["id"]
+        assert reconcile(stack)["woken"] == 2
+        limit = time.monotonic() + 30
+        while time.monotonic() < limit:
+            rows = client.get("/projects", params={"id": f"in.({odd},{deadly})"}).json()
+            if {one["status"] for one in rows} == {"failed"}:
+                break
+            time.sleep(0.3)
+    assert {one["error"]["code"] for one in rows} == {"error", "worker_died"}
 
 
 def test_others_see_and_decide_nothing(sign_up: Callable[..., Person], chosen: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ def test_what_is_granted_is_what_is_written_down(postgres: Postgres) -> None:
     tables = {table for table, _ in granted}
     expected = {(table, "service_role"): "DELETE,INSERT,SELECT,UPDATE" for table in tables}
     expected |= {(table, "authenticated"): "SELECT" for table in tables}
-    del expected["recent_requests", "authenticated"]
+    del expected["recent_requests", "authenticated"], expected["footage_searches", "authenticated"]
     expected |= {("personas", "authenticated"): "INSERT,SELECT", ("models", "anon"): "SELECT"}
     assert granted == expected
     assert len(tables) == int(postgres.query(OURS)[0][0])

@@ -132,16 +132,16 @@ def test_a_voice_is_brought_to_its_loudness_whatever_it_was(gain: float) -> None
 
 def test_each_fault_of_a_film_is_found(tmp_path: Path, good: tuple[Path, Voiceover, list[Shot]]) -> None:
     """Black or frozen to the end, silent in the middle, too loud, late sound, a missing shot, no film at all."""
-    _, voice, shots = good
+    path, voice, shots = good
     sound = loudness.brought_to(at_48_khz(voice))
 
-    def report(
-        frames: Iterator[film.Planes] | None = None, heard: Floats | None = None, of: list[Shot] = shots
-    ) -> set[str]:
-        count = of[-1].last
-        whole = Shot(0, "presenter", 0, "", "", 0, count)
-        pieces = film.render_shot(frames or moving(count), whole, {"square": None}, tmp_path)
-        film.joined([pieces["square"]], sound if heard is None else heard, tmp_path / "faulty.mp4")
+    pieces = sorted(path.parent.glob("square-*.mp4"))
+
+    def report(frames: Iterator[film.Planes] | None = None, heard: Floats = sound, of: list[Path] = pieces) -> set[str]:
+        if frames:
+            whole = Shot(0, "presenter", 0, "", "", 0, count)
+            of = [film.render_shot(frames, whole, {"square": None}, tmp_path)["square"]]
+        film.joined(of, heard, tmp_path / "faulty.mp4")
         return failed(checks.check(tmp_path / "faulty.mp4", "square", voice, shots, captioned=False))
 
     count = shots[-1].last
@@ -157,7 +157,7 @@ def test_each_fault_of_a_film_is_found(tmp_path: Path, good: tuple[Path, Voiceov
     assert {"loudness", "peak"} <= report(heard=np.clip(sound * 4, -1, 1).astype(np.float32))
     late = np.concatenate([np.zeros(loudness.RATE // 10, np.float32), sound])[: len(sound)]
     assert "drift" in report(heard=late)
-    assert "decodes" in report(of=shots[:-1])
+    assert "decodes" in report(of=pieces[:-1])
     (tmp_path / "none.mp4").write_bytes(b"no film")
     assert failed(checks.check(tmp_path / "none.mp4", "square", voice, shots, captioned=True)) == {"decodes"}
 

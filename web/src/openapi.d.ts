@@ -1332,6 +1332,11 @@ export interface components {
          * @description What a person approves. script: one of `scripts`; sentences: the same, as they were edited.
          */
         Approval: {
+            /**
+             * Round
+             * @description That was seen; the current one if left out.
+             */
+            round?: number | null;
             /** Script */
             script?: string | null;
             /** Sentences */
@@ -1385,6 +1390,11 @@ export interface components {
          * @description By whoever has the link.
          */
         GateDecision: {
+            /**
+             * Round
+             * @description That was seen; the current one if left out.
+             */
+            round?: number | null;
             /** Script */
             script?: string | null;
             /** Sentences */
@@ -1510,6 +1520,11 @@ export interface components {
             films: {
                 [key: string]: components["schemas"]["Film"];
             };
+            /**
+             * Credits
+             * @description Of the footage, to be shown wherever the film is.
+             */
+            credits: string[];
             /** Cost Credits */
             cost_credits: number;
             /** Created At */
@@ -1522,6 +1537,11 @@ export interface components {
          * @description What the next round should do better.
          */
         Rejection: {
+            /**
+             * Round
+             * @description That was seen; the current one if left out.
+             */
+            round?: number | null;
             /** Note */
             note: string;
         };
