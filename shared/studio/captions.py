@@ -17,6 +17,7 @@ from shared.studio.voiceover import Word
 LONGEST = {"wide": 64, "tall": 40, "square": 44}
 PLACE = {"wide": 0.84, "tall": 0.68, "square": 0.82}
 SIZE = {"wide": 0.050, "tall": 0.036, "square": 0.048}  # of the height
+KEPT = 8  # drawn captions: a film asks for one after the other
 LONGEST_GAP = 1.2  # seconds without a word, after which a caption goes
 SPOKEN, OTHERS = (255, 214, 92), (255, 255, 255)
 
@@ -68,7 +69,7 @@ def lines(words: Sequence[Word], shape: str) -> list[Line]:
 
 
 class Captions:
-    """Of one film in one shape; each picture is drawn once."""
+    """Of one film in one shape; a picture is drawn when it is first shown."""
 
     def __init__(self, words: Sequence[Word], shape: str, width: int, height: int, *, highlight: bool) -> None:
         self._lines, self._shape, self._highlight = lines(words, shape), shape, highlight
@@ -87,12 +88,15 @@ class Captions:
 
     def _band(self, place: int, spoken: int) -> Band:
         if (place, spoken) not in self._drawn:
+            if len(self._drawn) > KEPT:  # half a megabyte each
+                self._drawn.clear()
             self._drawn[place, spoken] = self._draw(self._lines[place], spoken)
         return self._drawn[place, spoken]
 
     def _draw(self, line: Line, spoken: int) -> Band:
         rows = self._wrapped(line)
-        high = round(self._font.size * 1.3)
+        font = self._fitting(rows)
+        high = round(font.size * 1.3)
         top = min(round(self._height * PLACE[self._shape]) - high * len(rows) // 2, self._height - high * len(rows) - 8)
         top -= top % 2
         band = (high * len(rows) + 8 + 1) // 2 * 2
@@ -100,17 +104,23 @@ class Captions:
         pen = ImageDraw.Draw(picture)
         number = 0
         for row, words in enumerate(rows):
-            text = " ".join(word.text for word in words)
-            x = (self._width - pen.textlength(text, font=self._font)) / 2
+            x = (self._width - pen.textlength(_text(words), font=font)) / 2
             for word in words:
                 colour = SPOKEN if number == spoken else OTHERS
                 pen.text(
-                    (x, row * high + 2), word.text, font=self._font, fill=(*colour, 255),
-                    stroke_width=max(2, self._font.size // 14), stroke_fill=(16, 16, 16, 255),
+                    (x, row * high + 2), word.text, font=font, fill=(*colour, 255),
+                    stroke_width=max(2, font.size // 14), stroke_fill=(16, 16, 16, 255),
                 )  # fmt: skip
-                x += pen.textlength(word.text + " ", font=self._font)
+                x += pen.textlength(word.text + " ", font=font)
                 number += 1
         return _band(np.asarray(picture), top)
+
+    def _fitting(self, rows: list[list[Word]]) -> ImageFont.FreeTypeFont:
+        """Smaller where a single word is wider than the picture."""
+        pen, font = ImageDraw.Draw(Image.new("L", (1, 1))), self._font
+        while font.size > 8 and max(pen.textlength(_text(words), font=font) for words in rows) > self._width * 0.94:
+            font = _font(int(font.size * 0.9))
+        return font
 
     def _wrapped(self, line: Line) -> list[list[Word]]:
         """One row, or two of about the same width."""
@@ -125,6 +135,10 @@ class Captions:
             default=len(line.words),
         )
         return [list(line.words[:best]), list(line.words[best:])] if best < len(line.words) else [list(line.words)]
+
+
+def _text(words: Sequence[Word]) -> str:
+    return " ".join(word.text for word in words)
 
 
 def _band(rgba: Pixels, top: int) -> Band:

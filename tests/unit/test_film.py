@@ -98,7 +98,13 @@ def test_every_shot_begins_with_its_sentence_and_all_frames_are_planned_once() -
 @pytest.mark.parametrize("shape", ["wide", "tall", "square"])
 def test_every_word_is_captioned_once_in_order_within_the_picture(shape: Shape) -> None:
     """In no more than two rows, none wider than the picture; the spoken word is another colour."""
-    voice = spoken([*SENTENCES, "Extraordinarily counterintuitive characteristics notwithstanding, everybody agrees."])
+    voice = spoken(
+        [
+            *SENTENCES,
+            "Extraordinarily counterintuitive characteristics notwithstanding, everybody agrees.",
+            "Donaudampfschifffahrtsgesellschaftskapitänswitwenrente.",
+        ]
+    )
     shown = [word for line in lines(voice.words, shape) for word in line.words]
     assert shown == voice.words
     width, height = film.SIZES[shape]
