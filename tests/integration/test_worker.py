@@ -56,7 +56,7 @@ def test_a_spawn_that_is_lost_is_made_up_for(
         earlier = {"created_at": "2026-01-01T00:00:00Z"}
         where = {"persona_id": f"eq.{persona['id']}", "system": "is.false"}
         service.patch("/predictions", params=where, json=earlier).raise_for_status()
-    assert reconcile(stack)["spawned"] >= 1
+    reconcile(stack)  # or the schedule of the stack itself, just before
     limit = time.monotonic() + 30
     while (row := row_of(stack, persona))["status"] != "succeeded" and time.monotonic() < limit:
         time.sleep(0.2)
