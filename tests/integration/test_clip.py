@@ -21,6 +21,8 @@ from tests.support.media import Decoded
 from tests.support.operator import account, let_it_pass, path_of, reconcile, wait_until_settled
 from tests.support.person import Person
 
+pytestmark = pytest.mark.slow
+
 Decode = Callable[[bytes | Path], Decoded]
 SCENE = "A baker in a warm kitchen holds up a loaf."
 

@@ -136,6 +136,7 @@ def test_a_voice_is_brought_to_its_loudness_whatever_it_was(gain: float) -> None
     assert heard.peak <= loudness.HIGHEST
 
 
+@pytest.mark.slow
 def test_each_fault_of_a_film_is_found(tmp_path: Path, good: tuple[Path, Voiceover, list[Shot]]) -> None:
     """Black or frozen to the end, silent in the middle, too loud, late sound, a missing shot, no film at all."""
     path, voice, shots = good
