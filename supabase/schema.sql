@@ -155,7 +155,7 @@ begin
         update public.steps set reserved = p_credits where project_id = p_id and stage = p_stage and key = p_key;
     end if;
     update public.projects set lease_until = now() + interval '60 seconds' where id = p_id;
-    return jsonb_build_object('done', false, 'paid', true, 'provider_id', step.provider_id);
+    return jsonb_build_object('done', false, 'paid', true);
 end $$;
 
 -- Name: book(uuid, text, numeric, uuid, text); Type: FUNCTION; Schema: public; Owner: -
@@ -806,17 +806,6 @@ CREATE FUNCTION public.note_signed(p_id uuid, p_bytes bigint) RETURNS void
     update public.files set bytes = p_bytes from public.predictions p where p.id = p_id and path = p.output;
 $$;
 
--- Name: note_step(uuid, uuid, text, text, text); Type: FUNCTION; Schema: public; Owner: -
-
-CREATE FUNCTION public.note_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_provider_id text) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-begin
-    perform public.held_project(p_id, p_by);
-    update public.steps set provider_id = p_provider_id where project_id = p_id and stage = p_stage and key = p_key;
-end $$;
-
 -- Name: overdue_predictions(integer); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.overdue_predictions(p_limit integer DEFAULT 100) RETURNS SETOF public.predictions
@@ -1252,7 +1241,6 @@ CREATE TABLE public.steps (
     key text DEFAULT ''::text NOT NULL,
     attempt smallint DEFAULT 1 NOT NULL,
     result jsonb,
-    provider_id text,
     reserved numeric(14,3) DEFAULT 0 NOT NULL,
     cost_usd numeric(14,6) DEFAULT 0 NOT NULL,
     error jsonb,
@@ -1833,11 +1821,6 @@ GRANT ALL ON FUNCTION public.note_logs(p_id uuid, p_logs text) TO service_role;
 
 REVOKE ALL ON FUNCTION public.note_signed(p_id uuid, p_bytes bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.note_signed(p_id uuid, p_bytes bigint) TO service_role;
-
--- Name: FUNCTION note_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_provider_id text); Type: ACL; Schema: public; Owner: -
-
-REVOKE ALL ON FUNCTION public.note_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_provider_id text) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.note_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_provider_id text) TO service_role;
 
 -- Name: FUNCTION overdue_predictions(p_limit integer); Type: ACL; Schema: public; Owner: -
 

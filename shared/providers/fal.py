@@ -17,7 +17,7 @@ import httpx
 from shared.core import telemetry
 from shared.core.errors import ForgeError, ProviderFailed, ProviderTimeout, provider_error
 from shared.core.settings import Settings
-from shared.providers.job import Job, download
+from shared.providers.job import Job, download, json_object
 
 NAME = "fal"
 APP = r"^[\w-]+/[\w-]+$"  # the first two names of a model, under which its jobs are found
@@ -72,14 +72,14 @@ class Fal:
         with telemetry.call(NAME, "result"):
             answer = await self._send("GET", address)
         if answer.is_success:
-            video = _object(answer).get("video")
+            video = json_object(NAME, answer).get("video")
             seconds = (found.get("metrics") or {}).get("inference_time")
             output = video.get("url") if isinstance(video, dict) else None
             return Job(job_id, "succeeded", str(output) if output else None, None, seconds)
         refused = answer.status_code in (400, 422) or "x-fal-error-type" in answer.headers
         if not refused:  # a key that is wrong by now, or too many requests: the clip is there all the same
             raise provider_error(NAME, answer.status_code, f"fal answered {answer.status_code}.")
-        return Job(job_id, "failed", error=_reason(_object(answer)))
+        return Job(job_id, "failed", error=_reason(json_object(NAME, answer)))
 
     async def cancel(self, job_id: str) -> None:
         with telemetry.call(NAME, "cancel"):
@@ -133,7 +133,7 @@ class Fal:
                 raise provider_error(
                     NAME, answer.status_code, f"fal answered {answer.status_code}.", answer.headers.get("retry-after")
                 )
-            return _object(answer)
+            return json_object(NAME, answer)
 
     async def _send(self, method: str, address: str, **options: Any) -> httpx.Response:
         try:
@@ -154,16 +154,6 @@ def translate(error: Exception) -> ForgeError:
     if isinstance(error, (httpx.InvalidURL, ValueError, KeyError)):
         return ProviderFailed(NAME, "fal's answer is not what its interface promises.")
     return ForgeError("An unexpected error in the adapter of fal; it has been logged.")
-
-
-def _object(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        found = answer.json()
-    except ValueError as error:
-        raise ProviderFailed(NAME, "fal's answer is not JSON.") from error
-    if not isinstance(found, dict):
-        raise ProviderFailed(NAME, "fal's answer is not what its interface promises.")
-    return found
 
 
 def _logs(found: dict[str, Any]) -> str:

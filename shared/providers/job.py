@@ -86,6 +86,17 @@ async def download(provider: str, client: httpx.AsyncClient, address: str, limit
             raise ProviderFailed(provider, "Its output could not be fetched.") from error
 
 
+def json_object(provider: str, answer: httpx.Response) -> dict[str, Any]:
+    """The JSON object that an answer holds. Raises ProviderFailed for anything else."""
+    try:
+        found = answer.json()
+    except ValueError as error:
+        raise ProviderFailed(provider, "Its answer is not JSON.") from error
+    if not isinstance(found, dict):
+        raise ProviderFailed(provider, "Its answer is not what its interface promises.")
+    return found
+
+
 async def wait(provider: JobProvider, job: Job) -> bytes:
     """The output of a job, once it is there. Polls; a look that may be repeated is. Raises ProviderFailed."""
     while job.status in ("starting", "processing"):

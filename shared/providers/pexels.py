@@ -19,7 +19,7 @@ from shared.core.errors import (
     provider_error,
 )
 from shared.core.settings import Settings
-from shared.providers.job import download
+from shared.providers.job import download, json_object
 
 NAME = "pexels"
 LICENCE = "Pexels License"
@@ -83,7 +83,7 @@ class Pexels:
                 raise ProviderFailed(NAME, "The connection to Pexels failed.") from error
             self._note_limit(answer)
             if answer.is_success:
-                return _object(answer)
+                return json_object(NAME, answer)
             raise self._refusal(answer)
 
     async def fetch(self, link: str) -> bytes:
@@ -119,14 +119,4 @@ def clips(answer: dict[str, Any]) -> list[StockClip]:
         words = f"{slug} {' '.join(map(str, video.get('tags') or []))}".lower()
         author, author_page = str(user.get("name") or "unknown"), str(user.get("url") or "")
         found.append(StockClip(video["id"], page, author, author_page, int(video["duration"]), words, files))
-    return found
-
-
-def _object(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        found = answer.json()
-    except ValueError as error:
-        raise ProviderFailed(NAME, "Pexels' answer is not JSON.") from error
-    if not isinstance(found, dict):
-        raise ProviderFailed(NAME, "Pexels' answer is not what its interface promises.")
     return found

@@ -40,7 +40,6 @@ create table public.steps (
     key text not null default '',
     attempt smallint not null default 1,
     result jsonb,  -- null while it runs
-    provider_id text,  -- of a job elsewhere, noted as soon as it is known
     reserved numeric(14, 3) not null default 0,
     cost_usd numeric(14, 6) not null default 0,
     error jsonb,
@@ -177,7 +176,7 @@ begin
 end $$;
 
 -- Begin a step, with so many credits reserved for what it may buy. Returns {"done": its result is there, "result",
--- "paid": whether the credits were there, "provider_id": of a job that an earlier attempt began}.
+-- "paid": whether the credits were there}.
 create function public.begin_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_credits numeric) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -202,15 +201,7 @@ begin
         update public.steps set reserved = p_credits where project_id = p_id and stage = p_stage and key = p_key;
     end if;
     update public.projects set lease_until = now() + interval '60 seconds' where id = p_id;
-    return jsonb_build_object('done', false, 'paid', true, 'provider_id', step.provider_id);
-end $$;
-
--- Note the job that a step began elsewhere, before anything else is done.
-create function public.note_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_provider_id text) returns void
-language plpgsql security definer set search_path = '' as $$
-begin
-    perform public.held_project(p_id, p_by);
-    update public.steps set provider_id = p_provider_id where project_id = p_id and stage = p_stage and key = p_key;
+    return jsonb_build_object('done', false, 'paid', true);
 end $$;
 
 -- End a step: with its result, or with the error that ended this attempt. What it bought is charged either way.
@@ -395,13 +386,13 @@ grant select, insert, update, delete
     on public.projects, public.steps, public.project_events, public.footage_searches to service_role;
 revoke execute on function
     public.create_project, public.claim_project, public.held_project, public.extend_lease, public.begin_step,
-    public.note_step, public.end_step, public.move_project, public.release_steps, public.decide_project,
+    public.end_step, public.move_project, public.release_steps, public.decide_project,
     public.cancel_project, public.end_canceled, public.retry_project, public.due_projects, public.close_gates,
     public.kept_search
     from public, anon, authenticated, service_role;
 grant execute on function public.create_project to authenticated;
 grant execute on function
-    public.claim_project, public.extend_lease, public.begin_step, public.note_step, public.end_step, public.move_project,
+    public.claim_project, public.extend_lease, public.begin_step, public.end_step, public.move_project,
     public.decide_project, public.cancel_project, public.end_canceled, public.retry_project, public.due_projects,
     public.close_gates, public.kept_search
     to service_role;
