@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -233,6 +234,17 @@ def test_a_phrase_that_ends_is_blinked_at() -> None:
         met += looks[-1].shut == BLINK[0]
         looks = [moves.step(Hearing(False)) for _ in range(12)]
     assert met > 20
+
+
+def test_a_talk_comes_to_rest_with_open_eyes() -> None:
+    """Of three hundred ends, at phrase ends and between them: no blink begins in them, and the last two are open."""
+    for seed in range(300):
+        moves = Motion(seed, Style(gaze="wandering"))
+        before = [moves.step(Hearing(True)) for _ in range(60 + seed)][-1]
+        looks = [before, *(moves.step(Hearing(False, phrase_end=left == 7), left) for left in range(7, -1, -1))]
+        shut = [look.shut for look in looks]
+        assert not any(one == 0 < other for one, other in pairwise(shut)), (seed, shut)
+        assert shut[-2:] == [0, 0], (seed, shut)
 
 
 def test_stressed_words_are_nodded_to() -> None:

@@ -86,8 +86,8 @@ class Motion:
             rest = remaining / self._ending
             ease *= rest * rest * (3 - 2 * rest)
         self._look_about(frame)
-        shut = self._blink(frame, hearing)
-        if remaining is not None:
+        shut = self._blink(frame, hearing, begins=remaining is None)
+        if remaining is not None:  # where less than a blink was left when the end became known
             shut = min(shut, remaining / 4)
         aside, up = (ease * value for value in self._gaze) if self._eyes else (0.0, 0.0)
         return Look(shut if self._eyes else 0.0, aside, up, self._pose(frame, t, ease, hearing))
@@ -125,8 +125,12 @@ class Motion:
         """Seconds until the next blink that nothing calls for."""
         return max(BLINK_LEAST, float(self._lot.lognormal(math.log(BLINK_MEDIAN), BLINK_SPREAD)))
 
-    def _blink(self, frame: int, hearing: Hearing) -> float:
+    def _blink(self, frame: int, hearing: Hearing, begins: bool) -> float:
+        """begins: whether one may begin: a face that comes to rest keeps its eyes open."""
         since = frame - self._blink_at
+        if since <= 0 and not begins:
+            self._blink_at = frame + 1  # and in the next frame once more
+            return 0.0
         if since >= len(BLINK):
             self._blink_at = frame + round(self._interval() * FPS)
         elif since < 0 and hearing.phrase_end and self._lot.random() < 0.7 and self._rested(frame):
