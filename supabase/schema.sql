@@ -755,6 +755,21 @@ begin
     end if;
 end $$;
 
+-- Name: limit_uploads(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.limit_uploads() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform public.ensure_account(new.owner);  -- one call of this owner at a time
+    if 100 <= (select count(*) from public.files where owner = new.owner and expires_at > now()) then
+        raise exception '100 uploaded files are kept already; remove some, or wait a day'
+        using errcode = 'PT429', hint = '3600';
+    end if;
+    return new;
+end $$;
+
 -- Name: move_project(uuid, uuid, text, text, text, interval, interval, jsonb, jsonb); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text DEFAULT NULL::text, p_gate interval DEFAULT NULL::interval, p_wake interval DEFAULT '00:00:00'::interval, p_error jsonb DEFAULT NULL::jsonb, p_output jsonb DEFAULT NULL::jsonb) RETURNS void
@@ -1467,6 +1482,10 @@ CREATE INDEX webhook_deliveries_by_prediction ON public.webhook_deliveries USING
 
 CREATE INDEX webhook_deliveries_due ON public.webhook_deliveries USING btree (next_at) WHERE (next_at IS NOT NULL);
 
+-- Name: files files_limit_uploads; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER files_limit_uploads BEFORE INSERT ON public.files FOR EACH ROW WHEN ((new.expires_at IS NOT NULL)) EXECUTE FUNCTION public.limit_uploads();
+
 -- Name: personas personas_change_look; Type: TRIGGER; Schema: public; Owner: -
 
 CREATE TRIGGER personas_change_look BEFORE UPDATE OF portrait, face, liveliness, gaze ON public.personas FOR EACH ROW EXECUTE FUNCTION public.change_look();
@@ -1806,6 +1825,10 @@ GRANT ALL ON FUNCTION public.limit_rate(p_owner uuid, p_kind text) TO service_ro
 -- Name: FUNCTION limit_running(p_owner uuid, p_limit integer); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.limit_running(p_owner uuid, p_limit integer) FROM PUBLIC;
+
+-- Name: FUNCTION limit_uploads(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.limit_uploads() FROM PUBLIC;
 
 -- Name: FUNCTION move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text, p_gate interval, p_wake interval, p_error jsonb, p_output jsonb); Type: ACL; Schema: public; Owner: -
 

@@ -18,7 +18,7 @@ AT_ONCE = 2  # processes: as many as a container has cores
 WAITING = 16  # calls that may wait for one; a photo takes about a tenth of a second
 SECONDS = 10.0  # for one call
 MEBIBYTES = 900  # beyond what the process has after its imports: 40 megapixels with transparency take 800
-_NICENESS = 5  # who answers requests comes first
+_NICENESS = 10  # who answers requests comes first
 
 
 class BoundedProcesses:

@@ -173,8 +173,10 @@ class Store:
         try:
             await self._file("upload", self._bucket().upload(path, data, options))
         except BaseException:
-            with suppress(ForgeError):  # else what is not there would be kept by its referrer
-                await self.rows(self.as_service().from_("files").delete().eq("path", path))
+            # It may have arrived all the same: reconciliation removes it, and its note.
+            with suppress(ForgeError):
+                let_go = {"referrer": None, "expires_at": None}
+                await self.rows(self.as_service().from_("files").update(let_go).eq("path", path))
             raise
 
     async def replace(self, path: str, data: bytes, content_type: str) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, JsonValue
 
 from shared.core.auth import User
-from shared.core.errors import FileUnusable, NotFound, TooManyRequests
+from shared.core.errors import FileUnusable, NotFound
 from shared.core.store import Row, Store
 from shared.core.time import Time, format_time, parse_time
 
@@ -23,7 +23,6 @@ LARGEST_INLINE = 256_000  # bytes in a data: URL, as Replicate has it
 LONGEST_INLINE = 350_000  # characters of one, in base64, whatever its head
 KEPT = timedelta(days=1)
 LONGEST_USE = timedelta(minutes=90)  # from a request to the end of its prediction, at most an hour later
-MOST = 100  # files of one owner at a time
 
 # By their first bytes: whoever follows an address of ours is given sound or pictures, whatever was claimed.
 _TYPES = {
@@ -108,8 +107,6 @@ async def keep(store: Store, user: User, data: bytes) -> Upload:
     if kind is None:
         raise FileUnusable("The file is no WAV, MP3, Ogg, FLAC, M4A, PNG, JPEG or WebP.")
     await store.call("limit_rate", {"p_owner": str(user.id), "p_kind": "uploads"})
-    if len(await store.rows(uploads(store, user).limit(MOST))) >= MOST:
-        raise TooManyRequests(f"{MOST} uploaded files are kept already. Remove some, or wait a day.", retry_after=3600)
     now = datetime.now(UTC)
     path = f"{user.id}/{uuid4().hex}-{secrets.token_hex(16)}"
     digest, expires_at = hashlib.sha256(data).hexdigest(), format_time(now + KEPT)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from shared.core.errors import Conflict
 from shared.predictions.work import HUNG_UP, STOPPED, Ending
@@ -88,12 +88,15 @@ class LiveVideo(Response):
         raise work.no_video()
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        async def give(message: Message) -> None:
+            async with asyncio.timeout(min(PATIENCE, self._ends - time.monotonic())):
+                await send(message)
+
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await give({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             chunk: bytes | None = self._first
             while chunk is not None:
-                async with asyncio.timeout(min(PATIENCE, self._ends - time.monotonic())):
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await give({"type": "http.response.body", "body": chunk, "more_body": True})
                 chunk = await self._backlog.get()
             await asyncio.wait([self._task])
             if self._whole:

@@ -20,6 +20,20 @@ create index files_unreferenced on public.files (created_at) where referrer is n
 alter table public.files enable row level security;
 create policy "own files are read" on public.files for select to authenticated using (owner = auth.uid());
 
+-- Of uploaded files an owner keeps a hundred at a time.
+create function public.limit_uploads() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    perform public.ensure_account(new.owner);  -- one call of this owner at a time
+    if 100 <= (select count(*) from public.files where owner = new.owner and expires_at > now()) then
+        raise exception '100 uploaded files are kept already; remove some, or wait a day'
+        using errcode = 'PT429', hint = '3600';
+    end if;
+    return new;
+end $$;
+create trigger files_limit_uploads before insert on public.files
+    for each row when (new.expires_at is not null) execute function public.limit_uploads();
+
 -- For each table whose rows keep files (with id and owner): a row that goes lets go of them.
 create function public.release_files() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -40,6 +54,6 @@ $$;
 revoke all on public.files from anon, authenticated, service_role;
 grant select on public.files to authenticated;
 grant select, insert, update, delete on public.files to service_role;
-revoke execute on function public.release_files, public.unreferenced_files
+revoke execute on function public.limit_uploads, public.release_files, public.unreferenced_files
     from public, anon, authenticated, service_role;
 grant execute on function public.unreferenced_files to service_role;

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -54,6 +55,23 @@ def test_an_uploaded_file_is_listed_used_and_removed(
     gone = lipsync(person, persona, file.urls["get"])
     assert (gone.status_code, gone.json()["code"]) == (404, "not_found")
     client._client.close()
+
+
+def test_a_hundred_files_are_kept_and_no_race_makes_room_for_more(sign_up: Callable[[], Person], stack: Stack) -> None:
+    """Of eight uploads at once beside ninety-eight files, two are taken."""
+    person = sign_up()
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    note = {"owner": person.id, "content_type": "audio/wav", "bytes": 1, "expires_at": until, "sha256": ""}
+    with rest(stack) as service:
+        rows = [{**note, "path": f"{person.id}/{uuid4().hex}-{number}"} for number in range(98)]
+        service.post("/files", json=rows).raise_for_status()
+    with ThreadPoolExecutor(8) as threads:
+        sent = [threads.submit(person.http.post, "/v1/files", files={"content": SOUND}) for _ in range(8)]
+        answers = [future.result() for future in sent]
+    assert sorted(answer.status_code for answer in answers) == [201] * 2 + [429] * 6
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.headers["retry-after"] == "3600"
+    assert "100 uploaded files" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("kind", ["audio/wav", "application/octet-stream", ""])

@@ -287,21 +287,30 @@ def test_random_users_never_cost_more_than_they_pay(
         thread.join()
     with rest(stack) as service:
         where = {"owner": f"in.({','.join(person.id for person in people)})", "system": "is.false"}
-        where["status"] = "in.(starting,processing)"
         for person in people:
             for job in person.http.get("/v1/predictions").json()["results"]:
                 if job["status"] in ("starting", "processing"):
                     person.http.post(job["urls"]["cancel"])
-        assert service.get("/predictions", params=where).json() == []
+        assert service.get("/predictions", params={**where, "status": "in.(starting,processing)"}).json() == []
         free = service.get("/predictions", params={**where, "status": "eq.failed"}).json()
-        total = sum(float(row["receipt"].get("cost_usd") or 0) for row in free)
+        total = sum(float(row["receipt"].get("cost_usd") or 0) for row in free if row["receipt"])
+        late = _of_late_containers(service, where)
     paid = sum(charged(stack, person) for person in people)
     for person in people:
         balance, ledger = account(stack, person)
         begun = {0: 70, 1: 400, 2: 3000, 3: 50_000}[people.index(person)]
         assert balance == round(begun + sum(ledger.values()), 3) >= 0
         assert round(ledger.get("reserve", 0) + ledger.get("release", 0), 3) == 0
-    print(f"paid {paid:.1f}, billed {(bill(stack) - before) * 1000:.1f}, of failed {total * 1000:.1f} credits")
+    billed = (bill(stack) - before) * 1000
+    print(f"paid {paid:.1f}, billed {billed:.1f}, of failed {total * 1000:.1f}, of late ones {late:.1f} credits")
     assert paid > 20
-    # Ten credits: of talks that others ended for nothing, as their own container was late on a busy machine.
-    assert (bill(stack) - before) * 1000 <= paid + total * 1000 + 10
+    assert billed <= paid + total * 1000 + late + 0.5
+
+
+def _of_late_containers(service: httpx.Client, where: dict[str, str]) -> float:
+    """What talks may have bought that others ended for nothing, as their container was late on a busy machine.
+
+    It is not known, but it is at most what was reserved.
+    """
+    where = {**where, "status": "in.(failed,canceled,aborted)", "receipt": "is.null", "started_at": "not.is.null"}
+    return sum(float(row["reserved"]) for row in service.get("/predictions", params=where).json())
