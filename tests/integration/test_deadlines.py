@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 
 from local.stack import Stack
 from tests.support.container import Container, start_unheard
-from tests.support.operator import account, files, let_the_deadline_pass, name_of, path_of, reconcile, row_of
+from tests.support.operator import account, files, let_the_deadline_pass, name_of, path_of, reconcile, rest, row_of
 from tests.support.person import Person
+from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.slow
 
@@ -136,3 +138,28 @@ def test_a_talk_over_its_deadline_ends_while_it_runs(
     answer = person.http.get(job["urls"]["stream"])
     assert answer.status_code == 504
     assert person.look(job)["receipt"]["error_code"] == "deadline"
+
+
+def test_a_provider_that_hangs_keeps_no_webhook_waiting(
+    stack: Stack, sign_up: Callable[[], Person], portrait_png: bytes, tmp_path: Path, fault: Callable[..., None]
+) -> None:
+    """While reconciliation waits for Replicate's answer about an overdue job, a webhook that is due is sent."""
+    person = sign_up()
+    persona = person.persona(portrait_png)
+    receiver = Receiver()
+    receiver.statuses = [500]
+    body = {"model": "talk", "webhook": receiver.url, "webhook_events_filter": ["completed"]}
+    body["input"] = {"persona": persona["id"], "say": "Tell them."}
+    person.http.post("/v1/predictions", json=body, headers={"Prefer": "wait=30"}).raise_for_status()
+    receiver.wait(1)
+    start_unheard(stack, person, persona, tmp_path)
+    fault("replicate", path="/v1/predictions", delay_s=8, calls=1)
+    let_the_deadline_pass(stack, persona)
+    with rest(stack) as service, ThreadPoolExecutor() as thread:
+        due = {"next_at": datetime.now(UTC).isoformat()}
+        service.patch("/webhook_deliveries", params={"owner": f"eq.{person.id}"}, json=due).raise_for_status()
+        passing = thread.submit(reconcile, stack)
+        receiver.wait(2)
+        assert not passing.done()
+        assert passing.result()["failed"] <= 1
+    receiver.close()
