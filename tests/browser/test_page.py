@@ -12,6 +12,7 @@ from playwright.sync_api import Page
 from local.stack import Stack
 from tests.browser.conftest import wait_for
 from tests.support.idle import loops
+from tests.support.operator import rest
 from tests.support.person import Person
 
 pytestmark = pytest.mark.slow
@@ -41,6 +42,17 @@ def seen(page: Page, name: str) -> list[Any]:
 def last_talk(person: Person) -> dict[str, Any]:
     results = person.http.get("/v1/predictions").json()["results"]
     return next(dict(one) for one in results if one["model"].endswith("talk"))
+
+
+def everybody(person: Person) -> list[dict[str, Any]]:
+    """All personas, as the API lists them."""
+    found: list[dict[str, Any]] = []
+    address: str | None = "/v1/personas"
+    while address:
+        page = person.http.get(address).raise_for_status().json()
+        found += page["results"]
+        address = page["next"]
+    return found
 
 
 def test_a_talk_plays_while_it_is_made_and_stands_in_the_history(
@@ -237,6 +249,85 @@ def test_choosing_another_persona_in_mid_talk_ends_the_talk_and_shows_the_other(
     assert page.evaluate("document.activeElement.textContent.includes('Eileen')")
     page.wait_for_timeout(1500)
     assert last_talk(person)["status"] == "canceled"
+
+
+def test_hundreds_of_personas_are_listed_by_the_rows_in_view(
+    page: Page, stack: Stack, sign_up: Callable[[], Person], errors: list[str]
+) -> None:
+    """Of 170 at most 40 are in the document; arrows, End and the search reach all; one tab stop; ] goes to the next."""
+    person = sign_up()
+    with rest(stack) as service:
+        rows = [{"owner": person.id, "name": f"P {number:03}", "voice_id": "rachel"} for number in range(170)]
+        service.post("/personas", json=rows).raise_for_status()
+    names = [one["name"] for one in everybody(person)]
+    page.goto(f"{stack.url}/credits#token={person.token}")
+    wait_for(page, "document.querySelector('.personas li')?.getAttribute('aria-setsize') === '170'", 20)
+    rows_drawn = "document.querySelectorAll('.personas li').length"
+    assert page.evaluate(rows_drawn) <= 40
+    assert page.evaluate("document.querySelectorAll('.personas a:not([tabindex])').length") == 1
+    page.focus(".personas a")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    page.keyboard.press("ArrowDown")
+    wait_for(page, f"{focused} === '{names[1]}'", 3)
+    page.keyboard.press("End")
+    wait_for(page, f"{focused} === '{names[-1]}'", 3)
+    assert page.evaluate(rows_drawn) <= 40
+    page.keyboard.press("ArrowUp")
+    wait_for(page, f"{focused} === '{names[-2]}'", 3)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"h1 >> text={names[-2]}")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("]")
+    page.wait_for_selector(f"h1 >> text={names[-1]}")
+    page.fill("nav input[type=search]", names[90])
+    wait_for(page, f"{rows_drawn} === 1", 3)
+    assert errors == []
+
+
+def test_single_keys_work_outside_fields_and_can_be_turned_off(page: Page, stack: Stack, person: Person) -> None:
+    """? lists them, G G goes to the gallery, N to a new persona; within a field they are letters."""
+    page.goto(f"{stack.url}/credits#token={person.token}")
+    page.wait_for_selector("text=credits left")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog.keys[open]")
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("g")
+    page.wait_for_url("**/gallery")
+    page.keyboard.press("n")
+    page.wait_for_url("**/personas/new")
+    page.fill("input", "")
+    page.focus("input")
+    page.keyboard.type("ng?c")
+    assert page.input_value("input") == "ng?c"
+    assert page.url.endswith("/personas/new")
+    page.click("nav >> text=Keys")
+    page.uncheck("dialog.keys input")
+    page.click("dialog.keys button")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("g")
+    page.keyboard.press("g")
+    page.keyboard.press("?")
+    page.wait_for_timeout(300)
+    assert page.url.endswith("/personas/new")
+    assert not page.query_selector("dialog.keys[open]")
+
+
+@pytest.mark.parametrize(
+    ("description", "idea"),
+    [
+        ("A retired lighthouse keeper who reads too much.", "What is it like to be a retired lighthouse keeper?"),
+        ("Likes long walks.", "Who are you?"),
+    ],
+)
+def test_the_first_questions_come_from_the_description(
+    page: Page, stack: Stack, sign_up: Callable[[], Person], description: str, idea: str
+) -> None:
+    """Where it says what somebody is; else two that fit everybody."""
+    person = sign_up()
+    person.http.post("/v1/personas", json={"name": "Kit", "description": description}).raise_for_status()
+    page.goto(f"{stack.url}/#token={person.token}")
+    page.wait_for_selector(f".ideas >> text={idea}")
 
 
 def test_a_reload_in_mid_talk_comes_back_to_it(

@@ -1,41 +1,49 @@
 /** The page: who is signed in, where one is, and the frame around it. */
 
 import { html, nothing, type TemplateResult } from 'lit';
-import { repeat } from 'lit/directives/repeat.js';
 import './approve-page.js';
 import './clips-page.js';
-import './gallery-page.js';
 import './credits-page.js';
+import './gallery-page.js';
+import './keyboard.js';
+import type { KeyboardList } from './keyboard.js';
 import './persona-form.js';
+import './persona-list.js';
 import './persona-video.js';
 import './talk-page.js';
 import { api, body, session, type Account, type Persona } from './session.js';
 import { icon, link, navigate, View } from './view.js';
 
-const SEARCHED = 12; // personas from which on they are searched
+const MOST = 10_000; // personas that are listed
 const TOAST = 6000; // ms
 const PATIENCE = 300_000; // ms after a change, for loops that are being made
+const LOOKED = 8; // personas whose loops are asked for at once
 
 export class ForgeApp extends View {
-  static override properties = { path: { state: true }, personas: { state: true }, account: { state: true }, failure: { state: true }, note: { state: true }, search: { state: true }, sent: { state: true } };
+  static override properties = { path: { state: true }, personas: { state: true }, account: { state: true }, failure: { state: true }, note: { state: true }, sent: { state: true } };
   declare path: string;
   declare personas: Persona[] | undefined;
   declare account: Account | undefined;
   declare failure: string;
   declare note: string;
-  declare search: string;
   declare sent: boolean;
   #noting: ReturnType<typeof setTimeout> | undefined;
   #changed = Date.now();
+  #loads = 0;
   #looking: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     super();
-    Object.assign(this, { path: location.pathname, failure: '', note: '', search: '', sent: false });
+    Object.assign(this, { path: location.pathname, failure: '', note: '', sent: false });
     addEventListener('popstate', () => { this.path = location.pathname; });
     session.addEventListener('change', () => void this.#load());
     this.addEventListener('personas', () => { this.#changed = Date.now(); void this.#load(); });
     this.addEventListener('account', () => void this.#account());
+    this.addEventListener('neighbour', (event) => {
+      const personas = this.personas ?? [], at = personas.findIndex((one) => one.id === this.#current()?.id);
+      const next = personas[at + (event as CustomEvent<number>).detail];
+      if (next) navigate(`/talk/${next.id}`);
+    });
     this.addEventListener('toast', (event) => {
       this.note = (event as CustomEvent<string>).detail;
       clearTimeout(this.#noting);
@@ -45,27 +53,37 @@ export class ForgeApp extends View {
   }
 
   async #load(): Promise<void> {
+    const loading = ++this.#loads;
     if (!session.token) { this.personas = undefined; this.requestUpdate(); return; }
     try {
       const found: Persona[] = [];
       let next: string | null | undefined = '';
-      while (next !== null && next !== undefined && found.length < 10_000) {
+      while (next !== null && next !== undefined && found.length < MOST) {
         const cursor: string | undefined = next ? new URL(next, location.href).searchParams.get('cursor') ?? undefined : undefined;
         const page: { results: Persona[]; next: string | null } = await body(api.GET('/v1/personas', { params: { query: { cursor } } }));
+        if (loading !== this.#loads) return; // something has changed since
         found.push(...page.results);
         next = page.next;
+        if (found.length > (this.personas?.length ?? 0)) this.personas = [...found]; // the first ones are there at once
       }
       this.personas = found;
       this.failure = '';
       void this.#account();
-      // Loops are there a few seconds after the portrait.
-      clearTimeout(this.#looking);
-      if (found.some((one) => one.portrait && !one.idle) && Date.now() - this.#changed < PATIENCE) {
-        this.#looking = setTimeout(() => void this.#load(), 2000);
-      }
+      void this.#loops();
     } catch (error) {
       this.failure = (error as Error).message;
     }
+  }
+
+  /** Loops are there a few seconds after the portrait. */
+  async #loops(): Promise<void> {
+    clearTimeout(this.#looking);
+    const waiting = (this.personas ?? []).filter((one) => one.portrait && !one.idle).slice(0, LOOKED);
+    if (!waiting.length || Date.now() - this.#changed > PATIENCE) return;
+    const now = await Promise.all(waiting.map((one) => body(api.GET('/v1/personas/{persona_id}', { params: { path: { persona_id: one.id } } })).catch(() => one)));
+    const made = new Map(now.filter((one) => one.idle).map((one) => [one.id, one as Persona]));
+    if (made.size) this.personas = this.personas?.map((one) => made.get(one.id) ?? one);
+    this.#looking = setTimeout(() => void this.#loops(), 2000);
   }
 
   async #account(): Promise<void> {
@@ -82,14 +100,12 @@ export class ForgeApp extends View {
         <nav aria-label="Main">${this.#sidebar()}</nav>
         <main>${this.failure ? html`<p class="refusal" role="alert">${this.failure} <button @click=${() => void this.#load()}>Try again</button></p>` : nothing}${this.#page()}</main>
       </div>
+      <keyboard-list></keyboard-list>
       <div class="toast" role="status" ?hidden=${!this.note}>${this.note}</div>`;
   }
 
   #sidebar(): TemplateResult {
     const here = (path: string): string | typeof nothing => (this.path === path || (path === '/' && this.path.startsWith('/talk')) ? 'page' : nothing);
-    const words = this.search.toLowerCase();
-    const shown = (this.personas ?? []).filter((one) => one.name.toLowerCase().includes(words)).slice(0, 200);
-    const current = this.#current()?.id;
     return html`
       <a class="brand" href="/" @click=${link}><svg viewBox="0 0 24 24" width="24" height="24" aria-hidden="true"><rect width="24" height="24" rx="6" /><path d="M7 9h2v3H7zM15 9h2v3h-2zM8 16h8" /></svg>PersonaForge</a>
       <ul class="places">
@@ -99,9 +115,8 @@ export class ForgeApp extends View {
         <li><a href="/credits" aria-current=${here('/credits')} @click=${link}>${icon('credits')}<span>Credits</span></a></li>
       </ul>
       <h2>Personas <a class="round" href="/personas/new" aria-label="New persona" @click=${link}>${icon('plus')}</a></h2>
-      ${(this.personas?.length ?? 0) >= SEARCHED ? html`<input type="search" aria-label="Search personas" placeholder="Search" @input=${(event: InputEvent) => { this.search = (event.target as HTMLInputElement).value; }}>` : nothing}
-      <ul class="personas">${repeat(shown, (one) => one.id, (one) => html`<li><a href=${`/talk/${one.id}`} aria-label=${one.name} aria-current=${one.id === current ? 'true' : nothing} @click=${link}>
-        <img alt="" width="36" height="36" src=${one.poster ?? one.portrait ?? BLANK}><span><b dir="auto">${one.name}</b><small dir="auto">${one.description || one.appearance || 'No talks yet'}</small></span></a></li>`)}</ul>
+      <persona-list .personas=${this.personas ?? []} .current=${this.#current()?.id}></persona-list>
+      <button class="text keys" @click=${() => this.querySelector<KeyboardList>('keyboard-list')!.show()}>Keys</button>
       ${this.account ? html`<a class="credits" href="/credits" @click=${link}><span>Credits</span><b>${Math.floor(this.account.balance).toLocaleString('en')}</b></a>` : nothing}`;
   }
 
@@ -146,8 +161,6 @@ export class ForgeApp extends View {
       ${this.failure ? html`<p class="refusal" role="alert">${this.failure}</p>` : nothing}</section></main>`;
   }
 }
-
-const BLANK = `data:image/svg+xml,${encodeURIComponent('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path fill="#8886" d="M0 0h8v8H0zM4 1.6a1.3 1.3 0 1 1 0 2.8 1.3 1.3 0 0 1 0-2.8zM1.6 8a2.4 2.6 0 0 1 4.8 0z"/></svg>')}`;
 
 customElements.define('forge-app', ForgeApp);
 export { navigate };

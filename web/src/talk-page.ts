@@ -2,6 +2,7 @@
 
 import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
+import { single } from './keyboard.js';
 import type { PersonaVideo, State } from './persona-video.js';
 import { api, authorized, body, Problem, type Persona, type Prediction } from './session.js';
 import { credits, icon, link, View } from './view.js';
@@ -11,7 +12,6 @@ interface Recognition extends EventTarget { lang: string; interimResults: boolea
 
 const DOING: Record<State, string> = { idle: 'Listening', thinking: 'Thinking', ready: 'Ready', speaking: 'Talking', stalled: 'Talking' };
 const STILL_THINKING = 6000; // ms
-const IDEAS = ['Who are you?', 'What are you thinking about today?'];
 
 export class TalkPage extends View {
   static override properties = { persona: { attribute: false }, turns: { state: true }, state: { state: true }, failure: { state: true }, draft: { state: true }, hearing: { state: true }, receipt: { state: true }, muted: { state: true }, captions: { state: true }, slow: { state: true }, log: { state: true }, online: { state: true } };
@@ -42,6 +42,7 @@ export class TalkPage extends View {
     addEventListener('online', this.#onLine);
     addEventListener('offline', this.#onLine);
     addEventListener('keydown', this.#onKey);
+    addEventListener('keyup', this.#onKeyUp);
   }
 
   override disconnectedCallback(): void {
@@ -49,6 +50,7 @@ export class TalkPage extends View {
     removeEventListener('online', this.#onLine);
     removeEventListener('offline', this.#onLine);
     removeEventListener('keydown', this.#onKey);
+    removeEventListener('keyup', this.#onKeyUp);
     this.#leave();
   }
 
@@ -223,11 +225,18 @@ export class TalkPage extends View {
 
   #onKey = (event: KeyboardEvent): void => {
     if (event.key === 'Escape' && this.state !== 'idle') { void this.#stop(); return; }
-    if ((event.target as Element).closest('input, textarea, button, a, select, dialog') || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!single(event)) return;
+    const last = this.turns.findLast((turn) => turn.prediction?.receipt)?.prediction;
     if (event.key === '/') { event.preventDefault(); this.querySelector<HTMLTextAreaElement>('.composer textarea')?.focus(); }
     else if (event.key === 'c') this.captions = !this.captions;
     else if (event.key === 'm') this.muted = !this.muted;
     else if (event.key === 'f') void this.querySelector('.stage')?.requestFullscreen();
+    else if (event.key === 'r') { this.receipt = this.receipt ? undefined : last; this.log = Boolean(this.receipt); }
+    else if (event.key === ' ') { event.preventDefault(); if (!event.repeat && !this.hearing) this.#hear(); }
+  };
+
+  #onKeyUp = (event: KeyboardEvent): void => {
+    if (event.key === ' ' && this.hearing && single(event)) this.#hear();
   };
 
   get #doing(): string {
@@ -249,10 +258,10 @@ export class TalkPage extends View {
           @state=${(event: CustomEvent<{ state: State }>) => { this.state = event.detail.state; }}></persona-video>
         <div class="chip name"><a class="back" href="/gallery" @click=${link} aria-label="To the gallery">${icon('back')}</a><i class=${busy ? 'on' : ''}></i><span><b dir="auto">${name}</b><small>${this.#doing}</small></span></div>
         <div class="chip tools">
-          <button aria-label="Captions" aria-pressed=${this.captions} @click=${() => { this.captions = !this.captions; }}>${icon('captions')}</button>
-          <button aria-label="Mute" aria-pressed=${this.muted} @click=${() => { this.muted = !this.muted; }}>${icon(this.muted ? 'muted' : 'sound')}</button>
-          <button aria-label="Full screen" @click=${() => void this.querySelector('.stage')?.requestFullscreen()}>${icon('full')}</button>
-          <button class="phone" aria-label="Conversation" aria-expanded=${this.log} @click=${() => { this.log = !this.log; }}>${icon('talk')}</button>
+          <button aria-label="Captions" title="Captions" aria-pressed=${this.captions} @click=${() => { this.captions = !this.captions; }}>${icon('captions')}</button>
+          <button aria-label="Mute" title="Mute" aria-pressed=${this.muted} @click=${() => { this.muted = !this.muted; }}>${icon(this.muted ? 'muted' : 'sound')}</button>
+          <button aria-label="Full screen" title="Full screen" @click=${() => void this.querySelector('.stage')?.requestFullscreen()}>${icon('full')}</button>
+          <button class="phone" aria-label="Conversation" title="Conversation" aria-expanded=${this.log} @click=${() => { this.log = !this.log; }}>${icon('talk')}</button>
         </div>
         <div class="chip label">AI-generated</div>
         <div class="visually-hidden" role="status">${announce}</div>
@@ -260,7 +269,7 @@ export class TalkPage extends View {
           ${this.failure ? html`<p class="notice" role="alert">${name} couldn't answer that. ${this.failure.text}
             ${this.failure.question ? html`<button @click=${() => void this.#ask(this.draft || this.failure!.question!)}>Try again</button>` : nothing}</p>` : nothing}
           ${!this.online ? html`<p class="notice" role="alert">You're offline. We'll send this when you're back.</p>` : nothing}
-          ${!this.turns.length && !busy ? html`<p class="ideas">${IDEAS.map((idea) => html`<button @click=${() => void this.#ask(idea)}>${idea}</button>`)}</p>` : nothing}
+          ${!this.turns.length && !busy ? html`<p class="ideas">${ideas(persona).map((idea) => html`<button @click=${() => void this.#ask(idea)}>${idea}</button>`)}</p>` : nothing}
           <form class="composer" @submit=${(event: Event) => { event.preventDefault(); void this.#ask(this.draft); }}>
             ${'SpeechRecognition' in window || 'webkitSpeechRecognition' in window
               ? html`<button type="button" class=${this.hearing ? 'round hearing' : 'round'} aria-label=${this.hearing ? 'Tap to send' : 'Speak'} aria-pressed=${this.hearing} @click=${() => this.#hear()}>${icon('microphone')}</button>` : html`<i></i>`}
@@ -273,7 +282,7 @@ export class TalkPage extends View {
           </form>
         </div>
       </section>
-      <section class=${this.log ? 'conversation open' : 'conversation'} aria-label="Conversation" id="conversation">
+      <section class=${this.log ? 'conversation open' : 'conversation'} aria-label="Conversation" title="Conversation" id="conversation">
         <header><h1 dir="auto">${name}</h1><a class="button small" href=${`/personas/${persona.id}/edit`} @click=${link}>Edit</a>
           <button class="phone small" @click=${() => { this.log = false; }}>Close</button></header>
         <p class="quiet" dir="auto">${persona.description || persona.appearance}</p>
@@ -304,6 +313,14 @@ export class TalkPage extends View {
         ${prediction.degraded ? html`Delivered: ${prediction.degraded.delivered}. ${prediction.degraded.reasons.map((reason) => reason.detail).join(' ')}` : 'Nothing was missing.'}</p>
     </section>`;
   }
+}
+
+/** Two first questions, from what is said of a persona: "A retired lighthouse keeper who ..." is asked about that. */
+function ideas(persona: Persona): [string, string] {
+  const who = /^(?:you are |she is |he is )?((?:an?|the) [^.,;:()!?]+?)(?= (?:who|whose|that|which|named|called|from|with|in|at|and)\b|[.,;:()!?]|$)/i.exec(persona.description.trim())?.[1];
+  if (!who || who.length > 40) return ['Who are you?', 'What are you thinking about today?'];
+  const one = who[0]!.toLowerCase() + who.slice(1);
+  return [`What is it like to be ${one}?`, `What does only ${one} know?`];
 }
 
 function note(prediction: Prediction): string | undefined {

@@ -1,0 +1,60 @@
+/** Single keys, outside fields only, and the list of them. A switch turns them off (WCAG 2.1.4). */
+
+import { html, nothing, type TemplateResult } from 'lit';
+import { navigate, View } from './view.js';
+
+const OFF = 'keys-off';
+const KEYS: [string, string][] = [
+  ['/', 'Write a message'], ['Space, held', 'Speak'], ['Esc', 'Stop, then close'], ['Enter', 'Send'], ['Shift Enter', 'New line'],
+  ['C', 'Captions'], ['M', 'Sound'], ['F', 'Full screen'], ['R', 'Receipt of the last answer'], ['N', 'New persona'],
+  ['[ ]', 'Previous and next persona'], ['G, then T C G S A', 'Go to Talk, Clips, Gallery, Studio or Credits'], ['?', 'This list'],
+];
+const PLACES: Record<string, string> = { t: '/', c: '/clips', g: '/gallery', s: '/studio', a: '/credits' };
+const GO = 1500; // ms after G
+
+/** Whether a key is meant for the page: not while something is written, pressed or chosen, nor with the browser's own. */
+export const single = (event: KeyboardEvent): boolean =>
+  !localStorage.getItem(OFF) && !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing
+  && !(event.target as Element).closest?.('input, textarea, select, dialog')
+  && !(event.key === ' ' && (event.target as Element).closest?.('button, a, video'));
+
+export class KeyboardList extends View {
+  static override properties = { open: { state: true } };
+  declare open: boolean;
+  #went = 0;
+
+  override connectedCallback(): void { super.connectedCallback(); addEventListener('keydown', this.#onKey); }
+  override disconnectedCallback(): void { super.disconnectedCallback(); removeEventListener('keydown', this.#onKey); }
+
+  #onKey = (event: KeyboardEvent): void => {
+    if (!single(event)) return;
+    const key = event.key.toLowerCase(), going = performance.now() - this.#went < GO;
+    this.#went = 0;
+    if (going && PLACES[key]) navigate(PLACES[key]);
+    else if (key === 'g') this.#went = performance.now();
+    else if (key === 'n') navigate('/personas/new');
+    else if (key === '[' || key === ']') this.dispatchEvent(new CustomEvent('neighbour', { detail: key === '[' ? -1 : 1, bubbles: true }));
+    else if (key === '?') this.show();
+    else return;
+    event.preventDefault();
+  };
+
+  show(): void {
+    this.open = true;
+    void this.updateComplete.then(() => this.querySelector('dialog')?.showModal());
+  }
+
+  override render(): TemplateResult | typeof nothing {
+    if (!this.open) return nothing;
+    return html`<dialog class="keys" aria-labelledby="keys" @close=${() => { this.open = false; }}>
+      <h2 id="keys">Keys</h2>
+      <dl>${KEYS.map(([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
+      <label class="consent"><input type="checkbox" ?checked=${!localStorage.getItem(OFF)}
+        @change=${(event: Event) => { if ((event.target as HTMLInputElement).checked) localStorage.removeItem(OFF); else localStorage.setItem(OFF, 'yes'); }}>
+        Single keys do this</label>
+      <form method="dialog"><button class="first">Close</button></form>
+    </dialog>`;
+  }
+}
+
+customElements.define('keyboard-list', KeyboardList);
