@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 import httpx
+import platformdirs
 
 from local import certificates, page
 from local.node_packages import NodeError, install, locked, node
@@ -29,9 +31,13 @@ ROOT = Path(__file__).parent.parent
 _NODE_HOME = ROOT / "local" / "node"
 _CLI = _NODE_HOME / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"
 
+_DATABASE = "pg"  # PGlite's folder, within that of the stack
+
 # Processes of ours; the others are what they talk to.
 _WORKING = ("talk", "worker", "cron")
 _FUNCTIONS = (*_WORKING, "functions")
+
+_TEMPLATE_KEPT = 30 * 24 * 3600  # seconds
 
 # A provider is real when its key stands in .env; else its stand-in is started.
 PROVIDERS = {
@@ -245,7 +251,7 @@ class Stack:
 
     def _database(self) -> dict[str, str]:
         if not self._postgres:
-            return {"LITE_DRIVER": "pglite", "LITE_DATABASE": "pg"}
+            return {"LITE_DRIVER": "pglite", "LITE_DATABASE": _DATABASE}
         folder = self.data / "postgres"
         folder.mkdir(exist_ok=True)
         host = folder / "host"
@@ -270,16 +276,24 @@ class Stack:
         mark = self.data / "migrated"
         if mark.exists() and mark.read_text() == state:
             return
-        self._say("applying the migrations")
-        done = subprocess.run(  # noqa: S603
-            [*_lite(), "migration", "up"], cwd=self.data, env=_environment(env),
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            raise StackError(
-                f"A migration failed. Data of an earlier version? Remove {self.data}, or forge up --reset.\n"
-                f"{(done.stderr or done.stdout)[-2000:]}"
-            )
+        # A new database is a copy of one that was migrated before: four seconds of a core less.
+        fresh = not (mark.exists() or self._postgres or (self.data / _DATABASE).exists())
+        template = _template(state) if fresh else None
+        if template and template.exists():
+            shutil.copytree(template, self.data / _DATABASE)
+        else:
+            self._say("applying the migrations")
+            done = subprocess.run(  # noqa: S603
+                [*_lite(), "migration", "up"], cwd=self.data, env=_environment(env),
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode != 0:
+                raise StackError(
+                    f"A migration failed. Data of an earlier version? Remove {self.data}, or forge up --reset.\n"
+                    f"{(done.stderr or done.stdout)[-2000:]}"
+                )
+            if template:
+                _keep_template(self.data / _DATABASE, template)
         mark.write_text(state)
 
     def _uvicorn(self, name: str, app: str, port: int, env: Mapping[str, str], *options: str) -> str:
@@ -359,6 +373,27 @@ def _lite() -> list[str]:
     """Supabase Lite's command line, with a hosted project's default grants (none) and way of serving files."""
     hooks = [(ROOT / "local" / "node" / name).as_uri() for name in ("hosted_grants.mjs", "kept_files.mjs")]
     return [node(), *(part for hook in hooks for part in ("--import", hook)), str(_CLI)]
+
+
+def _template(state: str) -> Path:
+    """Where the database lies that has these migrations and was made by this Supabase Lite."""
+    maker = b"".join(path.read_bytes() for path in sorted(_NODE_HOME.glob("*.*")))
+    name = hashlib.sha256(state.encode() + maker).hexdigest()[:16]
+    return platformdirs.user_cache_path("personaforge") / "databases" / name
+
+
+def _keep_template(database: Path, template: Path) -> None:
+    """Of several stacks that start at once, any one's. Templates of other versions go."""
+    template.parent.mkdir(parents=True, exist_ok=True)
+    for other in template.parent.iterdir():
+        if time.time() - other.stat().st_mtime > _TEMPLATE_KEPT:
+            shutil.rmtree(other, ignore_errors=True)
+    part = Path(tempfile.mkdtemp(prefix="part-", dir=template.parent))
+    shutil.copytree(database, part, dirs_exist_ok=True)
+    try:
+        part.rename(template)
+    except OSError:  # another one was faster
+        shutil.rmtree(part)
 
 
 # Below what systems hand out to outgoing connections (from 32768 or 49152 on): a port that is free there is not taken
