@@ -4,6 +4,7 @@ import type { Segment } from './mp4-stream.js';
 
 const AHEAD = 0.24; // seconds in hand before the first frame plays: three fragments, so that a slow one is not seen
 const NEAR = 0.15; // seconds before the end of what is buffered, where browsers stop already
+const NUDGE = 0.04; // seconds: a frame
 const GAP = 0.3; // seconds: a hole that is jumped over instead of waited for
 
 type Source = MediaSource & { endOfStream(reason?: string): void };
@@ -67,7 +68,11 @@ export class SourceFeed {
   recover(): boolean {
     const buffered = this.video.buffered, now = this.video.currentTime;
     for (let n = 0; n < buffered.length; n++) {
-      if (now >= buffered.start(n) - 0.01 && now < buffered.end(n) - NEAR) return false;
+      if (now >= buffered.start(n) - 0.01 && now < buffered.end(n) - NEAR) {
+        if (this.video.readyState > this.video.HAVE_CURRENT_DATA || this.video.seeking) return false;
+        this.video.currentTime = now + NUDGE; // it waits for what was evicted behind its back; a seek has it look again
+        return true;
+      }
       const ahead = buffered.start(n) - now;
       if (ahead > 0 && ahead <= GAP) { this.video.currentTime = buffered.start(n) + 0.001; return true; }
     }
