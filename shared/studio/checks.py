@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from shared.media.types import Floats
-from shared.studio import loudness
-from shared.studio.captions import lines
+from shared.media.types import Floats, Pixels
+from shared.studio import fonts, loudness
+from shared.studio.captions import Captions
 from shared.studio.film import SIZES
 from shared.studio.project import Shape
 from shared.studio.shots import FPS, Shot
 from shared.studio.voiceover import Voiceover
 
 LONGEST_BLACK, LONGEST_STILL, LONGEST_SILENCE = 0.5, 2.0, 1.5  # seconds
+# Where captions may stand, from the top and the sides of the picture: title, author and buttons cover the rest.
+SAFE = {"wide": (0.05, 0.95), "tall": (0.15, 0.75), "square": (0.05, 0.95)}
+SAFE_SIDE = 0.02
+FASTEST = 28.0  # characters a second: a fast speaker's; who only reads manages about 20
+_BARS, _BAR = 0.9, 0.02  # share of frames in which an edge is dark, and how much of the picture it takes
+_DARK = 6  # of 255
+_FLASH, _FLASH_DARKER, _FLASHES, _FLASHING = 0.1, 0.8, 3, 0.25  # WCAG 2.3.1: in a second, in a quarter of the picture
+_CELLS = (16, 9)
+_CLIPPED, _RUN = 0.999, 3  # of full scale, for so many samples
 
 
 @dataclass(frozen=True)
@@ -45,10 +56,26 @@ class _Seen:
     black: float = 0.0
     still: float = 0.0
     silent: float = 0.0
+    clipped: int = 0
+    dark: list[Pixels] = field(default_factory=list)  # of some frames: which rows, then which columns are dark
+    cells: list[Floats] = field(default_factory=list)  # of each frame: the luminance of its parts, 0 to 1
 
 
-def check(path: Path, shape: Shape, voice: Voiceover, shots: Sequence[Shot], captioned: bool) -> list[Check]:
-    """Everything that can be measured; a film that cannot be decoded fails at once."""
+def check(
+    path: Path,
+    shape: Shape,
+    voice: Voiceover,
+    shots: Sequence[Shot],
+    captions: Captions | None,
+    clips: Mapping[int, str] | None = None,
+    ledger: Mapping[int, str] | None = None,
+    provenance: str = "",
+) -> list[Check]:
+    """Everything that can be measured; a film that cannot be decoded fails at once.
+
+    clips: the sha256 of the footage that each shot shows. ledger: the one that its line has. provenance: what
+    shared.predictions.provenance says of the file; empty where nothing is signed.
+    """
     try:
         seen, sound, stream = _watch(path)
     except (av.FFmpegError, ValueError, IndexError) as error:
@@ -63,7 +90,7 @@ def check(path: Path, shape: Shape, voice: Voiceover, shots: Sequence[Shot], cap
         Check(
             "length", abs(seen.last - voice.seconds) <= 0.05 + 1 / FPS, f"{seen.last:.2f} s", f"{voice.seconds:.2f} s"
         ),
-        Check("picture", stream == (width, height, FPS, "h264"), str(stream), f"{(width, height, FPS, 'h264')}"),
+        Check("picture", stream == _wanted(width, height), stream, _wanted(width, height)),
         Check("black", seen.black < LONGEST_BLACK, f"{seen.black:.2f} s", f"under {LONGEST_BLACK} s"),
         Check("frozen", seen.still < LONGEST_STILL, f"{seen.still:.2f} s", f"under {LONGEST_STILL} s"),
         Check("silence", seen.silent < LONGEST_SILENCE, f"{seen.silent:.2f} s", f"under {LONGEST_SILENCE} s"),
@@ -72,29 +99,92 @@ def check(path: Path, shape: Shape, voice: Voiceover, shots: Sequence[Shot], cap
             f"{loudness.TARGET:.0f} LUFS, by 1 at most",
         ),
         Check("peak", heard.peak <= loudness.HIGHEST, f"{heard.peak:.1f} dBTP", f"at most {loudness.HIGHEST:.0f} dBTP"),
+        Check("clipping", seen.clipped == 0, f"{seen.clipped} samples", "none"),
+        _bars(seen),
+        _flashing(seen),
         Check("drift", abs(drift) < 0.04, f"{drift * 1000:.0f} ms", "under 40 ms"),
         Check("index first", boxes.index("moov") < boxes.index("mdat"), " ".join(boxes), "moov before mdat"),
         Check("edit list", b"elst" not in path.read_bytes()[:2_000_000], "", "none"),
     ]  # fmt: skip
-    if captioned:
-        shown = [word.text for line in lines(voice.words, shape) for word in line.words]
-        said = [word.text for word in voice.words]
-        found.append(Check("captions", shown == said, f"{len(shown)} words", f"{len(said)}, each once and in order"))
+    if captions:
+        found += _captions(captions, shape, voice)
+    used, known = clips or {}, ledger or {}
+    strange = [number for number, digest in used.items() if known.get(number) != digest]
+    found.append(Check("credits", not strange, f"{len(used)} clips, {len(strange)} without their line", "each has one"))
+    if provenance:
+        found.append(Check("provenance", provenance in ("Valid", "Trusted"), provenance, "a valid manifest"))
     return found
 
 
-def _watch(path: Path) -> tuple[_Seen, Floats, tuple[int, int, int, str]]:
+def _captions(captions: Captions, shape: Shape, voice: Voiceover) -> list[Check]:
+    shown = [word.text for line in captions.lines for word in line.words]
+    said = [word.text for word in voice.words]
+    lost = fonts.missing(" ".join(said))
+    fit, (width, height) = captions.report(), SIZES[shape]
+    top, bottom = (round(height * share) for share in SAFE[shape])
+    inside = top <= fit.top and fit.bottom <= bottom and fit.left >= width * SAFE_SIDE <= width - fit.right
+    return [
+        Check(
+            "captions", shown == said and not lost, f"{len(shown)} words" + (f", no glyph for {lost}" if lost else ""),
+            f"{len(said)}, each once and in order",
+        ),
+        Check(
+            "safe area", inside, f"rows {fit.top} to {fit.bottom}, columns {fit.left} to {fit.right}",
+            f"rows {top} to {bottom}, {SAFE_SIDE:.0%} free at the sides",
+        ),
+        Check(
+            "reading speed", fit.characters_a_second <= FASTEST, f"{fit.characters_a_second:.0f} characters a second",
+            f"at most {FASTEST:.0f}",
+        ),
+    ]  # fmt: skip
+
+
+def _bars(seen: _Seen) -> Check:
+    """Edges that are dark in nearly all frames, as of a film within a film."""
+    rows, columns = seen.dark[0::2], seen.dark[1::2]
+    widest = 0.0
+    for lines_ in (rows, columns):
+        always = np.mean(lines_, axis=0) >= _BARS
+        for edge in (always, always[::-1]):
+            widest = max(widest, float(np.argmin(edge) if not edge.all() else len(edge)) / len(edge))
+    return Check("bars", widest < _BAR, f"{widest:.1%} of the picture", f"under {_BAR:.0%}")
+
+
+def _flashing(seen: _Seen) -> Check:
+    """Pairs of opposing changes of luminance within any second, in at least a quarter of the picture."""
+    cells = np.array(seen.cells)
+    turned = np.zeros(cells.shape, bool)  # where a change against the one before is complete
+    extreme, falling = cells[0].copy(), np.zeros(cells.shape[1], np.int8)
+    for number, now in enumerate(cells[1:], 1):
+        darker = np.minimum(extreme, now)
+        for way in (1, -1):  # brighter, darker
+            grown = (way * (now - extreme) >= _FLASH) & (darker < _FLASH_DARKER) & (falling != way)
+            turned[number] |= grown
+            falling[grown], extreme[grown] = way, now[grown]
+        further = falling * (now - extreme) > 0
+        extreme[further] = now[further]
+    counts = np.cumsum(np.concatenate([np.zeros((1, cells.shape[1])), turned]), axis=0)
+    second = counts[FPS:] - counts[:-FPS] if len(counts) > FPS else counts[-1:]
+    most = np.sort(second // 2, axis=1)[:, ::-1][:, int(cells.shape[1] * _FLASHING) - 1].max()
+    return Check("flashing", most <= _FLASHES, f"{most:.0f} flashes a second", f"at most {_FLASHES}")
+
+
+def _wanted(width: int, height: int) -> str:
+    return f"{width} x {height}, square pixels, {FPS} frames/s, h264 High, yuv420p, BT.709"
+
+
+def _watch(path: Path) -> tuple[_Seen, Floats, str]:
     """One decode of picture and sound."""
     seen, parts = _Seen(), []
     with av.open(str(path), "r") as file:
         video, audio = file.streams.video[0], file.streams.audio[0]
-        stream = (video.width, video.height, round(float(video.average_rate or 0)), video.codec_context.name)
+        stream = _told(video)
         graph = av.filter.Graph()
         nodes = [
             graph.add_buffer(template=video, time_base=video.time_base), graph.add("scale", "320:-2"),
             graph.add("blackdetect", f"d={LONGEST_BLACK}:pix_th=0.10"),
             graph.add("freezedetect", f"n=-60dB:d={LONGEST_STILL}"),
-            graph.add("buffersink"),
+            graph.add("format", "gray"), graph.add("buffersink"),
         ]  # fmt: skip
         for one, following in pairwise(nodes):
             one.link_to(following)
@@ -108,7 +198,10 @@ def _watch(path: Path) -> tuple[_Seen, Floats, tuple[int, int, int, str]]:
                 graph.push(frame)
                 _note(graph, opened, seen)
             elif isinstance(frame, av.AudioFrame):
-                parts += [one.to_ndarray().mean(axis=0) for one in resampler.resample(frame)]
+                for block in resampler.resample(frame):
+                    samples = np.asarray(block.to_ndarray(), np.float32)
+                    seen.clipped += _clipped(samples)
+                    parts.append(samples.mean(axis=0))
         graph.push(None)
         _note(graph, opened, seen)
     for name, start in opened.items():  # an interval that lasts to the end is never closed by the filter
@@ -128,6 +221,8 @@ def _note(graph: av.filter.Graph, opened: dict[str, float], seen: _Seen) -> None
             frame = graph.pull()
         except (BlockingIOError, EOFError):
             return
+        assert isinstance(frame, av.VideoFrame)
+        _look(np.asarray(frame.to_ndarray(), np.uint8), seen)
         for key, (name, begins) in keys.items():
             if (value := frame.metadata.get(key)) is None:
                 continue
@@ -135,6 +230,31 @@ def _note(graph: av.filter.Graph, opened: dict[str, float], seen: _Seen) -> None
                 opened.setdefault(name, float(value))
             elif name in opened:
                 setattr(seen, name, max(getattr(seen, name), float(value) - opened.pop(name)))
+
+
+def _look(gray: Pixels, seen: _Seen) -> None:
+    if len(seen.cells) % (FPS // 2) == 0:
+        seen.dark += [gray.max(axis=1) <= _DARK, gray.max(axis=0) <= _DARK]
+    small = cv2.resize(gray, _CELLS, interpolation=cv2.INTER_AREA)
+    seen.cells.append(((small.astype(np.float32) / 255) ** 2.2).ravel())
+
+
+def _told(video: av.VideoStream) -> str:
+    context = video.codec_context
+    square = "square pixels" if (video.sample_aspect_ratio or 1) == 1 else f"pixels {video.sample_aspect_ratio}"
+    colours = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
+    bt709 = (ColorPrimaries.BT709, ColorTrc.BT709, Colorspace.ITU709, ColorRange.MPEG)
+    return (
+        f"{video.width} x {video.height}, {square}, {round(float(video.average_rate or 0))} frames/s, "
+        f"{context.name} {context.profile}, {context.pix_fmt}, {'BT.709' if colours == bt709 else 'other colours'}"
+    )
+
+
+def _clipped(samples: Floats) -> int:
+    """Samples at full scale, in runs."""
+    full = np.abs(samples) >= _CLIPPED
+    runs = np.lib.stride_tricks.sliding_window_view(full, _RUN, axis=1).all(axis=2)
+    return int(runs.sum())
 
 
 def _longest_silence(sound: Floats) -> float:

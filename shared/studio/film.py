@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ _X264 = {
 _AAC = 192_000
 _DARK = 0.45  # of what lies beside a picture that is too narrow: it must not be looked at
 LOST_BESIDE, LOST_ABOVE = 0.46, 0.25  # of a picture, that may be cut away: heads reach up to the edge
+_HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
+CORNER, MARGIN = 0.34, 0.03  # of the shorter side, and of the width beside it
+CORNER_TOP: dict[Shape, float] = {"wide": 0.05, "tall": 0.10, "square": 0.04}  # of the height: names stand above
 ZOOM = 0.06  # by which a still grows within its shot
 
 
@@ -79,19 +83,32 @@ def clip_frames(data: bytes, count: int) -> Iterator[Planes]:
                 frames = (frame for frame in container.decode(stream) if isinstance(frame, av.VideoFrame))
                 current, following = None, next(frames, None)
                 began = float(following.time or 0) if following else 0.0
+                aspect = float(stream.sample_aspect_ratio or 1)
+                if stream.codec_context.color_trc in _HDR:
+                    raise ValueError("this clip is HDR, which would look washed out")
                 for number in range(count):
                     while following is not None and float(following.time or 0) - began <= number / FPS * slow:
                         current, following = following, next(frames, None)
                     if current is None:
                         raise ValueError("this clip has no picture")
-                    width, height = current.width // 2 * 2, current.height // 2 * 2
+                    width, height = round(current.width * aspect / 2) * 2, current.height // 2 * 2
                     as_ours = current.reformat(
                         width, height, format="nv12", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
                     )
                     array = np.asarray(as_ours.to_ndarray(), np.uint8)
-                    yield Planes(array[:height], array[height:])
+                    yield _turned(Planes(array[:height], array[height:]), current.rotation)
         except (av.FFmpegError, IndexError) as error:
             raise ValueError("this clip cannot be decoded") from error
+
+
+def _turned(frame: Planes, degrees: int) -> Planes:
+    """Upright, as a player turns what a phone filmed sideways. degrees: counterclockwise, as its file says."""
+    turns = round(degrees / 90) % 4
+    if not turns:
+        return frame
+    pairs = frame.chroma.reshape(frame.chroma.shape[0], -1, 2)
+    luma, chroma = np.rot90(frame.luma, turns), np.rot90(pairs, turns)
+    return Planes(np.ascontiguousarray(luma), np.ascontiguousarray(chroma).reshape(chroma.shape[0], -1))
 
 
 def still_frames(bgr: Pixels, count: int) -> Iterator[Planes]:
@@ -147,6 +164,30 @@ class Fitting:
         return Planes(luma, chroma)
 
 
+class Corner:
+    """The persona in a disc over footage, clear of the captions and of what players draw over a video."""
+
+    def __init__(self, shape: Shape) -> None:
+        width, height = SIZES[shape]
+        self._side = side = round(min(width, height) * CORNER / 2) * 2
+        self._x, self._y = (width - side - round(width * MARGIN)) // 2 * 2, round(height * CORNER_TOP[shape] / 2) * 2
+        disc = np.zeros((side, side), np.uint8)
+        cv2.circle(disc, (side * 8 - 8, side * 8 - 8), side * 8 - 32, 255, -1, cv2.LINE_AA, 4)
+        self._cover = disc.astype(np.uint16)
+        small = cv2.resize(disc, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
+        self._cover_chroma = np.repeat(small, 2, axis=1).astype(np.uint16)
+
+    def onto(self, frame: Planes, persona: Planes) -> None:
+        """Draw it into a frame of this shape, in place."""
+        small = _resized(persona, self._side, self._side)
+        for plane, over, cover, y in (
+            (frame.luma, small.luma, self._cover, self._y),
+            (frame.chroma, small.chroma, self._cover_chroma, self._y // 2),
+        ):
+            under = plane[y : y + len(over), self._x : self._x + self._side]
+            under[:] = (under * (255 - cover) + over * cover) // 255
+
+
 def _cut(frame: Planes, x: int, y: int, width: int, height: int) -> Planes:
     luma = frame.luma[y : y + height, x : x + width]
     return Planes(luma, frame.chroma[y // 2 : (y + height) // 2, x : x + width])
@@ -168,15 +209,23 @@ def render_shot(
     captions: dict[Shape, Captions | None],
     folder: Path,
     told: Callable[[int], object] = lambda _: None,
+    corner: Iterable[Planes] | None = None,
 ) -> dict[Shape, Path]:
-    """One video without sound for each shape, of one pass over the frames. told: how many are done."""
+    """One video without sound for each shape, of one pass over the frames. told: how many are done.
+
+    corner: frames of the persona, to be seen in a corner.
+    """
     paths = {shape: folder / f"{shape}-{shot.number}.mp4" for shape in captions}
     fitting = {shape: Fitting(shape, focus=(0.5, 0.35)) for shape in captions}
     files = {shape: av.open(str(path), "w", format="mp4") for shape, path in paths.items()}
     streams = {shape: _video(files[shape], shape) for shape in captions}
-    for number, frame in enumerate(frames):
+    corners = {shape: Corner(shape) for shape in captions} if corner is not None else {}
+    beside: Iterable[Planes | None] = repeat(None) if corner is None else corner
+    for number, (frame, persona) in enumerate(zip(frames, beside, strict=False)):
         for shape, lettering in captions.items():
             fitted = fitting[shape].fit(frame)
+            if persona is not None:
+                corners[shape].onto(fitted, persona)
             band = lettering.at((shot.first + number) / FPS) if lettering else None
             if band:
                 band.onto(fitted.luma, fitted.chroma)

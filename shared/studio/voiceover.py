@@ -14,17 +14,24 @@ from shared.media.types import RATE, Samples, Speech, Timing
 if TYPE_CHECKING:
     from shared.providers.elevenlabs import TextToSpeech
 
+# Chinese and Japanese are written without spaces: there a character stands for a word, with the marks that follow it.
+_CJK = "\u2e80-\u303f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
+_WORD = re.compile(rf"[{_CJK}][、。，．！？：；」』）】…ー]*|[^\s{_CJK}]+")
 LEAD, TAIL = 0.4, 0.8  # seconds of silence before and after: a cut needs room
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word as it is written, and when it is heard, in seconds of the film."""
+    """A word as it is written, and when it is heard, in seconds of the film.
+
+    joined: no space stands before it, as between the characters of Chinese and Japanese.
+    """
 
     text: str
     start: float
     end: float
     sentence: int
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,9 @@ class Voiceover:
     def to_json(self) -> dict[str, Any]:
         """All but the samples."""
         return {
-            "words": [[one.text, round(one.start, 3), round(one.end, 3), one.sentence] for one in self.words],
+            "words": [
+                [one.text, round(one.start, 3), round(one.end, 3), one.sentence, one.joined] for one in self.words
+            ],
             "characters": [[one.symbol, round(one.start, 3), round(one.end, 3)] for one in self.characters],
         }
 
@@ -78,11 +87,13 @@ def words_of(sentences: Sequence[str], characters: Sequence[Timing]) -> list[Wor
     words: list[Word] = []
     place = 0
     for number, sentence in enumerate(sentences):
-        for text in re.findall(r"\S+", sentence):
+        for match in _WORD.finditer(sentence):
+            text = match[0]
             times = heard[place : place + len(text)]
             place += len(text)
             before = words[-1].end if words else LEAD
             start, end = (times[0].start, times[-1].end) if times else (before, before)
             start = max(start, before)
-            words.append(Word(text, start, max(end, start), number))
+            joined = match.start() > 0 and not sentence[match.start() - 1].isspace()
+            words.append(Word(text, start, max(end, start), number, joined))
     return words

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorTrc
 
 from shared.media.types import RATE, Floats, Timing
 from shared.providers.pexels import clips
-from shared.studio import checks, film, footage, loudness
-from shared.studio.captions import Captions, lines
+from shared.studio import checks, film, fonts, footage, loudness
+from shared.studio.captions import Captions, in_order, lines
 from shared.studio.project import Shape
 from shared.studio.shots import FPS, Shot, plan
-from shared.studio.voiceover import LEAD, Voiceover, words_of
+from shared.studio.voiceover import LEAD, Voiceover, Word, words_of
 
 SENTENCES = ["Why is the sea salt?", "Every river carries a little stone dust down.", "And the sea keeps it."]
 
@@ -76,9 +80,11 @@ def failed(report: list[checks.Check]) -> set[str]:
 def test_a_film_that_is_as_planned_passes_every_check(good: tuple[Path, Voiceover, list[Shot]]) -> None:
     """Joined from shots: every frame there, sound and picture together, index in front, no edit list."""
     path, voice, shots = good
-    report = checks.check(path, "square", voice, shots, captioned=True)
-    assert failed(report) == set()
-    assert {"loudness", "peak", "drift", "captions", "frozen"} <= {one.name for one in report}
+    report = checks.check(path, "square", voice, shots, captions_of(voice))
+    assert failed(report) == set(), report
+    assert {"loudness", "bars", "flashing", "clipping", "safe area", "reading speed", "credits"} <= {
+        one.name for one in report
+    }
 
 
 def test_every_shot_begins_with_its_sentence_and_all_frames_are_planned_once() -> None:
@@ -149,7 +155,7 @@ def test_each_fault_of_a_film_is_found(tmp_path: Path, good: tuple[Path, Voiceov
             whole = Shot(0, "presenter", 0, "", "", 0, count)
             of = [film.render_shot(frames, whole, {"square": None}, tmp_path)["square"]]
         film.joined(of, heard, tmp_path / "faulty.mp4")
-        return failed(checks.check(tmp_path / "faulty.mp4", "square", voice, shots, captioned=False))
+        return failed(checks.check(tmp_path / "faulty.mp4", "square", voice, shots, None))
 
     count = shots[-1].last
     black = film.Planes(np.full((320, 320), 16, np.uint8), np.full((160, 320), 128, np.uint8))
@@ -166,16 +172,183 @@ def test_each_fault_of_a_film_is_found(tmp_path: Path, good: tuple[Path, Voiceov
     assert "drift" in report(heard=late)
     assert "decodes" in report(of=pieces[:-1])
     (tmp_path / "none.mp4").write_bytes(b"no film")
-    assert failed(checks.check(tmp_path / "none.mp4", "square", voice, shots, captioned=True)) == {"decodes"}
+    assert failed(checks.check(tmp_path / "none.mp4", "square", voice, shots, None)) == {"decodes"}
 
 
-def test_captions_that_lose_a_word_are_found(
-    good: tuple[Path, Voiceover, list[Shot]], monkeypatch: pytest.MonkeyPatch
+def captions_of(voice: Voiceover, shape: Shape = "square") -> Captions:
+    return Captions(voice.words, shape, *film.SIZES[shape], highlight=True)
+
+
+def test_captions_that_lose_a_word_cannot_be_read_or_cannot_be_drawn_are_found(
+    good: tuple[Path, Voiceover, list[Shot]],
 ) -> None:
-    """The report counts what is drawn against what is said."""
+    """What is drawn is counted against what is said; a glyph that no font has is named, and so is a rush."""
     path, voice, shots = good
-    monkeypatch.setattr(checks, "lines", lambda words, shape: lines(words[1:], shape))
-    assert failed(checks.check(path, "square", voice, shots, captioned=True)) == {"captions"}
+
+    def report(drawn: Captions, said: Voiceover = voice) -> dict[str, checks.Check]:
+        found = checks.check(path, "square", said, shots, drawn)
+        return {one.name: one for one in found if not one.passed}
+
+    fewer = Captions(voice.words[1:], "square", *film.SIZES["square"], highlight=True)
+    assert set(report(fewer)) == {"captions"}
+    strange = replace(voice, words=[replace(voice.words[0], text="\U000f1234"), *voice.words[1:]])
+    assert "no glyph for" in report(captions_of(strange), strange)["captions"].measured
+    rushed = replace(voice, words=[replace(one, start=one.start / 4, end=one.end / 4) for one in voice.words])
+    assert set(report(captions_of(rushed), rushed)) == {"reading speed"}
+    low = Captions(voice.words, "square", film.SIZES["square"][0], 1400, highlight=True)
+    assert set(report(low)) == {"safe area"}
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("لماذا البحر مالح؟ لأن الأنهار تحمل NaCl منذ 4 سنوات.", "لماذا"),
+        ("כי YouTube אמר שלום ל hello world 100 פעם.", "כי"),
+    ],
+)
+def test_a_line_from_right_to_left_is_drawn_so(text: str, first: str) -> None:
+    """Its first word is at the right; words of the other direction keep their own order."""
+    words = words_of([text], [Timing(one, n / 20, (n + 1) / 20) for n, one in enumerate(text)])
+    seen = [word.text for word in in_order(words, "R")]
+    assert seen[-1] == first
+    assert sorted(seen) == sorted(text.split())
+    if "hello" in seen:
+        assert seen.index("world") == seen.index("hello") + 1
+    at_first, at_last = (_highlighted(words, word) for word in (words[0], words[-1]))
+    assert at_first > at_last, "the first word is lit at the right, the last at the left"
+
+
+def _highlighted(words: list[Word], word: Word) -> float:
+    """The column at which the spoken word is drawn."""
+    captions = Captions(words, "wide", *film.SIZES["wide"], highlight=True)
+    band = captions.at(word.start + 0.001)
+    assert band is not None
+    blue = band.chroma.reshape(len(band.chroma), -1, 2)[..., 0]
+    return float(np.argwhere((blue < 90) & (band.cover_chroma[:, ::2] > 127))[:, 1].mean())
+
+
+def test_what_is_written_without_spaces_is_captioned_without_them() -> None:
+    """Japanese: a character for a word, each once and in order, no space between them; Latin within keeps its own."""
+    sentences = ["なぜ海は塩辛いのか。川が石の粉を運ぶからです。", "Why NaCl？ 好。"]
+    text = " ".join(sentences)
+    words = words_of(sentences, [Timing(one, n / 8, (n + 1) / 8) for n, one in enumerate(text)])
+    written = "".join(("" if word.joined else " ") + word.text for word in words).strip()
+    assert written == text
+    shown = [word for line in lines(words, "tall") for word in line.words]
+    assert shown == words
+    assert max(len(line.words) for line in lines(words, "tall")) < 25
+
+
+def test_letters_beyond_english_are_drawn_and_not_as_boxes() -> None:
+    """Latin of Europe, Greek and Cyrillic come with the font that is installed with us."""
+    for text in ("Ångström’s naïve café — “déjà vu”, 3 €", "Łódź, İstanbul, Ærø", "Почему море солёное", "Σίσυφος"):
+        assert fonts.missing(text) == ""
+        found = fonts.font(text, 40)
+        assert found is not None
+        assert str(found.path) == fonts.OWN
+    assert fonts.missing("A \U000f1234 sign") == "\U000f1234"
+
+
+@pytest.mark.slow
+def test_each_fault_of_a_films_file_and_sources_is_found(
+    tmp_path: Path, good: tuple[Path, Voiceover, list[Shot]]
+) -> None:
+    """Bars, flashes, clipped sound, another size, too long, index behind, edit list, unknown clips, no manifest."""
+    path, voice, shots = good
+    count = shots[-1].last
+
+    def report(of: Path = path, shape: Shape = "square", said: Voiceover = voice, **more: Any) -> set[str]:
+        return failed(checks.check(of, shape, said, shots, None, **more))
+
+    def rendered(frames: Iterator[film.Planes], heard: Floats | None = None) -> Path:
+        whole = Shot(0, "presenter", 0, "", "", 0, count)
+        piece = film.render_shot(frames, whole, {"square": None}, tmp_path)["square"]
+        film.joined([piece], loudness.brought_to(at_48_khz(voice)) if heard is None else heard, tmp_path / "film.mp4")
+        return tmp_path / "film.mp4"
+
+    def barred() -> Iterator[film.Planes]:
+        for one in moving(count):
+            one.luma[:20] = one.luma[-20:] = 16
+            yield one
+
+    def flashing(every: int) -> Iterator[film.Planes]:
+        for number, one in enumerate(moving(count)):
+            one.luma[:200] = 220 if number // every % 2 else 40
+            yield one
+
+    assert report(rendered(barred())) == {"bars"}
+    assert report(rendered(flashing(3))) == {"flashing"}
+    assert report(rendered(flashing(12))) == set()
+    torn = (np.sin(np.arange(len(voice.samples) * 2) / 40) * 3).clip(-1, 1).astype(np.float32)
+    assert {"clipping", "peak", "loudness", "drift"} <= report(rendered(moving(count), torn))
+    assert report(shape="wide") == {"picture"}
+    longer = replace(voice, samples=np.concatenate([voice.samples, np.zeros(RATE // 5, np.int16)]))
+    assert report(said=longer) == {"length"}
+    with av.open(str(path)) as source, av.open(str(tmp_path / "plain.mp4"), "w") as target:
+        streams = {one.index: target.add_stream_from_template(one) for one in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    assert {"index first", "edit list"} <= report(tmp_path / "plain.mp4")
+    assert report(clips={1: "a" * 64}, ledger={1: "b" * 64}) == {"credits"}
+    assert report(clips={1: "a" * 64}, ledger={1: "a" * 64}) == set()
+    assert report(provenance="Invalid") == {"provenance"}
+
+
+def test_clips_of_phones_are_turned_upright_and_stretched_to_square_pixels(tmp_path: Path) -> None:
+    """A quarter turn in the file's matrix, and pixels that are twice as wide as high; HDR is refused."""
+    bright = np.full((60, 120, 3), 30, np.uint8)
+    bright[:, :30] = 220  # the left quarter
+
+    def clip(name: str, **context: Any) -> bytes:
+        with av.open(str(tmp_path / name), "w") as file:
+            stream = file.add_stream("libx264", rate=30, width=120, height=60, pix_fmt="yuv420p")
+            for key, value in context.items():
+                setattr(stream.codec_context, key, value)
+            for number in range(30):
+                frame = av.VideoFrame.from_ndarray(bright, format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 30)
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+        return (tmp_path / name).read_bytes()
+
+    plain = clip("plain.mp4")
+    identity = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    quarter = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 60 << 16, 0, 1 << 30)
+    at = plain.index(identity, plain.index(b"tkhd"))
+    turned = next(film.clip_frames(plain[:at] + quarter + plain[at + len(quarter) :], 10))
+    assert turned.luma.shape == (120, 60)
+    assert turned.luma[:20].mean() > 150 > turned.luma[-20:].mean(), "what was left is above"
+    assert turned.chroma.shape == (60, 60)
+    wide = next(film.clip_frames(clip("wide.mp4", sample_aspect_ratio=Fraction(2, 1)), 10))
+    assert wide.luma.shape == (60, 240)
+    with pytest.raises(ValueError, match="HDR"):
+        next(film.clip_frames(clip("hdr.mp4", color_trc=ColorTrc.SMPTE2084), 10))
+
+
+def test_the_persona_in_the_corner_leaves_captions_and_the_rest_alone(tmp_path: Path) -> None:
+    """A disc at the upper right of each shape; every other pixel is the footage's."""
+    shot = Shot(0, "clip", 0, "", "", 0, 3)
+    white = film.Planes(np.full((200, 200), 235, np.uint8), np.full((100, 200), 128, np.uint8))
+    shapes: dict[Shape, Captions | None] = dict.fromkeys(film.SIZES)
+    seen = film.render_shot(moving(3), shot, shapes, tmp_path, corner=iter([white] * 3))
+    for shape, path in seen.items():
+        (tmp_path / shape).mkdir()
+        plain = film.render_shot(moving(3), shot, {shape: None}, tmp_path / shape)
+        with av.open(str(path)) as with_corner, av.open(str(plain[shape])) as without:
+            one, other = (
+                next(file.decode(video=0)).to_ndarray(format="gray").astype(int) for file in (with_corner, without)
+            )
+        changed = np.argwhere(np.abs(one - other) > 24)
+        height, width = one.shape
+        (top, left), (bottom, right) = changed.min(axis=0), changed.max(axis=0)
+        assert left > width / 2
+        assert right < width
+        assert bottom < height * 0.6
+        assert top > 0
+        share = len(changed) / ((bottom - top) * (right - left))
+        assert 0.6 < share < 0.85, "a disc"
 
 
 def video(number: int, slug: str, seconds: int = 9, **file: object) -> dict[str, object]:
