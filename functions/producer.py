@@ -8,9 +8,10 @@ from uuid import UUID
 import modal
 
 from shared.core import telemetry
-from shared.core.containers import image, secrets
+from shared.core.containers import secrets, studio_image
 from shared.core.settings import ANTHROPIC, ELEVENLABS, SUPABASE, Settings
 from shared.core.store import Store
+from shared.predictions.provenance import Signer
 from shared.providers.pexels import Pexels
 from shared.runners.services import Services
 from shared.talk.runtime import TalkRuntime
@@ -18,7 +19,7 @@ from shared.talk.runtime import TalkRuntime
 app = modal.App("personaforge-producer")
 
 
-@app.function(image=image, secrets=secrets, timeout=3600, cpu=4.0, memory=4096, max_containers=20)
+@app.function(image=studio_image, secrets=secrets, timeout=3600, cpu=4.0, memory=4096, max_containers=20)
 async def producer(project: str) -> str:
     """Returns where it stopped, or `taken` when another worker has it or there is nothing to do."""
     from shared.studio.production import Production
@@ -38,7 +39,8 @@ async def producer(project: str) -> str:
             return "taken"
         pexels = Pexels(settings)
         try:
-            await production.run(Studio(store, runtime, services.heartbeats, pexels).stages)
+            studio = Studio(store, runtime, services.heartbeats, pexels, Signer(settings), services.processes)
+            await production.run(studio.stages)
         finally:
             await pexels.close()
         await asyncio.to_thread(telemetry.flush)

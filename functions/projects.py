@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
 import time
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import modal
 from fastapi import FastAPI, Header, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from starlette.responses import StreamingResponse
 
 from shared.billing.prices import CREDIT
+from shared.core.auth import User
 from shared.core.containers import image, secrets
 from shared.core.errors import Conflict, InvalidInput, NotFound
+from shared.core.fetch import Fetcher, check
 from shared.core.paging import newest
 from shared.core.settings import Settings
 from shared.core.store import Row, Store
 from shared.core.text import Text
 from shared.core.time import Time
 from shared.core.web import KIB, CurrentUser, function_app
+from shared.files import upload
 from shared.runners.services import Services, ServicesDep, open_services
 from shared.studio.production import wake
 from shared.studio.project import (
+    WORDS_A_SECOND,
     Decision,
     Gate,
     Project,
@@ -40,6 +47,8 @@ from shared.studio.project import (
 app = modal.App("personaforge-projects")
 PAGE = 50
 LINK = 7 * 24 * 3600  # seconds for which a link to a gate is good, at most
+FOLLOWED, LOOK = 50.0, 1.0  # seconds for which events are sent, and between two looks
+LIVE = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 SHORTEST, LONGEST = 40, 3600  # letters of a script that a person has edited: some seconds to four minutes
 
 
@@ -75,12 +84,37 @@ class Film(BaseModel):
     report: list[dict[str, JsonValue]]
 
 
-class Script(BaseModel):
-    """A script of this round; ranked once all of them are there."""
+class Sentence(BaseModel):
+    """text: as it is spoken. footage: what is searched for it, or empty."""
 
-    model_config = ConfigDict(extra="allow")
+    text: str
+    footage: str = ""
+
+
+class Point(BaseModel):
+    """Of the rubric."""
+
+    point: str
+    score: int
+    reason: str
+
+
+class Script(BaseModel):
+    """A script of this round, as soon as it is written; the order is there once all of them are."""
+
     id: str
     title: str
+    sentences: list[Sentence]
+    words: int
+    seconds: float = Field(description="By the measured speed of the voice, if it has spoken before.")
+    rank: int | None = None
+    tied_with: list[str] = []
+    differs: str = ""
+    score: float | None = Field(None, description="1 to 5, by the rubric, less what was counted in `facts`.")
+    points: list[Point] = []
+    facts: list[str] = []
+    wins: int = 0
+    reasons: list[str] = Field([], description="Of the judge, for preferring it to another one.")
 
 
 class ProjectResponse(BaseModel):
@@ -99,7 +133,7 @@ class ProjectResponse(BaseModel):
     scripts: list[Script]
     films: dict[str, Film]
     credits: list[str] = Field(description="Of the footage, to be shown wherever the film is.")
-    cost_credits: float
+    cost_credits: float | None = Field(description="So far; not told by a link to a gate.")
     created_at: Time
     updated_at: Time
 
@@ -145,6 +179,9 @@ def build(settings: Settings | None = None) -> FastAPI:
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
     ) -> ProjectResponse:
         """Begin a film: three scripts are written first, then it waits for a choice."""
+        body = body.model_copy(update={"music": await _kept_music(services, user, body.music)})
+        if body.webhook:
+            check(body.webhook, services.settings)
         given = body.model_dump(mode="json")
         digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
         arguments = {"p_persona": str(body.persona), "p_input": given, "p_key": idempotency_key}
@@ -219,8 +256,58 @@ def build(settings: Settings | None = None) -> FastAPI:
         token = sign_gate(found, found.waiting_for, services.settings.forge_signing_key, until)
         return Link(url=f"{services.settings.forge_url}/approve#{token}", expires_at=until)
 
+    _add_events(web)
     _add_gates(web)
     return web
+
+
+async def _kept_music(services: Services, user: User, address: str | None) -> str | None:
+    """The address of an uploaded file with the music, fetched and uploaded where it lies elsewhere."""
+    if address is None:
+        return None
+    data = await upload.read(services.store, user, address)
+    if data is None:
+        async with Fetcher.open(services.settings) as fetcher:
+            data = await fetcher.get(address, upload.LARGEST)
+    return (await upload.keep_once(services.store, user, data)).address(services.settings.forge_url)
+
+
+def _add_events(web: FastAPI) -> None:
+    events: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+
+    @web.get("/v1/projects/{project}/events", response_class=StreamingResponse, responses=events)
+    async def follow(project: UUID, services: ServicesDep, user: CurrentUser) -> StreamingResponse:
+        """Scripts as they are written, their order at the end, and each change of state; ends after a minute."""
+        client = services.store.as_user(user)
+        return StreamingResponse(_events(services, client, await _row(services.store, project, client)), headers=LIVE)
+
+
+async def _events(services: Services, client: Any, row: Row) -> AsyncIterator[str]:
+    told: set[str] = set()
+    limit = time.monotonic() + FOLLOWED
+    while True:
+        shown = await _shown(services, row)
+        for script in shown.scripts:
+            if script.rank is None and script.id not in told:
+                told.add(script.id)
+                yield _event("script", script.model_dump_json())
+        if shown.scripts and shown.scripts[0].rank and "order" not in told:
+            told.add("order")
+            yield _event("order", json.dumps([script.model_dump(mode="json") for script in shown.scripts]))
+        state = f"{shown.status} {shown.stage} {shown.waiting_for} {shown.progress}"
+        if state not in told:
+            told.add(state)
+            names = {"status", "stage", "waiting_for", "progress", "error"}
+            yield _event("state", shown.model_dump_json(include=names))
+        if shown.status not in ("ready", "working") or time.monotonic() > limit:
+            yield _event("done", json.dumps({"status": shown.status}))
+            return
+        await asyncio.sleep(LOOK)
+        row = await _row(services.store, shown.id, client)
+
+
+def _event(name: str, data: str) -> str:
+    return f"event: {name}\ndata: {data}\n\n"
 
 
 def _add_gates(web: FastAPI) -> None:
@@ -232,7 +319,9 @@ def _add_gates(web: FastAPI) -> None:
         row = await _of_gate(services, token)
         if row["waiting_for"] != token.split(".")[1]:  # what it was for is decided
             raise NotFound("This has been decided already.")
-        return await _shown(services, row)
+        shown = await _shown(services, row)
+        stranger = {"webhook": None, "music": None}
+        return shown.model_copy(update={"cost_credits": None, "input": shown.input.model_copy(update=stranger)})
 
     @web.post("/v1/gates/{token}")
     async def decide_at_gate(token: str, body: GateDecision, services: ServicesDep) -> Standing:
@@ -327,16 +416,31 @@ async def _shown(services: Services, row: Row) -> ProjectResponse:
 
 
 def _response(project: Project, steps: list[Row], films: dict[str, Any], progress: str) -> ProjectResponse:
-    of_round = ("scripts", f"{project.round}/ranked")
-    ranked = next((step["result"] for step in steps if (step["stage"], step["key"]) == of_round), None)
     return ProjectResponse(
         id=project.id, status=project.status, stage=project.stage, waiting_for=project.waiting_for,
         gate_until=project.gate_until, round=project.round, error=project.error, progress=progress,
-        persona=project.persona_id, input=project.input, scripts=[Script(**one) for one in ranked or []],
+        persona=project.persona_id, input=project.input, scripts=_written(project, steps),
         films={shape: Film(**one) for shape, one in films.items()}, credits=_credits(project, steps),
         cost_credits=round(sum(float(step["cost_usd"]) for step in steps) / CREDIT, 3),
         created_at=project.created_at, updated_at=project.updated_at,
     )  # fmt: skip
+
+
+def _written(project: Project, steps: list[Row]) -> list[Script]:
+    """Ranked where they are; else those that are written so far, in the order in which they were proposed."""
+    of_round = {
+        step["key"].partition("/")[2]: step["result"] for step in steps
+        if step["stage"] == "scripts" and step["key"].startswith(f"{project.round}/") and step["result"]
+    }  # fmt: skip
+    if "ranked" in of_round:
+        return [Script.model_validate(one) for one in of_round["ranked"]]
+    found = []
+    for key, draft in sorted(of_round.items()):
+        if key.startswith("revision-"):
+            words = sum(len(speakable(one["text"]).split()) for one in draft["sentences"])
+            number, seconds = key.rpartition("-")[2], round(words / WORDS_A_SECOND, 1)
+            found.append(Script(id=f"{project.round}-{number}", words=words, seconds=seconds, **draft))
+    return found
 
 
 def _credits(project: Project, steps: list[Row]) -> list[str]:

@@ -195,6 +195,7 @@ CREATE TABLE public.projects (
     stage text DEFAULT 'scripts'::text NOT NULL,
     waiting_for text,
     gate_until timestamp with time zone,
+    reminded_at timestamp with time zone,
     round smallint DEFAULT 1 NOT NULL,
     wake_at timestamp with time zone DEFAULT now() NOT NULL,
     lease_by uuid,
@@ -337,21 +338,6 @@ begin
         select jsonb_agg(to_jsonb(e)) from public.project_events e where e.project_id = claimed.id
     ), '[]'));
 end $$;
-
--- Name: close_gates(); Type: FUNCTION; Schema: public; Owner: -
-
-CREATE FUNCTION public.close_gates() RETURNS integer
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-    with closed as (
-        update public.projects set
-            error = jsonb_build_object('code', 'gate_closed', 'detail', 'Nobody decided in time. Retry it to decide now.'),
-            updated_at = now()
-        where status = 'waiting' and gate_until < now() and error is null returning 1
-    )
-    select count(*)::integer from closed;
-$$;
 
 -- Name: correct_face(uuid, uuid, text, jsonb); Type: FUNCTION; Schema: public; Owner: -
 
@@ -534,21 +520,13 @@ CREATE FUNCTION public.due_deliveries(p_prediction uuid DEFAULT NULL::uuid, p_li
     update public.webhook_deliveries d set
         attempts = d.attempts + 1,
         next_at = now() + ('{1 min,5 min,30 min,2 h,5 h,10 h,10 h}'::interval[])[d.attempts + 1]
-    from due, public.predictions p
-    where d.id = due.id and p.id = d.prediction_id
-    returning jsonb_build_object('id', d.id, 'event', d.event, 'prediction', to_jsonb(p));
-$$;
-
--- Name: due_projects(integer, integer); Type: FUNCTION; Schema: public; Owner: -
-
-CREATE FUNCTION public.due_projects(p_seconds integer DEFAULT 20, p_limit integer DEFAULT 100) RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-    select id from public.projects
-    where wake_at < now() - make_interval(secs => p_seconds)
-      and status in ('ready', 'working') and (status = 'ready' or lease_until < now())
-    order by wake_at limit p_limit;
+    from due
+    where d.id = due.id
+    returning jsonb_build_object(
+        'id', d.id, 'event', d.event,
+        'prediction', (select to_jsonb(p) from public.predictions p where p.id = d.prediction_id),
+        'project', (select to_jsonb(p) from public.projects p where p.id = d.project_id)
+    );
 $$;
 
 -- Name: end_canceled(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
@@ -605,6 +583,20 @@ begin
     end if;
     insert into public.webhook_deliveries (owner, prediction_id, event)
     values (p_prediction.owner, p_prediction.id, p_event);
+    return true;
+end $$;
+
+-- Name: enqueue_project_delivery(public.projects, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.enqueue_project_delivery(p_project public.projects, p_event text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if p_project.input ->> 'webhook' is null then
+        return false;
+    end if;
+    insert into public.webhook_deliveries (owner, project_id, event) values (p_project.owner, p_project.id, p_event);
     return true;
 end $$;
 
@@ -781,7 +773,7 @@ declare
 begin
     update public.projects set
         status = p_status::public.project_status, stage = p_stage, waiting_for = p_waiting_for,
-        gate_until = now() + p_gate, wake_at = now() + p_wake,
+        gate_until = now() + p_gate, reminded_at = null, wake_at = now() + p_wake,
         error = nullif(public.as_object(p_error), 'null'),
         output = coalesce(nullif(public.as_object(p_output), 'null'), output),
         claims = 0,
@@ -1073,6 +1065,43 @@ begin
     return jsonb_build_object('settled', true, 'notify', notify);
 end $$;
 
+-- Name: sweep_projects(integer, integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.sweep_projects(p_seconds integer DEFAULT 20, p_limit integer DEFAULT 100) RETURNS SETOF uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    return query with closed as (
+        update public.projects set
+            error = jsonb_build_object('code', 'gate_closed', 'detail', 'Nobody decided in time. Retry it to decide now.'),
+            updated_at = now()
+        where status = 'waiting' and gate_until < now() and error is null
+    ), reminded as (
+        update public.projects set reminded_at = now()
+        where status = 'waiting' and gate_until between now() and now() + interval '1 day' and reminded_at is null
+        returning *
+    ), told as (
+        select public.enqueue_project_delivery(reminded, 'reminder') from reminded
+    )
+    select id from public.projects
+    where wake_at < now() - make_interval(secs => p_seconds)
+      and status in ('ready', 'working') and (status = 'ready' or lease_until < now())
+      and (select count(*) from told) >= 0  -- so that it is carried out
+    order by wake_at limit p_limit;
+end $$;
+
+-- Name: tell_of_project(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.tell_of_project() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform public.enqueue_project_delivery(new, case when new.status = 'waiting' then 'waiting' else 'completed' end);
+    return null;
+end $$;
+
 -- Name: unreferenced_files(integer, integer); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.unreferenced_files(p_minutes integer DEFAULT 10, p_limit integer DEFAULT 1000) RETURNS SETOF text
@@ -1292,7 +1321,8 @@ ALTER TABLE public.usage ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 CREATE TABLE public.webhook_deliveries (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     owner uuid NOT NULL,
-    prediction_id uuid NOT NULL,
+    prediction_id uuid,
+    project_id uuid,
     event text NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     next_at timestamp with time zone DEFAULT now(),
@@ -1300,7 +1330,8 @@ CREATE TABLE public.webhook_deliveries (
     status integer,
     error text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT webhook_deliveries_event_check CHECK ((event = ANY (ARRAY['start'::text, 'output'::text, 'logs'::text, 'completed'::text])))
+    CONSTRAINT webhook_deliveries_check CHECK ((num_nonnulls(prediction_id, project_id) = 1)),
+    CONSTRAINT webhook_deliveries_event_check CHECK ((event = ANY (ARRAY['start'::text, 'output'::text, 'logs'::text, 'completed'::text, 'waiting'::text, 'reminder'::text])))
 );
 
 -- Name: accounts accounts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -1456,7 +1487,11 @@ CREATE INDEX projects_by_owner ON public.projects USING btree (owner, created_at
 
 -- Name: projects_due; Type: INDEX; Schema: public; Owner: -
 
-CREATE INDEX projects_due ON public.projects USING btree (wake_at) WHERE (status = ANY (ARRAY['ready'::public.project_status, 'working'::public.project_status, 'waiting'::public.project_status]));
+CREATE INDEX projects_due ON public.projects USING btree (wake_at) WHERE (status = ANY (ARRAY['ready'::public.project_status, 'working'::public.project_status]));
+
+-- Name: projects_gates; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX projects_gates ON public.projects USING btree (gate_until) WHERE (status = 'waiting'::public.project_status);
 
 -- Name: recent_requests_by_owner; Type: INDEX; Schema: public; Owner: -
 
@@ -1477,6 +1512,10 @@ CREATE INDEX videos_published ON public.predictions USING btree (created_at DESC
 -- Name: webhook_deliveries_by_prediction; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX webhook_deliveries_by_prediction ON public.webhook_deliveries USING btree (prediction_id);
+
+-- Name: webhook_deliveries_by_project; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX webhook_deliveries_by_project ON public.webhook_deliveries USING btree (project_id) WHERE (project_id IS NOT NULL);
 
 -- Name: webhook_deliveries_due; Type: INDEX; Schema: public; Owner: -
 
@@ -1509,6 +1548,10 @@ CREATE TRIGGER predictions_stay_finished BEFORE UPDATE ON public.predictions FOR
 -- Name: projects release_files; Type: TRIGGER; Schema: public; Owner: -
 
 CREATE TRIGGER release_files BEFORE DELETE ON public.projects FOR EACH ROW EXECUTE FUNCTION public.release_files();
+
+-- Name: projects tell_of_project; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER tell_of_project AFTER UPDATE ON public.projects FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) AND (new.status = ANY (ARRAY['waiting'::public.project_status, 'succeeded'::public.project_status, 'failed'::public.project_status, 'canceled'::public.project_status])))) EXECUTE FUNCTION public.tell_of_project();
 
 -- Name: messages messages_persona_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 
@@ -1569,6 +1612,11 @@ ALTER TABLE ONLY public.steps
 
 ALTER TABLE ONLY public.webhook_deliveries
     ADD CONSTRAINT webhook_deliveries_prediction_id_fkey FOREIGN KEY (prediction_id) REFERENCES public.predictions(id) ON DELETE CASCADE;
+
+-- Name: webhook_deliveries webhook_deliveries_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
 
 -- Name: accounts; Type: ROW SECURITY; Schema: public; Owner: -
 
@@ -1735,11 +1783,6 @@ GRANT ALL ON FUNCTION public.claim_prediction(p_id uuid) TO service_role;
 REVOKE ALL ON FUNCTION public.claim_project(p_by uuid, p_id uuid, p_lease interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.claim_project(p_by uuid, p_id uuid, p_lease interval) TO service_role;
 
--- Name: FUNCTION close_gates(); Type: ACL; Schema: public; Owner: -
-
-REVOKE ALL ON FUNCTION public.close_gates() FROM PUBLIC;
-GRANT ALL ON FUNCTION public.close_gates() TO service_role;
-
 -- Name: FUNCTION correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) FROM PUBLIC;
@@ -1765,11 +1808,6 @@ GRANT ALL ON FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text
 REVOKE ALL ON FUNCTION public.due_deliveries(p_prediction uuid, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.due_deliveries(p_prediction uuid, p_limit integer) TO service_role;
 
--- Name: FUNCTION due_projects(p_seconds integer, p_limit integer); Type: ACL; Schema: public; Owner: -
-
-REVOKE ALL ON FUNCTION public.due_projects(p_seconds integer, p_limit integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.due_projects(p_seconds integer, p_limit integer) TO service_role;
-
 -- Name: FUNCTION end_canceled(p_id uuid, p_by uuid); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.end_canceled(p_id uuid, p_by uuid) FROM PUBLIC;
@@ -1783,6 +1821,10 @@ GRANT ALL ON FUNCTION public.end_step(p_id uuid, p_by uuid, p_stage text, p_key 
 -- Name: FUNCTION enqueue_delivery(p_prediction public.predictions, p_event text); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.enqueue_delivery(p_prediction public.predictions, p_event text) FROM PUBLIC;
+
+-- Name: FUNCTION enqueue_project_delivery(p_project public.projects, p_event text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.enqueue_project_delivery(p_project public.projects, p_event text) FROM PUBLIC;
 
 -- Name: TABLE accounts; Type: ACL; Schema: public; Owner: -
 
@@ -1896,6 +1938,15 @@ GRANT ALL ON FUNCTION public.set_portrait(p_persona uuid, p_owner uuid, p_path t
 
 REVOKE ALL ON FUNCTION public.settle_prediction(p_id uuid, p_outcome jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.settle_prediction(p_id uuid, p_outcome jsonb) TO service_role;
+
+-- Name: FUNCTION sweep_projects(p_seconds integer, p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.sweep_projects(p_seconds integer, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.sweep_projects(p_seconds integer, p_limit integer) TO service_role;
+
+-- Name: FUNCTION tell_of_project(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.tell_of_project() FROM PUBLIC;
 
 -- Name: FUNCTION unreferenced_files(p_minutes integer, p_limit integer); Type: ACL; Schema: public; Owner: -
 

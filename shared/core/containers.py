@@ -20,22 +20,29 @@ def _fetched(started: modal.Image, module: str, folder: str, needs: tuple[str, .
     return started.run_commands(f"cd /build && python -m {module} {folder}")
 
 
-image = (
-    _fetched(
-        modal.Image.debian_slim(python_version="3.13")
-        .pip_install_from_requirements(str(_ROOT / "requirements.txt"), extra_options=_OPTIONS)
-        .run_commands("find / -name libc2pa_c.rlib -delete"),  # 31 MB that only compilers of Rust read
+_python = modal.Image.debian_slim(python_version="3.13")
+
+
+def _backend(started: modal.Image) -> modal.Image:
+    """With what all functions share."""
+    fetched = _fetched(
+        started.pip_install_from_requirements(str(_ROOT / "requirements.txt"), extra_options=_OPTIONS).run_commands(
+            "find / -name libc2pa_c.rlib -delete"
+        ),  # 31 MB that only compilers of Rust read
         "shared.lipsync.face_models",
         FACE_MODELS,
         ("core/errors.py", "lipsync/face_models.py"),
     )
-    .env({"FORGE_MODELS": FACE_MODELS})
-    .add_local_python_source("functions", "shared")
-)
+    return fetched.env({"FORGE_MODELS": FACE_MODELS}).add_local_python_source("functions", "shared")
+
+
+image = _backend(_python)
+# Captions of films are drawn in any script: 70 MB that nobody else needs.
+studio_image = _backend(_python.apt_install("fonts-noto-core", "fonts-noto-cjk"))
 gpu_image = _fetched(
-    modal.Image.debian_slim(python_version="3.13")
-    .apt_install("build-essential")  # a compiler for torch.compile
-    .pip_install_from_requirements(str(_ROOT / "requirements-gpu.txt"), extra_options=_OPTIONS),
+    _python.apt_install("build-essential").pip_install_from_requirements(  # a compiler for torch.compile
+        str(_ROOT / "requirements-gpu.txt"), extra_options=_OPTIONS
+    ),
     "shared.lipsync.musetalk.weights",
     WEIGHTS,
     ("core/errors.py", "lipsync/musetalk/weights.py"),

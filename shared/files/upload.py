@@ -135,16 +135,31 @@ async def find(store: Store, user: User, file: UUID) -> Upload:
     return Upload.from_row(rows[0])
 
 
+async def read_of(store: Store, owner: UUID, address: str) -> bytes:
+    """The bytes of an address that `keep` gave out to this owner, where no user is present. Raises NotFound."""
+    file = _file_of(store, address)
+    query = store.as_service().from_("files").select("*").like("path", f"{owner}/{file.hex}-*") if file else None
+    rows = await store.rows(query.limit(1)) if query else []
+    if not rows:
+        raise NotFound("There is no such file any more; uploaded files are kept for a day.")
+    return await store.get(rows[0]["path"])
+
+
 async def read(store: Store, user: User, address: str) -> bytes | None:
     """The bytes of an address that `keep` gave out; None for any other address. Raises NotFound."""
+    file = _file_of(store, address)
+    return None if file is None else await store.get((await find(store, user, file)).path)
+
+
+def _file_of(store: Store, address: str) -> UUID | None:
+    """None for an address that is not of one of our files. Raises NotFound for one that names none."""
     start = f"{store.settings.forge_url}/v1/files/"
     if not address.startswith(start):
         return None
     try:
-        file = UUID(address.removeprefix(start))
+        return UUID(address.removeprefix(start))
     except ValueError as error:
         raise NotFound("There is no such file of yours.") from error
-    return await store.get((await find(store, user, file)).path)
 
 
 def read_data_url(address: str) -> bytes:

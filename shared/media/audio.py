@@ -25,8 +25,8 @@ AAC_OPTIONS = {"aac_coder": "fast"}
 _FORMATS = {b"RIFF": "wav", b"ID3": "mp3", b"\xff\xfb": "mp3", b"\xff\xf3": "mp3", b"OggS": "ogg", b"fLaC": "flac"}
 
 
-def decode_audio(data: bytes) -> Samples:
-    """Decode WAV, MP3, Ogg, FLAC or M4A to 16-bit mono samples at 24 kHz. Raises AudioUnusable."""
+def decode_audio(data: bytes, longest: float = LONGEST) -> Samples:
+    """Decode WAV, MP3, Ogg, FLAC or M4A to 16-bit mono samples at 24 kHz. longest: seconds. Raises AudioUnusable."""
     import av
 
     name = next((name for magic, name in _FORMATS.items() if data.startswith(magic)), None)
@@ -43,8 +43,8 @@ def decode_audio(data: bytes) -> Samples:
             if not stream.codec_context:  # typed as if it were always there
                 raise AudioUnusable("The sound is in a format that is not known. Save it as WAV and retry.")
             _check(stream.codec_context.sample_rate, stream.codec_context.channels)
-            if stream.duration and stream.time_base and stream.duration * stream.time_base > 2 * LONGEST:
-                raise AudioUnusable(f"The sound is longer than {LONGEST} s.")
+            if stream.duration and stream.time_base and stream.duration * stream.time_base > 2 * longest:
+                raise AudioUnusable(f"The sound is longer than {longest} s.")
             resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
             for frame in chain(file.decode(stream), [None]):  # None: what the resampler still holds
                 if frame:
@@ -52,8 +52,8 @@ def decode_audio(data: bytes) -> Samples:
                 for part in resampler.resample(frame):
                     blocks.append(part.to_ndarray()[0].astype(np.int16))
                     count += len(blocks[-1])
-                if count > LONGEST * RATE:
-                    raise AudioUnusable(f"The sound is longer than {LONGEST} s.")
+                if count > longest * RATE:
+                    raise AudioUnusable(f"The sound is longer than {longest} s.")
     except (av.FFmpegError, ValueError) as error:
         raise AudioUnusable("The sound is damaged and cannot be decoded. Save it anew and retry.") from error
     if not count:

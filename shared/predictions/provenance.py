@@ -39,20 +39,36 @@ def manifest(prediction: Prediction, receipt: Receipt, kind: str) -> dict[str, A
         told["persona"] = str(prediction.persona_id)
     if consent:
         told["consent"] = {"persona": str(prediction.persona_id), "at": format_time(consent)}
+    return describe(prediction.model, kind, told, models, composite=photo)
+
+
+def describe(title: str, kind: str, told: dict[str, Any], models: list[str], *, composite: bool) -> dict[str, Any]:
+    """The manifest of anything that models made. composite: whether something real is in it, a photo or footage."""
     action = {
         "action": "c2pa.created",
-        "digitalSourceType": COMPOSITE if photo else GENERATED,
+        "digitalSourceType": COMPOSITE if composite else GENERATED,
         "softwareAgent": {"name": ", ".join(models) or "PersonaForge"},
     }
     return {
         "claim_generator_info": [{"name": "PersonaForge"}],
-        "title": prediction.model,
+        "title": title,
         "format": kind,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [action]}},
             {"label": GENERATION, "data": told},
         ],
     }
+
+
+def verdict(data: bytes, kind: str) -> str:
+    """What C2PA says of a file's manifest: Valid, Trusted or Invalid; or that there is none."""
+    import c2pa
+
+    try:
+        with c2pa.Reader(kind, BytesIO(data)) as reader:
+            return str(json.loads(reader.json()).get("validation_state", "Invalid"))
+    except c2pa.C2paError as error:
+        return f"none: {type(error).__name__}"
 
 
 class Signer:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import logging
 import time
 from dataclasses import dataclass
@@ -24,11 +25,22 @@ EVENTS = ("start", "output", "logs", "completed")
 
 @dataclass(frozen=True)
 class Delivery:
-    """One event of one prediction, due to be delivered."""
+    """One event of one prediction or project, due to be delivered to `url`."""
 
     id: str
     event: str
-    prediction: Prediction
+    owner: UUID
+    url: str
+    about: Prediction | Row
+
+    @classmethod
+    def from_row(cls, row: Row) -> Delivery:
+        if row["prediction"] is None:
+            project = row["project"]
+            return cls(row["id"], row["event"], UUID(project["owner"]), project["input"]["webhook"], project)
+        prediction = Prediction.from_row(row["prediction"])
+        assert prediction.webhook
+        return cls(row["id"], row["event"], prediction.owner, prediction.webhook, prediction)
 
 
 def secret(owner: UUID, key: str) -> str:
@@ -46,7 +58,7 @@ async def deliver(store: Store, prediction: UUID | None = None) -> int:
             rows = await store.call("due_deliveries", arguments)
             if not rows:
                 break
-            due = [Delivery(row["id"], row["event"], Prediction.from_row(row["prediction"])) for row in rows]
+            due = [Delivery.from_row(row) for row in rows]
             results = await asyncio.gather(*(_attempt(store, fetcher, one) for one in due), return_exceptions=True)
             arrived += results.count(True)
             for error in results:
@@ -58,8 +70,7 @@ async def deliver(store: Store, prediction: UUID | None = None) -> int:
 async def _attempt(store: Store, fetcher: Fetcher, delivery: Delivery) -> bool:
     status, problem = None, None
     try:
-        assert delivery.prediction.webhook
-        status = await fetcher.post(delivery.prediction.webhook, *await _signed(store, delivery))
+        status = await fetcher.post(delivery.url, *await _signed(store, delivery))
     except ForgeError as error:
         problem = error.detail
     now = datetime.now(UTC).isoformat()
@@ -77,9 +88,10 @@ async def _attempt(store: Store, fetcher: Fetcher, delivery: Delivery) -> bool:
 async def _signed(store: Store, delivery: Delivery) -> tuple[bytes, dict[str, str]]:
     from standardwebhooks import Webhook
 
-    body = (await to_api(delivery.prediction, store)).model_dump_json()
+    about = delivery.about
+    body = (await to_api(about, store)).model_dump_json() if isinstance(about, Prediction) else _told(about, store)
     message, now = f"msg_{delivery.id}", datetime.now(UTC)
-    key = secret(delivery.prediction.owner, store.settings.forge_signing_key)
+    key = secret(delivery.owner, store.settings.forge_signing_key)
     return body.encode(), {
         "content-type": "application/json",
         "webhook-id": message,
@@ -87,3 +99,10 @@ async def _signed(store: Store, delivery: Delivery) -> tuple[bytes, dict[str, st
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Webhook(key).sign(message, now, body),
     }
+
+
+def _told(project: Row, store: Store) -> str:
+    """Where a project of the studio stands; the rest is where it is asked for."""
+    names = ("id", "status", "stage", "waiting_for", "gate_until", "round", "error", "updated_at")
+    urls = {"get": f"{store.settings.forge_url}/v1/projects/{project['id']}"}
+    return json.dumps({**{name: project[name] for name in names}, "urls": urls})

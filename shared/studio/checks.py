@@ -43,7 +43,7 @@ class Check:
     limit: str
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "passed": bool(self.passed)}  # numpy has truths of its own
 
 
 @dataclass

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from pydantic import ValidationError
 
 from shared.billing.prices import CREDIT
-from shared.core.errors import ForgeError, ProviderFailed, StoreUnavailable
+from shared.core.errors import ForgeError, OutOfCredits, ProviderFailed, StoreUnavailable
 from shared.core.store import Store
 from shared.providers.modal import Modal
 from shared.studio.project import Decision, Project
@@ -45,12 +45,6 @@ class Canceled(ForgeError):
     """Its owner wants no more of it."""
 
     code, status, title = "canceled", 409, "This project was canceled"
-
-
-class OutOfCredits(ForgeError):
-    """The next step cannot be paid."""
-
-    code, status, title = "out_of_credits", 402, "Not enough credits"
 
 
 @dataclass(frozen=True)
@@ -260,9 +254,8 @@ async def wake(modal: Modal, project: str) -> None:
 
 
 async def sweep(store: Store, modal: Modal) -> int:
-    """What the schedule does: wake what should be worked on and is not, close gates; returns how many it woke."""
-    await store.call("close_gates", {})
-    due = await store.call("due_projects", {})
+    """What the schedule does: wake what should be worked on and is not, close gates; returns how many it found."""
+    due = await store.call("sweep_projects", {})
     await asyncio.gather(*(wake(modal, project) for project in due[:_AT_ONCE]))
     return len(due)
 

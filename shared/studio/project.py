@@ -17,7 +17,7 @@ from shared.core.store import Row
 from shared.core.text import Text
 from shared.core.time import Time
 
-PIPELINE = 1  # of this code
+WORDS_A_SECOND = 2.5  # of a voice that has not been measured yet: a usual speaker's
 Shape = Literal["wide", "tall", "square"]
 Status = Literal["ready", "working", "waiting", "succeeded", "failed", "canceled"]
 Gate = Literal["script", "film"]
@@ -34,6 +34,7 @@ class Style(BaseModel):
     words: list[Text] = Field([], max_length=20, description="To be used.")
     avoid: list[Text] = Field([], max_length=50, description="Never to be used; counted by code.")
     captions: Literal["words", "lines", "none"] = Field("words", description="words: the spoken one is highlighted.")
+    presenter: Literal["full", "corner"] = Field("full", description="corner: over footage it stays in a corner.")
 
 
 class ProjectInput(BaseModel):
@@ -45,6 +46,18 @@ class ProjectInput(BaseModel):
     seconds: int = Field(60, ge=15, le=180, description="About how long; the film is as long as its voice.")
     shapes: list[Shape] = Field(["wide"], min_length=1, max_length=3)
     style: Style = Style()
+    music: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=2000,
+        description="Address of a sound to lie under the voice, such as an uploaded file.",
+    )
+    webhook: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=2000,
+        description="Called when a person is needed, a day before time is up, at the end.",
+    )
 
     @field_validator("shapes")
     @classmethod

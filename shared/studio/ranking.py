@@ -23,7 +23,6 @@ from shared.studio.project import Style, speakable
 ANGLES, BEAM = 5, 3
 CALLS = 1 + ANGLES + BEAM + BEAM + 2 * BEAM * (BEAM - 1) // 2  # at most, in a round
 TOKENS = 2500  # of one answer, at most
-WORDS_A_SECOND = 2.5  # of a voice that has not been measured yet
 RUBRIC = {
     "hook": "The first sentence makes one want to hear the second.",
     "clarity": "Every sentence is understood when it is heard once.",

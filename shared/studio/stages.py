@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import logging
 import tempfile
 import wave
 from collections.abc import Awaitable, Callable
@@ -16,35 +18,56 @@ from uuid import uuid4
 import numpy as np
 
 from shared.billing import prices
-from shared.core.errors import Conflict, NotFound
+from shared.core.bounded import BoundedProcesses
+from shared.core.errors import AudioUnusable, Conflict, ForgeError, NotFound
 from shared.core.store import Store
+from shared.core.time import format_time
+from shared.files import upload
 from shared.lipsync.engine import PreparedPortrait
-from shared.media.audio import encode_wav
+from shared.media.audio import decode_audio, encode_wav
 from shared.media.types import RATE, Floats, Samples
 from shared.personas import persona as personas
 from shared.personas.persona import Persona
 from shared.personas.voice import voice_of
 from shared.predictions.heartbeat import Heartbeat, Heartbeats
+from shared.predictions.provenance import NotSigned, Signer, describe, verdict
 from shared.providers.pexels import Pexels
-from shared.studio import checks, film, footage, loudness
+from shared.studio import checks, film, fonts, footage, loudness, music
 from shared.studio.captions import Captions
 from shared.studio.production import Advance, Finish, Made, Next, Production, Wait
-from shared.studio.project import Shape, credit, speakable
-from shared.studio.ranking import WORDS_A_SECOND, Writer
+from shared.studio.project import WORDS_A_SECOND, Shape, credit, speakable
+from shared.studio.ranking import Writer
 from shared.studio.shots import Shot, plan
 from shared.studio.voiceover import Voiceover, speak
 from shared.talk.captions import webvtt
 from shared.talk.runtime import TalkRuntime
 
+log = logging.getLogger("personaforge.studio")
 SIZE = 1024  # pixels of the persona's square
+ENOUGH_VOICES = 20  # voiceovers by which the speed of a voice is measured, the latest
 Stage = Callable[[Production], Awaitable[Next]]
+
+
+class NotDrawable(ForgeError):
+    """Captions would show boxes."""
+
+    code, status, title = "not_drawable", 422, "These captions cannot be drawn here"
 
 
 class Studio:
     """What the stages work with."""
 
-    def __init__(self, store: Store, runtime: TalkRuntime, heartbeats: Heartbeats, pexels: Pexels) -> None:
+    def __init__(
+        self,
+        store: Store,
+        runtime: TalkRuntime,
+        heartbeats: Heartbeats,
+        pexels: Pexels,
+        signer: Signer,
+        processes: BoundedProcesses,
+    ) -> None:
         self._store, self._runtime, self._heartbeats, self._pexels = store, runtime, heartbeats, pexels
+        self._signer, self._processes = signer, processes
 
     @property
     def stages(self) -> dict[str, Stage]:
@@ -60,26 +83,75 @@ class Studio:
             return Advance("voice")
         if ("scripts", f"{production.project.round}/ranked") in production.results:  # the gate had closed
             return Wait("script")
-        persona = await self._persona(production)
-        writer = Writer(production, self._runtime.language_model, persona, WORDS_A_SECOND)
+        cast = await production.step("cast", "", 0, partial(self._cast, production))
+        if production.project.input.music:
+            await production.step("music", "", 0, partial(self._music, production, production.project.input.music))
+        writer = Writer(
+            production, self._runtime.language_model, Persona.model_validate(cast["persona"]), cast["words_a_second"]
+        )
         ranked = await writer.ranked()
         await production.step("scripts", f"{production.project.round}/ranked", 0, _made(ranked))
         return Wait("script")
 
+    async def _cast(self, production: Production) -> Made:
+        """Who tells the film, as they are now: a face or a voice that is changed later changes no film under way."""
+        project = production.project
+        persona = await personas.look_up(self._store, project.persona_id, project.owner)
+        if persona is None:
+            raise NotFound("The persona of this project was deleted. Begin another project with another one.")
+        if persona.readable_face is None:
+            raise Conflict(f"{persona.name} has no portrait that can speak. Give it another one, then retry.")
+        path = f"{project.owner}/{uuid4().hex}.portrait"
+        await self._put(production, path, await self._store.get(persona.required_portrait), "image/png")
+        voice = voice_of(persona, self._runtime.text_to_speech.default_voice)
+        told = persona.model_copy(update={"portrait": path, "idle": None, "thinking": None, "poster": None})
+        speed = await self._measured_speed(production, voice)
+        return Made({"persona": told.model_dump(mode="json"), "voice": voice, "words_a_second": speed}, 0.0, (path,))
+
+    async def _measured_speed(self, production: Production, voice: str) -> float:
+        """Words a second of what this voice has spoken for this owner; a usual speed as long as that is nothing."""
+        query = self._store.as_service().from_("steps").select("result").eq("stage", "voice")
+        query = query.eq("owner", str(production.project.owner)).eq("result->>voice", voice)
+        rows = await self._store.rows(query.order("ended_at", desc=True).limit(ENOUGH_VOICES))
+        words, seconds = (sum(row["result"][name] for row in rows) for name in ("words", "spoken_s"))
+        return round(words / seconds, 3) if seconds else WORDS_A_SECOND
+
+    async def _music(self, production: Production, address: str) -> Made:
+        """Decoded in a process that may be ended, and kept: an uploaded file goes after a day."""
+        owner = production.project.owner
+        data = await upload.read_of(self._store, owner, address)
+        try:
+            samples = await self._processes.run(decode_audio, data, music.LONGEST)
+        except (TimeoutError, MemoryError) as error:
+            raise AudioUnusable("Decoding this music takes too long or too much memory. Save it anew.") from error
+        path = f"{owner}/{uuid4().hex}.music.wav"
+        await self._put(production, path, await asyncio.to_thread(encode_wav, samples), "audio/wav")
+        return Made({"sound": path, "seconds": round(len(samples) / RATE, 2)}, 0.0, (path,))
+
     async def voice(self, production: Production) -> Next:
         """The chosen script is spoken once; the film is as long as that."""
         sentences = [one["text"] for one in _chosen(production)]
-        persona = await self._persona(production)
+        captioned = production.project.input.style.captions != "none"
+        if captioned and (lost := fonts.missing(" ".join(sentences))):
+            raise NotDrawable(
+                f"No font here has {lost[:20]}. Install one, such as Noto's, and retry, or begin a project whose "
+                "style has no captions."
+            )
+        cast = await self._still_there(production)
         voice = self._runtime.text_to_speech
         cost = prices.elevenlabs(voice.model, sum(map(len, sentences)) + len(sentences))
 
         async def make() -> Made:
-            spoken = await speak(voice, voice_of(persona, voice.default_voice), sentences, [])
+            spoken = await speak(voice, cast["voice"], sentences, [])
             folder = f"{production.project.owner}/{uuid4().hex}"
             sound, timing = f"{folder}.wav", f"{folder}.json"
             await self._put(production, sound, await asyncio.to_thread(encode_wav, spoken.samples), "audio/wav")
             await self._put(production, timing, json.dumps(spoken.to_json()).encode(), "application/json")
-            told = {"sound": sound, "timing": timing, "seconds": round(spoken.seconds, 3)}
+            told = {
+                "sound": sound, "timing": timing, "seconds": round(spoken.seconds, 3), "voice": cast["voice"],
+                "words": len(" ".join(sentences).split()),
+                "spoken_s": round(spoken.words[-1].end - spoken.words[0].start, 3) if spoken.words else 0.0,
+            }  # fmt: skip
             return Made(told, cost, (sound, timing))
 
         await production.step("voice", _round(production), cost, make)
@@ -116,9 +188,9 @@ class Studio:
 
     async def film(self, production: Production) -> Next:
         """Every shot rendered and kept by itself, in all shapes at once; then joined, with the voice, and checked."""
-        spoken, persona = await self._spoken(production), await self._persona(production)
+        spoken, cast = await self._spoken(production), await self._still_there(production)
         shots = [Shot(**one) for one in production.of("shots", _round(production))]
-        portrait = await self._portrait(persona)
+        portrait = await self._portrait(Persona.model_validate(cast["persona"]))
         shapes, style = production.project.input.shapes, production.project.input.style
         captions = {
             shape: Captions(spoken.words, shape, *film.SIZES[shape], highlight=style.captions == "words")
@@ -133,7 +205,8 @@ class Studio:
             )
         for shape in shapes:
             key = f"{_round(production)}/{shape}"
-            await production.step("film", key, 0, partial(self._join, production, shape, shots, spoken))
+            join = partial(self._join, production, shape, shots, spoken, captions[shape])
+            await production.step("film", key, 0, join)
         return Advance("review")
 
     async def review(self, production: Production) -> Next:
@@ -175,16 +248,18 @@ class Studio:
                 await self._heartbeats.send(production.project.id, Heartbeat("processing", None, logs))
                 await asyncio.sleep(1)
 
-        line = production.results.get(("footage", f"{_round(production)}/shot-{shot.number}"), {})
+        line = _line(production, shot)
+        in_corner = production.project.input.style.presenter == "corner"
         clip = await self._store.get(line["file_path"]) if "file_path" in line else None
 
         def render(folder: Path) -> dict[Shape, bytes]:
             count = shot.last - shot.first
-            if clip is not None:
-                drawn = film.clip_frames(clip, count)  # all of it was decoded when it was fetched
-            else:
-                drawn = film.presented(portrait, spoken.stretch(shot.start, shot.end), count)
-            made = film.render_shot(drawn, shot, captions, folder, told)
+            presented = film.presented(portrait, spoken.stretch(shot.start, shot.end), count)
+            if clip is None:
+                made = film.render_shot(presented, shot, captions, folder, told)
+            else:  # all of it was decoded when it was fetched
+                drawn = film.clip_frames(clip, count)
+                made = film.render_shot(drawn, shot, captions, folder, told, presented if in_corner else None)
             return {one: path.read_bytes() for one, path in made.items()}
 
         beating = asyncio.create_task(beat())
@@ -197,12 +272,20 @@ class Studio:
         paths = {shape: f"{name}.{shape}.mp4" for shape in rendered}
         for shape, data in rendered.items():
             await self._put(production, paths[shape], data, "video/mp4")
-        return Made(paths, 0.0, tuple(paths.values()))
+        shown = {} if clip is None else {"clip": hashlib.sha256(clip).hexdigest()}
+        return Made({**paths, **shown}, 0.0, tuple(paths.values()))
 
-    async def _join(self, production: Production, shape: Shape, shots: list[Shot], spoken: Voiceover) -> Made:
-        pieces = [production.of("film", f"{_round(production)}/shot-{shot.number}")[shape] for shot in shots]
-        data = await asyncio.gather(*(self._store.get(path) for path in pieces))
-        captioned = production.project.input.style.captions != "none"
+    async def _join(
+        self, production: Production, shape: Shape, shots: list[Shot], spoken: Voiceover, captions: Captions | None
+    ) -> Made:
+        """One film of all shots, its sound encoded once; signed, then checked as it is kept."""
+        rendered = {one.number: production.of("film", f"{_round(production)}/shot-{one.number}") for one in shots}
+        data = await asyncio.gather(*(self._store.get(one[shape]) for one in rendered.values()))
+        kept = production.results.get(("music", ""))
+        under = await self._sound(kept["sound"]) if kept else None
+        clips = {number: one["clip"] for number, one in rendered.items() if "clip" in one}
+        lines = {one.number: _line(production, one) for one in shots}
+        ledger = {number: line["sha256"] for number, line in lines.items() if "sha256" in line}
 
         def join() -> tuple[bytes, list[checks.Check]]:
             with tempfile.TemporaryDirectory() as folder:
@@ -210,41 +293,67 @@ class Studio:
                 for file, piece in zip(files, data, strict=True):
                     file.write_bytes(piece)
                 target = Path(folder, "film.mp4")
-                film.joined(files, loudness.brought_to(_at_48_khz(spoken.samples)), target)
-                return target.read_bytes(), checks.check(target, shape, spoken, shots, captioned)
+                sound = _at_48_khz(spoken.samples)
+                if under is not None:
+                    sound = music.mixed(sound, _at_48_khz(under), spoken.words)
+                film.joined(files, loudness.brought_to(sound), target)
+                provenance = self._signed(production, target, composite=bool(clips))
+                report = checks.check(target, shape, spoken, shots, captions, clips, ledger, provenance)
+                return target.read_bytes(), report
 
         joined, report = await asyncio.to_thread(join)
         name = f"{production.project.owner}/{uuid4().hex}"
-        video, captions = f"{name}.mp4", f"{name}.vtt"
+        video, words = f"{name}.mp4", f"{name}.vtt"
         await self._put(production, video, joined, "video/mp4")
-        await self._put(production, captions, webvtt(spoken.characters).encode(), "text/vtt")
-        told = {"video": video, "captions": captions, "report": [one.to_json() for one in report]}
-        return Made(told, 0.0, (video, captions))
+        await self._put(production, words, webvtt(spoken.characters).encode(), "text/vtt")
+        told = {"video": video, "captions": words, "report": [one.to_json() for one in report]}
+        return Made(told, 0.0, (video, words))
 
-    async def _persona(self, production: Production) -> Persona:
+    def _signed(self, production: Production, file: Path, *, composite: bool) -> str:
+        """Sign the film in its place; returns what C2PA says of it then, or why it is not signed."""
+        if not self._signer.on:
+            return ""
+        persona = Persona.model_validate(production.of("cast")["persona"])
+        models = [self._runtime.language_model.model, self._runtime.text_to_speech.model, self._runtime.engine.name]
+        told: dict[str, Any] = {"project": str(production.project.id), "persona": str(persona.id), "models": models}
+        if persona.consent_at:
+            told["consent"] = {"persona": str(persona.id), "at": format_time(persona.consent_at)}
+        composite = composite or persona.consent_at is not None
+        what = describe("personaforge film", "video/mp4", told, models, composite=composite)
+        try:
+            data = self._signer.sign(file.read_bytes(), what)
+        except NotSigned as error:
+            log.error("the film of project %s has no manifest", production.project.id, exc_info=error)
+            return error.detail
+        file.write_bytes(data)
+        return verdict(data, "video/mp4")
+
+    async def _still_there(self, production: Production) -> dict[str, Any]:
+        """The cast. Raises NotFound once the persona is deleted: with it goes the consent to show its face."""
         project = production.project
-        found = await personas.look_up(self._store, project.persona_id, project.owner)
-        if found is None:
+        if await personas.look_up(self._store, project.persona_id, project.owner) is None:
             raise NotFound("The persona of this project was deleted. Begin another project with another one.")
-        return found
+        cast: dict[str, Any] = production.of("cast")
+        return cast
 
     async def _portrait(self, persona: Persona) -> PreparedPortrait:
         from shared.lipsync.picture import Picture
         from shared.media.image import decode
 
         face = persona.readable_face
-        if face is None:
-            raise Conflict(f"{persona.name} has no portrait that can speak. Give it another one, then retry.")
+        assert face, "the cast has one"
         data = await self._store.get(persona.required_portrait)
         engine, style = self._runtime.engine, persona.style
         return await asyncio.to_thread(lambda: engine.prepare(Picture(decode(data), face), SIZE, style))
 
     async def _spoken(self, production: Production) -> Voiceover:
         kept = production.of("voice", _round(production))
-        sound, timing = await asyncio.gather(self._store.get(kept["sound"]), self._store.get(kept["timing"]))
-        with wave.open(BytesIO(sound)) as file:
-            samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        samples, timing = await asyncio.gather(self._sound(kept["sound"]), self._store.get(kept["timing"]))
         return Voiceover.from_json(samples, json.loads(timing))
+
+    async def _sound(self, path: str) -> Samples:
+        with wave.open(BytesIO(await self._store.get(path))) as file:
+            return np.frombuffer(file.readframes(file.getnframes()), np.int16)
 
     async def _put(self, production: Production, path: str, data: bytes, kind: str) -> None:
         await self._store.put(path, data, kind, owner=production.project.owner)
@@ -259,6 +368,12 @@ def _made(result: Any) -> Callable[[], Awaitable[Made]]:
 
 def _round(production: Production) -> str:
     return str(production.project.round)
+
+
+def _line(production: Production, shot: Shot) -> dict[str, Any]:
+    """Of the ledger: the clip that was found for a shot; empty where the persona takes it."""
+    found: dict[str, Any] = production.results.get(("footage", f"{_round(production)}/shot-{shot.number}"), {})
+    return found if "id" in found else {}
 
 
 def _chosen(production: Production) -> list[dict[str, Any]]:

@@ -148,8 +148,8 @@ def test_a_provider_that_hangs_keeps_no_webhook_waiting(
     persona = person.persona(portrait_png)
     receiver = Receiver()
     receiver.statuses = [500]
-    body = {"model": "talk", "webhook": receiver.url, "webhook_events_filter": ["completed"]}
-    body["input"] = {"persona": persona["id"], "say": "Tell them."}
+    told = {"webhook": receiver.url, "webhook_events_filter": ["completed"]}
+    body = {"model": "talk", "input": {"persona": persona["id"], "say": "Tell them."}, **told}
     person.http.post("/v1/predictions", json=body, headers={"Prefer": "wait=30"}).raise_for_status()
     receiver.wait(1)
     start_unheard(stack, person, persona, tmp_path)

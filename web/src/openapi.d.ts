@@ -545,6 +545,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/projects/{project}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow
+         * @description Scripts as they are written, their order at the end, and each change of state; ends after a minute.
+         */
+        get: operations["follow_v1_projects__project__events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/gates/{token}": {
         parameters: {
             query?: never;
@@ -1428,6 +1448,18 @@ export interface components {
             expires_at: string;
         };
         /**
+         * Point
+         * @description Of the rubric.
+         */
+        Point: {
+            /** Point */
+            point: string;
+            /** Score */
+            score: number;
+            /** Reason */
+            reason: string;
+        };
+        /**
          * ProjectInput
          * @description What a project begins with.
          */
@@ -1459,10 +1491,21 @@ export interface components {
              *       "shape": "",
              *       "words": [],
              *       "avoid": [],
-             *       "captions": "words"
+             *       "captions": "words",
+             *       "presenter": "full"
              *     }
              */
             style?: components["schemas"]["Style"];
+            /**
+             * Music
+             * @description Address of a sound to lie under the voice, such as an uploaded file.
+             */
+            music?: string | null;
+            /**
+             * Webhook
+             * @description Called when a person is needed, a day before time is up, at the end.
+             */
+            webhook?: string | null;
         };
         /**
          * ProjectPage
@@ -1525,8 +1568,11 @@ export interface components {
              * @description Of the footage, to be shown wherever the film is.
              */
             credits: string[];
-            /** Cost Credits */
-            cost_credits: number;
+            /**
+             * Cost Credits
+             * @description So far; not told by a link to a gate.
+             */
+            cost_credits: number | null;
             /** Created At */
             created_at: string;
             /** Updated At */
@@ -1547,15 +1593,73 @@ export interface components {
         };
         /**
          * Script
-         * @description A script of this round; ranked once all of them are there.
+         * @description A script of this round, as soon as it is written; the order is there once all of them are.
          */
         Script: {
             /** Id */
             id: string;
             /** Title */
             title: string;
-        } & {
-            [key: string]: unknown;
+            /** Sentences */
+            sentences: components["schemas"]["Sentence"][];
+            /** Words */
+            words: number;
+            /**
+             * Seconds
+             * @description By the measured speed of the voice, if it has spoken before.
+             */
+            seconds: number;
+            /** Rank */
+            rank?: number | null;
+            /**
+             * Tied With
+             * @default []
+             */
+            tied_with?: string[];
+            /**
+             * Differs
+             * @default
+             */
+            differs?: string;
+            /**
+             * Score
+             * @description 1 to 5, by the rubric, less what was counted in `facts`.
+             */
+            score?: number | null;
+            /**
+             * Points
+             * @default []
+             */
+            points?: components["schemas"]["Point"][];
+            /**
+             * Facts
+             * @default []
+             */
+            facts?: string[];
+            /**
+             * Wins
+             * @default 0
+             */
+            wins?: number;
+            /**
+             * Reasons
+             * @description Of the judge, for preferring it to another one.
+             * @default []
+             */
+            reasons?: string[];
+        };
+        /**
+         * Sentence
+         * @description text: as it is spoken. footage: what is searched for it, or empty.
+         */
+        Sentence: {
+            /** Text */
+            text: string;
+            /**
+             * Footage
+             * @default
+             */
+            footage?: string;
         };
         /**
          * Standing
@@ -1633,6 +1737,13 @@ export interface components {
              * @enum {string}
              */
             captions?: "words" | "lines" | "none";
+            /**
+             * Presenter
+             * @description corner: over footage it stays in a corner.
+             * @default full
+             * @enum {string}
+             */
+            presenter?: "full" | "corner";
         };
     };
     responses: never;
@@ -2877,6 +2988,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Link"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    follow_v1_projects__project__events_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
                 };
             };
             /** @description Problem */

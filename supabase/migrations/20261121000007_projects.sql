@@ -14,6 +14,7 @@ create table public.projects (
     stage text not null default 'scripts',
     waiting_for text,  -- a gate, or credits; only while waiting
     gate_until timestamptz,  -- when a gate closes
+    reminded_at timestamptz,  -- when its owner was told that it will
     round smallint not null default 1,  -- of drafts: one more with each rejection
     wake_at timestamptz not null default now(),
     lease_by uuid,
@@ -30,7 +31,8 @@ create table public.projects (
 );
 create index projects_by_owner on public.projects (owner, created_at desc, id desc);
 create unique index projects_by_key on public.projects (owner, idempotency_key) where idempotency_key is not null;
-create index projects_due on public.projects (wake_at) where status in ('ready', 'working', 'waiting');
+create index projects_due on public.projects (wake_at) where status in ('ready', 'working');
+create index projects_gates on public.projects (gate_until) where status = 'waiting';
 
 -- What was done, in units that are bought or made once: the third outline, the seventh shot.
 create table public.steps (
@@ -240,7 +242,7 @@ declare
 begin
     update public.projects set
         status = p_status::public.project_status, stage = p_stage, waiting_for = p_waiting_for,
-        gate_until = now() + p_gate, wake_at = now() + p_wake,
+        gate_until = now() + p_gate, reminded_at = null, wake_at = now() + p_wake,
         error = nullif(public.as_object(p_error), 'null'),
         output = coalesce(nullif(public.as_object(p_output), 'null'), output),
         claims = 0,
@@ -352,26 +354,29 @@ begin
     end if;
 end $$;
 
--- Projects that should be worked on and are not: whoever was to be told was not, or has died.
-create function public.due_projects(p_seconds integer default 20, p_limit integer default 100) returns setof uuid
-language sql stable security definer set search_path = '' as $$
-    select id from public.projects
-    where wake_at < now() - make_interval(secs => p_seconds)
-      and status in ('ready', 'working') and (status = 'ready' or lease_until < now())
-    order by wake_at limit p_limit;
-$$;
-
--- Give back a gate's project whose time is over: it stops, and says so.
-create function public.close_gates() returns integer
-language sql security definer set search_path = '' as $$
-    with closed as (
+-- What the schedule does, in one query: projects that should be worked on and are not, as whoever was to be told was not or
+-- has died; gates whose time is over are closed, and a day before that their owners are reminded.
+create function public.sweep_projects(p_seconds integer default 20, p_limit integer default 100) returns setof uuid
+language plpgsql security definer set search_path = '' as $$
+begin
+    return query with closed as (
         update public.projects set
             error = jsonb_build_object('code', 'gate_closed', 'detail', 'Nobody decided in time. Retry it to decide now.'),
             updated_at = now()
-        where status = 'waiting' and gate_until < now() and error is null returning 1
+        where status = 'waiting' and gate_until < now() and error is null
+    ), reminded as (
+        update public.projects set reminded_at = now()
+        where status = 'waiting' and gate_until between now() and now() + interval '1 day' and reminded_at is null
+        returning *
+    ), told as (
+        select public.enqueue_project_delivery(reminded, 'reminder') from reminded
     )
-    select count(*)::integer from closed;
-$$;
+    select id from public.projects
+    where wake_at < now() - make_interval(secs => p_seconds)
+      and status in ('ready', 'working') and (status = 'ready' or lease_until < now())
+      and (select count(*) from told) >= 0  -- so that it is carried out
+    order by wake_at limit p_limit;
+end $$;
 
 create function public.kept_search(p_query text, p_orientation text) returns jsonb
 language sql stable security definer set search_path = '' as $$
@@ -387,12 +392,12 @@ grant select, insert, update, delete
 revoke execute on function
     public.create_project, public.claim_project, public.held_project, public.extend_lease, public.begin_step,
     public.end_step, public.move_project, public.release_steps, public.decide_project,
-    public.cancel_project, public.end_canceled, public.retry_project, public.due_projects, public.close_gates,
+    public.cancel_project, public.end_canceled, public.retry_project, public.sweep_projects,
     public.kept_search
     from public, anon, authenticated, service_role;
 grant execute on function public.create_project to authenticated;
 grant execute on function
     public.claim_project, public.extend_lease, public.begin_step, public.end_step, public.move_project,
-    public.decide_project, public.cancel_project, public.end_canceled, public.retry_project, public.due_projects,
-    public.close_gates, public.kept_search
+    public.decide_project, public.cancel_project, public.end_canceled, public.retry_project, public.sweep_projects,
+    public.kept_search
     to service_role;

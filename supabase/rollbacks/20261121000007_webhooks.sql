@@ -1,2 +1,0 @@
-drop function public.due_deliveries, public.enqueue_delivery;
-drop table public.webhook_deliveries;
