@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -15,13 +15,18 @@ from tests.support.receiver import serve
 
 
 class Proxy:
-    """`seen` lists "METHOD /path" of each request. `slow` delays answers; `refuse` answers 503; `stop_at` blocks."""
+    """`seen` lists "METHOD /path" of each request. `slow` delays answers; `refuse` answers 503; `stop_at` blocks.
+
+    `watch` is called with the path, the body and the moment, "before" it is passed on and "after"; when it says True
+    nothing is passed on or answered.
+    """
 
     def __init__(self, target: str) -> None:
         self.seen: list[str] = []
         self.slow: dict[str, float] = {}
         self.refuse: set[str] = set()
         self.stop_at = ""
+        self.watch: Callable[[str, bytes, str], bool] = lambda *_: False
         self.stopped = threading.Event()
         self._http = httpx.Client(base_url=target, timeout=60, trust_env=False, limits=httpx.Limits(keepalive_expiry=4))
         outer = self
@@ -51,8 +56,12 @@ class Proxy:
             request.send_header("content-length", "0")
             request.end_headers()
             return
+        if self.watch(request.path, body, "before"):
+            return
         headers = {k: v for k, v in request.headers.items() if k.lower() not in ("host", "accept-encoding")}
         answer = self._http.request(request.command, request.path, content=body, headers=headers)
+        if self.watch(request.path, body, "after"):
+            return
         time.sleep(max((pause for part, pause in self.slow.items() if part in what), default=0))
         request.send_response(answer.status_code)
         for name in ("content-type", "content-range"):
