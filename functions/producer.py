@@ -11,6 +11,7 @@ from shared.core import telemetry
 from shared.core.containers import secrets, studio_image
 from shared.core.settings import ANTHROPIC, ELEVENLABS, SUPABASE, Settings
 from shared.core.store import Store
+from shared.predictions import webhook
 from shared.predictions.provenance import Signer
 from shared.providers.pexels import Pexels
 from shared.runners.services import Services
@@ -43,5 +44,6 @@ async def producer(project: str) -> str:
             await production.run(studio.stages)
         finally:
             await pexels.close()
+            await webhook.deliver(store, production.project.id)
         await asyncio.to_thread(telemetry.flush)
         return production.project.stage

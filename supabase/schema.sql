@@ -505,14 +505,14 @@ end $$;
 
 -- Name: due_deliveries(uuid, integer); Type: FUNCTION; Schema: public; Owner: -
 
-CREATE FUNCTION public.due_deliveries(p_prediction uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 50) RETURNS SETOF jsonb
+CREATE FUNCTION public.due_deliveries(p_about uuid DEFAULT NULL::uuid, p_limit integer DEFAULT 50) RETURNS SETOF jsonb
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
     AS $$
     with lined_up as (
         select id, row_number() over (partition by owner order by next_at, event desc) as turn
         from public.webhook_deliveries
-        where next_at <= now() and (p_prediction is null or prediction_id = p_prediction)
+        where next_at <= now() and (p_about is null or p_about in (prediction_id, project_id))
     ), due as (  -- each owner in turn: nobody's dead receiver keeps the others waiting
         select d.id from public.webhook_deliveries d join lined_up on lined_up.id = d.id
         where d.next_at <= now() order by lined_up.turn, d.next_at limit p_limit for update of d skip locked
@@ -1803,10 +1803,10 @@ GRANT ALL ON FUNCTION public.create_project(p_persona uuid, p_input jsonb, p_key
 REVOKE ALL ON FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_round integer, p_decision text, p_payload jsonb, p_by text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.decide_project(p_id uuid, p_owner uuid, p_gate text, p_round integer, p_decision text, p_payload jsonb, p_by text) TO service_role;
 
--- Name: FUNCTION due_deliveries(p_prediction uuid, p_limit integer); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION due_deliveries(p_about uuid, p_limit integer); Type: ACL; Schema: public; Owner: -
 
-REVOKE ALL ON FUNCTION public.due_deliveries(p_prediction uuid, p_limit integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.due_deliveries(p_prediction uuid, p_limit integer) TO service_role;
+REVOKE ALL ON FUNCTION public.due_deliveries(p_about uuid, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.due_deliveries(p_about uuid, p_limit integer) TO service_role;
 
 -- Name: FUNCTION end_canceled(p_id uuid, p_by uuid); Type: ACL; Schema: public; Owner: -
 

@@ -49,10 +49,10 @@ def secret(owner: UUID, key: str) -> str:
     return f"whsec_{base64.b64encode(derived).decode()}"
 
 
-async def deliver(store: Store, prediction: UUID | None = None) -> int:
-    """Try everything that is due, of one prediction or of all; returns how many arrived. Safe to run twice at once."""
+async def deliver(store: Store, about: UUID | None = None) -> int:
+    """Try what is due, of one prediction or project or of all; returns how many arrived. Safe to run twice at once."""
     arrived, ends = 0, time.monotonic() + LONGEST
-    arguments = {"p_prediction": str(prediction) if prediction else None}
+    arguments = {"p_about": str(about) if about else None}
     async with Fetcher.open(store.settings) as fetcher:
         while time.monotonic() < ends:
             rows = await store.call("due_deliveries", arguments)

@@ -56,12 +56,12 @@ create trigger tell_of_project after update on public.projects for each row
 
 -- Take deliveries that are due, at most p_limit, each together with its prediction or project. Whoever takes one has it for
 -- this attempt; the next one is already set, should the taker die. Eight attempts in 28 hours.
-create function public.due_deliveries(p_prediction uuid default null, p_limit integer default 50) returns setof jsonb
+create function public.due_deliveries(p_about uuid default null, p_limit integer default 50) returns setof jsonb
 language sql security definer set search_path = '' as $$
     with lined_up as (
         select id, row_number() over (partition by owner order by next_at, event desc) as turn
         from public.webhook_deliveries
-        where next_at <= now() and (p_prediction is null or prediction_id = p_prediction)
+        where next_at <= now() and (p_about is null or p_about in (prediction_id, project_id))
     ), due as (  -- each owner in turn: nobody's dead receiver keeps the others waiting
         select d.id from public.webhook_deliveries d join lined_up on lined_up.id = d.id
         where d.next_at <= now() order by lined_up.turn, d.next_at limit p_limit for update of d skip locked

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
 import av
 import httpx
+import numpy as np
 import pytest
+from standardwebhooks import Webhook
 
 from local.stack import Stack
+from shared.media.audio import encode_wav
 from tests.support.operator import account, reconcile, rest
 from tests.support.person import Person
 from tests.support.projects import IDEA, begin, until, waits
+from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.slow
+ANOTHER = "pNInz6obpgDQGcFmaJgB"  # a voice
 
 
 def approve(person: Person, project: dict[str, Any], **given: Any) -> httpx.Response:
@@ -32,8 +39,11 @@ def service(stack: Stack, function: str, **arguments: Any) -> httpx.Response:
 
 @pytest.fixture(scope="module")
 def chosen(person: Person, persona: dict[str, Any]) -> dict[str, Any]:
-    """A project whose scripts are there."""
-    return until(person, begin(person, persona), waits("script"))
+    """A project with music and the persona in a corner, whose scripts are there."""
+    hum = (np.sin(np.arange(24_000 * 3) / 24_000 * 2 * np.pi * 110) * 9000).astype(np.int16)
+    music = person.http.post("/v1/files", files={"content": encode_wav(hum)}).raise_for_status().json()
+    given = {"music": music["urls"]["get"], "style": {"presenter": "corner"}}
+    return until(person, begin(person, persona, **given), waits("script"))
 
 
 def test_an_idea_becomes_a_film_that_a_person_approved(person: Person, chosen: dict[str, Any]) -> None:
@@ -42,17 +52,27 @@ def test_an_idea_becomes_a_film_that_a_person_approved(person: Person, chosen: d
     assert [one["rank"] for one in scripts] == [1, 2, 3]
     assert len({one["differs"] for one in scripts}) == 3
     assert all(one["reasons"] or one["wins"] == 0 for one in scripts)
+    # What is changed about the persona from now on changes no film under way.
+    person.http.patch(f"/v1/personas/{chosen['persona']}", json={"voice_id": ANOTHER}).raise_for_status()
     assert approve(person, chosen, script=scripts[0]["id"]).json()["first"]
     made = until(person, chosen, waits("film"))
+    person.http.patch(f"/v1/personas/{chosen['persona']}", json={"voice_id": ""}).raise_for_status()
     film = made["films"]["square"]
     history = person.http.get(f"/v1/projects/{chosen['id']}/history").json()["steps"]
     planned = next(one["result"] for one in history if one["stage"] == "shots")
     ledger = {one["key"]: one["result"] for one in history if one["stage"] == "footage"}
     assert {f"1/shot-{one['number']}" for one in planned if one["kind"] == "clip"} == set(ledger)
+    cast, voice = (next(one["result"] for one in history if one["stage"] == stage) for stage in ("cast", "voice"))
+    assert voice["voice"] == cast["voice"] != ANOTHER
     assert [one["name"] for one in film["report"] if not one["passed"]] == []
+    assert {"provenance", "credits", "safe area"} <= {one["name"] for one in film["report"]}
     with av.open(BytesIO(httpx.get(film["video"], trust_env=False).content), "r") as file:
-        seconds = len(list(file.decode(file.streams.video[0]))) / 30
+        decoded = list(file.decode(video=0, audio=0))
+    seconds = sum(isinstance(one, av.VideoFrame) for one in decoded) / 30
     assert 5 < seconds < 40
+    sound = np.concatenate([one.to_ndarray()[0] for one in decoded if isinstance(one, av.AudioFrame)])
+    before_the_voice = sound[4000:14_000]  # of 48,000 a second; the voice begins after 0.4 s
+    assert 0.005 < np.abs(before_the_voice).max() < 0.5
     captions = httpx.get(film["captions"], trust_env=False).text
     said = " ".join(one["text"] for one in scripts[0]["sentences"])
     assert " ".join(block.split("\n", 1)[1] for block in captions.strip().split("\n\n")[1:]).split() == said.split()
@@ -63,6 +83,71 @@ def test_an_idea_becomes_a_film_that_a_person_approved(person: Person, chosen: d
     assert done["cost_credits"] == pytest.approx(sum(one["cost_usd"] for one in steps) * 1000, abs=0.01)
     written = [one for one in steps if one["stage"] == "scripts" and not one["key"].endswith("ranked")]
     assert len(written) == 18
+
+
+def test_scripts_come_one_by_one_and_whoever_is_to_be_told_is(
+    stack: Stack, person: Person, persona: dict[str, Any]
+) -> None:
+    """By server-sent events, with the order at the end; by webhook at each gate, before its time is up, at the end."""
+    receiver = Receiver()
+    project = begin(person, persona, seconds=21, webhook=receiver.url)
+    events: list[tuple[str, Any]] = []
+    with person.http.stream("GET", f"/v1/projects/{project['id']}/events", timeout=60) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        name = ""
+        for line in answer.iter_lines():
+            name = line.removeprefix("event: ") if line.startswith("event: ") else name
+            if line.startswith("data: "):
+                events.append((name, json.loads(line.removeprefix("data: "))))
+    names = [name for name, _ in events]
+    assert names[-1] == "done"
+    order = next(data for name, data in events if name == "order")
+    assert [one["rank"] for one in order] == [1, 2, 3]
+    assert names.index("order") > max([n for n, one in enumerate(names) if one == "script"], default=-1)
+    assert {data["id"] for name, data in events if name == "script"} <= {one["id"] for one in order}
+    (first,) = receiver.wait(1)
+    told = json.loads(first.body)
+    assert (first.headers["personaforge-event"], told["status"], told["waiting_for"]) == (
+        "waiting",
+        "waiting",
+        "script",
+    )
+    key = person.http.get("/v1/webhooks/default/secret").json()["key"]
+    Webhook(key).verify(first.body, first.headers)
+    soon = {"gate_until": (datetime.now(UTC) + timedelta(hours=20)).isoformat()}
+    with rest(stack) as client:
+        client.patch("/projects", params={"id": f"eq.{project['id']}"}, json=soon).raise_for_status()
+    reconcile(stack)
+    reconcile(stack)
+    person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
+    reconcile(stack)
+    assert [one.headers["personaforge-event"] for one in receiver.wait(3)] == ["waiting", "reminder", "completed"]
+    receiver.close()
+
+
+def test_what_no_font_can_draw_stops_before_it_is_spoken(person: Person, persona: dict[str, Any]) -> None:
+    """Named, with what to do; nothing of the voice is bought."""
+    project = until(person, begin(person, persona, seconds=22), waits("script"))
+    sentences = [*(one["text"] for one in project["scripts"][0]["sentences"]), "And \U000f1234 is no letter."]
+    approve(person, project, script=project["scripts"][0]["id"], sentences=sentences).raise_for_status()
+    stopped = until(person, project, lambda found: found["status"] == "failed")
+    assert stopped["error"]["code"] == "not_drawable"
+    assert "\U000f1234" in stopped["error"]["detail"]
+    steps = person.http.get(f"/v1/projects/{project['id']}/history").json()["steps"]
+    assert "voice" not in {one["stage"] for one in steps}
+
+
+def test_music_that_is_none_stops_before_anything_is_bought(person: Person, persona: dict[str, Any]) -> None:
+    """A picture as music: named; an address of nobody's file: refused at once."""
+    upload = (
+        person.http.post("/v1/files", files={"content": b"\x89PNG\r\n\x1a\n" + bytes(100)}).raise_for_status().json()
+    )
+    project = begin(person, persona, seconds=25, music=upload["urls"]["get"])
+    stopped = until(person, project, lambda found: found["status"] == "failed")
+    assert stopped["error"]["code"] == "audio_unusable"
+    assert stopped["cost_credits"] == 0
+    gone = {"idea": IDEA, "persona": persona["id"], "music": f"{upload['urls']['get'][:-36]}{uuid4()}"}
+    assert person.http.post("/v1/projects", json=gone).status_code == 404
 
 
 def test_the_first_decision_stands(person: Person, persona: dict[str, Any]) -> None:
@@ -190,7 +275,7 @@ def test_where_nothing_fits_the_persona_takes_the_shot_and_it_is_said(
     stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
 ) -> None:
     """A search without a hit, and a file that is none: named in the step, and the film is whole all the same."""
-    project = until(person, begin(person, persona, seconds=30, idea="what a zeppelin was"), waits("script"))
+    project = until(person, begin(person, persona, seconds=15, idea="what a zeppelin was"), waits("script"))
     first = project["scripts"][0]
     words = ("zeppelin hangar", "old map", "clouds moving")
     wanted = [{**one, "footage": words[n % 3]} for n, one in enumerate(first["sentences"])]
