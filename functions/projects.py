@@ -47,6 +47,10 @@ from shared.studio.project import (
 app = modal.App("personaforge-projects")
 PAGE = 50
 LINK = 7 * 24 * 3600  # seconds for which a link to a gate is good, at most
+STATES: dict[str, tuple[Status, ...]] = {
+    "needs_you": ("waiting",), "in_work": ("ready", "working"), "finished": ("succeeded",),
+    "stopped": ("failed", "canceled"),
+}  # fmt: skip
 FOLLOWED, LOOK = 50.0, 1.0  # seconds for which events are sent, and between two looks
 LIVE = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 SHORTEST, LONGEST = 40, 3600  # letters of a script that a person has edited: some seconds to four minutes
@@ -105,6 +109,7 @@ class Script(BaseModel):
     id: str
     title: str
     sentences: list[Sentence]
+    draft: list[str] = Field([], description="Its sentences before they were revised.")
     words: int
     seconds: float = Field(description="By the measured speed of the voice, if it has spoken before.")
     rank: int | None = None
@@ -138,12 +143,24 @@ class ProjectResponse(BaseModel):
     updated_at: Time
 
 
+class ProjectStats(BaseModel):
+    """Of all of one's projects."""
+
+    all: int
+    needs_you: int = Field(description="A person decides, or credits have run out.")
+    in_work: int
+    finished: int
+    stopped: int
+    credits_a_film: float | None = Field(description="On average, of finished ones.")
+
+
 class ProjectPage(BaseModel):
     """Projects, newest first, without their scripts and films."""
 
     next: str | None
     previous: str | None
     results: list[ProjectResponse]
+    stats: ProjectStats
 
 
 class History(BaseModel):
@@ -195,15 +212,22 @@ def build(settings: Settings | None = None) -> FastAPI:
     async def list_projects(
         services: ServicesDep,
         user: CurrentUser,
-        status: Status | None = None,
+        state: Literal["needs_you", "in_work", "finished", "stopped"] | None = None,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> ProjectPage:
-        store = services.store
-        query = store.as_user(user).from_("projects").select("*")
-        query = query.eq("status", status) if status else query
-        page = await newest(store, query, PAGE, f"{services.settings.forge_url}/v1/projects", cursor, status=status)
-        shown = [_response(Project.from_row(row), [], {}, "") for row in page.rows]
-        return ProjectPage(next=page.next, previous=page.previous, results=shown)
+        store, client = services.store, services.store.as_user(user)
+        query = client.from_("projects").select("*")
+        query = query.in_("status", STATES[state]) if state else query
+        where = f"{services.settings.forge_url}/v1/projects"
+        page = await newest(store, query, PAGE, where, cursor, state=state)
+        ids = [row["id"] for row in page.rows]
+        spent = client.from_("steps").select("project_id,stage,key,cost_usd").in_("project_id", ids)
+        steps, stats = await asyncio.gather(store.rows(spent), store.call("project_stats", {}, user))
+        shown = []
+        for row in page.rows:
+            of = [{**step, "result": None} for step in steps if step["project_id"] == row["id"]]
+            shown.append(_response(Project.from_row(row), of, {}, await _progress(services, row)))
+        return ProjectPage(next=page.next, previous=page.previous, results=shown, stats=ProjectStats(**stats))
 
     @web.get("/v1/projects/{project}")
     async def get(project: UUID, services: ServicesDep, user: CurrentUser) -> ProjectResponse:
@@ -219,6 +243,15 @@ def build(settings: Settings | None = None) -> FastAPI:
             steps=[Step.model_validate(row) for row in await services.store.rows(steps)],
             decisions=[Decision.model_validate(row) for row in await services.store.rows(decisions)],
         )
+
+    _add_decisions(web)
+    _add_events(web)
+    _add_gates(web)
+    return web
+
+
+def _add_decisions(web: FastAPI) -> None:
+    """By the project's owner."""
 
     @web.post("/v1/projects/{project}/approve")
     async def approve(project: UUID, body: Approval, services: ServicesDep, user: CurrentUser) -> Standing:
@@ -255,10 +288,6 @@ def build(settings: Settings | None = None) -> FastAPI:
         until = int(time.time()) + LINK
         token = sign_gate(found, found.waiting_for, services.settings.forge_signing_key, until)
         return Link(url=f"{services.settings.forge_url}/approve#{token}", expires_at=until)
-
-    _add_events(web)
-    _add_gates(web)
-    return web
 
 
 async def _kept_music(services: Services, user: User, address: str | None) -> str | None:
@@ -411,8 +440,12 @@ async def _shown(services: Services, row: Row) -> ProjectResponse:
         shape: {**one, "video": files.get(one["video"], ""), "captions": files.get(one["captions"], "")}
         for shape, one in made.items()
     }
-    beat = await services.heartbeats.latest(project.id) if project.status == "working" else None
-    return _response(project, steps, films, beat.logs if beat else "")
+    return _response(project, steps, films, await _progress(services, row))
+
+
+async def _progress(services: Services, row: Row) -> str:
+    beat = await services.heartbeats.latest(UUID(row["id"])) if row["status"] == "working" else None
+    return beat.logs if beat else ""
 
 
 def _response(project: Project, steps: list[Row], films: dict[str, Any], progress: str) -> ProjectResponse:

@@ -855,6 +855,26 @@ begin
     return new;
 end $$;
 
+-- Name: project_stats(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.project_stats() RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with costs as (
+        select p.id, sum(s.cost_usd) * 1000 as credits from public.projects p join public.steps s on s.project_id = p.id
+        where p.owner = auth.uid() and p.status = 'succeeded' group by p.id
+    )
+    select jsonb_build_object(
+        'all', count(*),
+        'needs_you', count(*) filter (where status = 'waiting'),
+        'in_work', count(*) filter (where status in ('ready', 'working')),
+        'finished', count(*) filter (where status = 'succeeded'),
+        'stopped', count(*) filter (where status in ('failed', 'canceled')),
+        'credits_a_film', (select round(avg(credits), 1) from costs)
+    ) from public.projects where owner = auth.uid();
+$$;
+
 -- Name: publish_prediction(uuid, uuid, boolean); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.publish_prediction(p_id uuid, p_owner uuid, p_published boolean) RETURNS SETOF public.predictions
@@ -1900,6 +1920,11 @@ GRANT ALL ON FUNCTION public.personas_without_idle(p_seconds integer, p_limit in
 -- Name: FUNCTION predictions_stay_finished(); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.predictions_stay_finished() FROM PUBLIC;
+
+-- Name: FUNCTION project_stats(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.project_stats() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.project_stats() TO authenticated;
 
 -- Name: FUNCTION publish_prediction(p_id uuid, p_owner uuid, p_published boolean); Type: ACL; Schema: public; Owner: -
 

@@ -104,6 +104,7 @@ class Writer:
         return {
             "id": f"{self._round}-{number}", "title": revised["title"], "differs": angle.angle,
             "sentences": [{**one, "text": said} for one, said in zip(revised["sentences"], text, strict=True) if said],
+            "draft": [speakable(one["text"]) for one in draft["sentences"]],
             "words": words, "seconds": round(words / self._words_a_second, 1),
             "points": judged["points"], "facts": facts, "score": round(_score(judged) - 0.5 * len(facts), 2),
         }  # fmt: skip

@@ -378,6 +378,23 @@ begin
     order by wake_at limit p_limit;
 end $$;
 
+-- Of the caller's projects: how many are where, and what a finished one has cost.
+create function public.project_stats() returns jsonb
+language sql stable security definer set search_path = '' as $$
+    with costs as (
+        select p.id, sum(s.cost_usd) * 1000 as credits from public.projects p join public.steps s on s.project_id = p.id
+        where p.owner = auth.uid() and p.status = 'succeeded' group by p.id
+    )
+    select jsonb_build_object(
+        'all', count(*),
+        'needs_you', count(*) filter (where status = 'waiting'),
+        'in_work', count(*) filter (where status in ('ready', 'working')),
+        'finished', count(*) filter (where status = 'succeeded'),
+        'stopped', count(*) filter (where status in ('failed', 'canceled')),
+        'credits_a_film', (select round(avg(credits), 1) from costs)
+    ) from public.projects where owner = auth.uid();
+$$;
+
 create function public.kept_search(p_query text, p_orientation text) returns jsonb
 language sql stable security definer set search_path = '' as $$
     select answer from public.footage_searches
@@ -393,9 +410,9 @@ revoke execute on function
     public.create_project, public.claim_project, public.held_project, public.extend_lease, public.begin_step,
     public.end_step, public.move_project, public.release_steps, public.decide_project,
     public.cancel_project, public.end_canceled, public.retry_project, public.sweep_projects,
-    public.kept_search
+    public.kept_search, public.project_stats
     from public, anon, authenticated, service_role;
-grant execute on function public.create_project to authenticated;
+grant execute on function public.create_project, public.project_stats to authenticated;
 grant execute on function
     public.claim_project, public.extend_lease, public.begin_step, public.end_step, public.move_project,
     public.decide_project, public.cancel_project, public.end_canceled, public.retry_project, public.sweep_projects,

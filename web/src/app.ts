@@ -1,6 +1,7 @@
 /** The page: who is signed in, where one is, and the frame around it. */
 
 import { html, nothing, type TemplateResult } from 'lit';
+import { keyed } from 'lit/directives/keyed.js';
 import './approve-page.js';
 import './clips-page.js';
 import './credits-page.js';
@@ -10,6 +11,8 @@ import type { KeyboardList } from './keyboard.js';
 import './persona-form.js';
 import './persona-list.js';
 import './persona-video.js';
+import './project-page.js';
+import './studio-page.js';
 import './talk-page.js';
 import { api, body, session, type Account, type Persona } from './session.js';
 import { icon, link, navigate, View } from './view.js';
@@ -105,13 +108,14 @@ export class ForgeApp extends View {
   }
 
   #sidebar(): TemplateResult {
-    const here = (path: string): string | typeof nothing => (this.path === path || (path === '/' && this.path.startsWith('/talk')) ? 'page' : nothing);
+    const here = (path: string): string | typeof nothing => (this.path === path || (path === '/' && this.path.startsWith('/talk')) || (path === '/studio' && this.path.startsWith('/studio/')) ? 'page' : nothing);
     return html`
       <a class="brand" href="/" @click=${link}><svg viewBox="0 0 24 24" width="24" height="24" aria-hidden="true"><rect width="24" height="24" rx="6" /><path d="M7 9h2v3H7zM15 9h2v3h-2zM8 16h8" /></svg>PersonaForge</a>
       <ul class="places">
         <li><a href="/" aria-current=${here('/')} @click=${link}>${icon('talk')}<span>Talk</span></a></li>
         <li><a href="/clips" aria-current=${here('/clips')} @click=${link}>${icon('clips')}<span>Clips</span></a></li>
         <li><a href="/gallery" aria-current=${here('/gallery')} @click=${link}>${icon('gallery')}<span>Gallery</span></a></li>
+        <li><a href="/studio" aria-current=${here('/studio')} @click=${link}>${icon('studio')}<span>Studio</span></a></li>
         <li><a href="/credits" aria-current=${here('/credits')} @click=${link}>${icon('credits')}<span>Credits</span></a></li>
       </ul>
       <h2>Personas <a class="round" href="/personas/new" aria-label="New persona" @click=${link}>${icon('plus')}</a></h2>
@@ -129,6 +133,8 @@ export class ForgeApp extends View {
     const [, place, id, verb] = this.path.split('/');
     if (place === 'gallery' || place === 'v') return html`<gallery-page .personas=${this.personas ?? []} .video=${place === 'v' ? id : undefined}></gallery-page>`;
     if (place === 'clips') return html`<clips-page></clips-page>`;
+    if (place === 'studio' && id && id !== 'new') return html`${keyed(id, html`<project-page .project=${id}></project-page>`)}`;
+    if (place === 'studio') return html`<studio-page .personas=${this.personas ?? []} .making=${id === 'new'}></studio-page>`;
     if (place === 'credits') return html`<credits-page .account=${this.account}></credits-page>`;
     if (!this.personas) return nothing;
     if (place === 'personas' && id === 'new') return html`<persona-form></persona-form>`;

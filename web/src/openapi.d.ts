@@ -1518,6 +1518,7 @@ export interface components {
             previous: string | null;
             /** Results */
             results: components["schemas"]["ProjectResponse"][];
+            stats: components["schemas"]["ProjectStats"];
         };
         /**
          * ProjectResponse
@@ -1579,6 +1580,30 @@ export interface components {
             updated_at: string;
         };
         /**
+         * ProjectStats
+         * @description Of all of one's projects.
+         */
+        ProjectStats: {
+            /** All */
+            all: number;
+            /**
+             * Needs You
+             * @description A person decides, or credits have run out.
+             */
+            needs_you: number;
+            /** In Work */
+            in_work: number;
+            /** Finished */
+            finished: number;
+            /** Stopped */
+            stopped: number;
+            /**
+             * Credits A Film
+             * @description On average, of finished ones.
+             */
+            credits_a_film: number | null;
+        };
+        /**
          * Rejection
          * @description What the next round should do better.
          */
@@ -1602,6 +1627,12 @@ export interface components {
             title: string;
             /** Sentences */
             sentences: components["schemas"]["Sentence"][];
+            /**
+             * Draft
+             * @description Its sentences before they were revised.
+             * @default []
+             */
+            draft?: string[];
             /** Words */
             words: number;
             /**
@@ -2712,7 +2743,7 @@ export interface operations {
     list_projects_v1_projects_get: {
         parameters: {
             query?: {
-                status?: ("ready" | "working" | "waiting" | "succeeded" | "failed" | "canceled") | null;
+                state?: ("needs_you" | "in_work" | "finished" | "stopped") | null;
                 cursor?: string | null;
             };
             header?: never;

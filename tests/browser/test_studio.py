@@ -1,0 +1,94 @@
+"""The studio in a real browser: an idea becomes a film that a person chose, watched and approved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from local.stack import Stack
+from tests.browser.conftest import wait_for
+from tests.support.person import Person
+from tests.support.projects import begin, until, waits
+
+pytestmark = pytest.mark.slow
+
+
+def serious(page: Page) -> list[Any]:
+    violations = Axe().run(page, options={"iframes": False}).response["violations"]
+    return [
+        (one["id"], one["nodes"][0]["html"][:120]) for one in violations if one["impact"] in ("serious", "critical")
+    ]
+
+
+def test_an_idea_becomes_a_film_on_the_page(
+    page: Page, stack: Stack, person: Person, persona: dict[str, Any], errors: list[str]
+) -> None:
+    """Written down, three scripts compared, one edited and used, the film watched beside its report, and approved."""
+    page.goto(f"{stack.url}/studio/new#token={person.token}")
+    page.get_by_label("What is it about?").fill("why bread rises")
+    page.get_by_label("Who tells it?").select_option(persona["id"])
+    page.get_by_label("About how long?").select_option("30")
+    page.get_by_label("16:9").uncheck()
+    page.get_by_label("1:1").check()
+    assert serious(page) == []
+    page.click("text=Write three scripts")
+    page.wait_for_selector("h1 >> text=Choose a script", timeout=60_000)
+    assert len(page.query_selector_all(".script")) == 3
+    page.get_by_label("Show what changed").check()
+    assert serious(page) == []
+    project = page.url.rsplit("/", 1)[1]
+    page.click(".script >> nth=1 >> text=Edit")
+    for place, box in enumerate(page.query_selector_all(".sentences textarea")):
+        box.fill("It takes a morning, and it is worth it." if place == 0 else "Warm dough rises." if place == 1 else "")
+    page.click("text=Use script 2")
+    page.wait_for_selector("h1:not(:has-text('Choose a script'))")
+    page.goto(f"{stack.url}/studio")
+    page.wait_for_selector("text=why bread rises")
+    page.click("text=why bread rises")
+    page.wait_for_selector("h1 >> text=Watch the film and decide", timeout=90_000)
+    wait_for(page, "document.querySelector('.films video').readyState >= 2", 10)
+    page.click(".shots button")
+    wait_for(page, "document.querySelector('.films video').currentTime > 0.3", 10)
+    page.wait_for_selector("text=Loudness")
+    assert serious(page) == []
+    page.click("text=Send back")
+    page.click("text=Send it back")
+    page.wait_for_selector("text=Say it in a sentence")
+    page.click("text=Keep it")
+    page.click("text=Approve the film")
+    page.wait_for_selector("h1 >> text=The film is ready")
+    history = person.http.get(f"/v1/projects/{project}/history").json()
+    assert history["decisions"][0]["payload"]["sentences"][1] == "Warm dough rises."
+    assert errors == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
+def test_the_studio_shows_what_needs_a_person_first(
+    page: Page, stack: Stack, person: Person, persona: dict[str, Any], width: int, scheme: Any
+) -> None:
+    """With numbers for each state; a filter stays in the address. Nothing serious for anybody, on a phone too."""
+    waiting = until(person, begin(person, persona, seconds=26, idea=f"why ice floats {width}"), waits("script"))
+    stopped = begin(person, persona, seconds=27, idea=f"what glass is {width}")
+    person.http.post(f"/v1/projects/{stopped['id']}/cancel").raise_for_status()
+    until(person, stopped, lambda found: found["status"] == "canceled")
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{stack.url}/studio#token={person.token}")
+    page.wait_for_selector(".films-list > li")
+    stats = person.http.get("/v1/projects").json()["stats"]
+    assert f"Needs you {stats['needs_you']}" in page.inner_text(".chips")
+    assert "Choose a script" in page.inner_text(".films-list > li >> nth=0")
+    assert page.evaluate("document.querySelectorAll('.films-list > li:first-child .segments li').length") == 7
+    page.click("text=Stopped ")
+    wait_for(page, f"!document.querySelector('.films-list').textContent.includes('why ice floats {width}')", 5)
+    assert page.url.endswith("?state=stopped")
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.goto(f"{stack.url}/studio/{waiting['id']}")
+    page.wait_for_selector(".script")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert serious(page) == []
+    person.http.post(f"/v1/projects/{waiting['id']}/cancel").raise_for_status()
