@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
@@ -37,9 +39,11 @@ _X264 = {
 _AAC = 192_000
 _DARK = 0.45  # of what lies beside a picture that is too narrow: it must not be looked at
 LOST_BESIDE, LOST_ABOVE = 0.46, 0.25  # of a picture, that may be cut away: heads reach up to the edge
+_UNNAMED = 2  # of FFmpeg's colour spaces
 _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 CORNER, MARGIN = 0.34, 0.03  # of the shorter side, and of the width beside it
 CORNER_TOP: dict[Shape, float] = {"wide": 0.05, "tall": 0.10, "square": 0.04}  # of the height: names stand above
+_AHEAD = 4  # frames of a shape that wait to be encoded: 3 MB each
 ZOOM = 0.06  # by which a still grows within its shot
 
 
@@ -81,24 +85,35 @@ def clip_frames(data: bytes, count: int) -> Iterator[Planes]:
                 length = float(container.duration or 0) / av.time_base
                 slow = min(1.0, max(0.05, length - 0.05) / (count / FPS))
                 frames = (frame for frame in container.decode(stream) if isinstance(frame, av.VideoFrame))
-                current, following = None, next(frames, None)
+                current, following, shown = None, next(frames, None), None
                 began = float(following.time or 0) if following else 0.0
                 aspect = float(stream.sample_aspect_ratio or 1)
                 if stream.codec_context.color_trc in _HDR:
                     raise ValueError("this clip is HDR, which would look washed out")
                 for number in range(count):
                     while following is not None and float(following.time or 0) - began <= number / FPS * slow:
-                        current, following = following, next(frames, None)
+                        current, following, shown = following, next(frames, None), None
                     if current is None:
                         raise ValueError("this clip has no picture")
-                    width, height = round(current.width * aspect / 2) * 2, current.height // 2 * 2
-                    as_ours = current.reformat(
-                        width, height, format="nv12", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-                    )
-                    array = np.asarray(as_ours.to_ndarray(), np.uint8)
-                    yield _turned(Planes(array[:height], array[height:]), current.rotation)
+                    shown = shown or _turned(_planes(current, aspect), current.rotation)
+                    yield shown
         except (av.FFmpegError, IndexError) as error:
             raise ValueError("this clip cannot be decoded") from error
+
+
+def _planes(frame: av.VideoFrame, aspect: float) -> Planes:
+    """With square pixels and our colours, which unnamed ones in HD are: converting them takes 4 ms a frame."""
+    width, height = round(frame.width * aspect / 2) * 2, frame.height // 2 * 2
+    ours = frame.colorspace == Colorspace.ITU709 or (frame.colorspace == _UNNAMED and frame.height >= 720)
+    if ours and frame.color_range != ColorRange.JPEG:
+        as_ours = frame.reformat(width, height, format="nv12")
+    else:
+        limited = ColorRange.MPEG
+        as_ours = frame.reformat(
+            width, height, format="nv12", dst_colorspace=Colorspace.ITU709, dst_color_range=limited
+        )
+    array = np.asarray(as_ours.to_ndarray(), np.uint8)
+    return Planes(array[:height], array[height:])
 
 
 def _turned(frame: Planes, degrees: int) -> Planes:
@@ -236,23 +251,37 @@ def render_shot(
 
 
 class ShotFile:
-    """A video of one shape, without sound, on its way to a file."""
+    """A video of one shape, without sound, on its way to a file. Encoded in a thread of its own, beside the drawing."""
 
     def __init__(self, path: Path, shape: Shape) -> None:
         self._file = av.open(str(path), "w", format="mp4")
         self._stream = _video(self._file, shape)
+        self._thread = ThreadPoolExecutor(1)
+        self._under_way: deque[Future[None]] = deque()
         self._frames = 0
 
     def write(self, frame: Planes) -> None:
         """The next frame, of the shape's size."""
-        picture = av.VideoFrame.from_ndarray(np.concatenate([frame.luma, frame.chroma]), format="nv12")
-        picture.pts, picture.time_base = self._frames, Fraction(1, FPS)
-        self._file.mux(self._stream.encode(picture))
+        array, number = np.concatenate([frame.luma, frame.chroma]), self._frames
+        self._under_way.append(self._thread.submit(self._encode, array, number))
         self._frames += 1
+        if len(self._under_way) > _AHEAD:
+            self._under_way.popleft().result()
+
+    def _encode(self, array: Pixels, number: int) -> None:
+        picture = av.VideoFrame.from_ndarray(array, format="nv12")
+        picture.pts, picture.time_base = number, Fraction(1, FPS)
+        self._file.mux(self._stream.encode(picture))
 
     def close(self) -> None:
-        self._file.mux(self._stream.encode(None))
-        self._file.close()
+        """Raises what encoding raised."""
+        try:
+            for one in self._under_way:
+                one.result()
+            self._file.mux(self._stream.encode(None))
+        finally:
+            self._thread.shutdown()
+            self._file.close()
 
 
 def _video(file: av.container.OutputContainer, shape: Shape) -> av.VideoStream:
