@@ -10,20 +10,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
-import click
 import httpx
 import typer
 from dotenv import dotenv_values
 from rich.console import Console
 from rich.markup import escape
-from rich.status import Status
 from rich.table import Table
 
-from local import diagnostics
+from local import diagnostics, talk
+from local import film as filming
+from local.client import Refused, connected, console
 from local.openapi import document
 from local.routes import vercel
 from local.stack import PROVIDERS, ROOT, Stack, StackError
@@ -33,7 +33,6 @@ from shared.lipsync import face_models
 from shared.personas.voice import VOICES
 
 cli = typer.Typer(help="PersonaForge on this machine.", no_args_is_help=True, add_completion=False)
-console = Console(stderr=True, highlight=False)
 DATA = Path(os.environ.get("FORGE_DATA") or ROOT / ".forge").absolute()
 QUESTION = "Hello! Who are you, and what do you see when you look at the night sky?"
 EXAMPLE = {"name": "Ada", "appearance": "a friendly woman with auburn hair and round glasses"}
@@ -79,12 +78,12 @@ def demo(
             voice = voice or typer.prompt("Which voice (woman, man, neutral)?", default="neutral", err=True)
     persona |= {"name": name} if name else {}
     persona |= {"voice_id": VOICES.get(voice, voice)} if voice else {}
-    with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, _api(stack) as http:
-        result = _Demo(http, status).run(persona, photo, {**talk_input, "size": size}, out)
+    with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, connected(stack) as http:
+        result = talk.Talk(http, status).run(persona, photo, {**talk_input, "size": size}, out)
     if as_json:
         print(json.dumps(result))
     else:
-        _show(result)
+        talk.show(result)
 
 
 @cli.command()
@@ -105,10 +104,10 @@ def film(
     if out.exists() and not out.is_dir():
         _stop(f"{out} is a file; name a folder.", 2)
     out.mkdir(parents=True, exist_ok=True)
-    with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, _api(stack) as http:
+    with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, connected(stack) as http:
         asked = {"idea": idea, "seconds": seconds, "shapes": shapes}
-        result = _Film(http, status).make(dict(ADA), asked, out, yes=yes)
-    print(json.dumps(result)) if as_json else _show_film(result)
+        result = filming.Film(http, status).make(dict(ADA), asked, out, yes=yes)
+    print(json.dumps(result)) if as_json else filming.show(result)
 
 
 @cli.command()
@@ -283,7 +282,7 @@ def _running(data: Path, port: int, *, reset: bool = False, postgres: bool = Fal
             yield stack
         finally:
             stack.__exit__()
-    except (StackError, _Refused, OSError) as error:
+    except (StackError, Refused, OSError) as error:
         _stop(str(error))
     except httpx.HTTPError as error:
         _stop(f"The connection broke off ({type(error).__name__}). Logs are in {data / 'logs'}.")
@@ -298,203 +297,6 @@ def _table(stack: Stack) -> None:
         used = "[green]real[/], key from .env" if stack.real(name) else "embedded"
         table.add_row(name, used)
     console.print(table)
-
-
-@contextmanager
-def _api(stack: Stack) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {stack.user()}"}
-    with httpx.Client(base_url=stack.url, headers=headers, timeout=180, trust_env=False) as http:
-        yield http
-
-
-class _Refused(Exception):
-    """The backend answered with a problem; the text is its explanation."""
-
-
-@dataclass
-class _Demo:
-    """The main job, as any client would do it over HTTP."""
-
-    http: httpx.Client
-    status: Status
-
-    def run(
-        self, persona_input: dict[str, str], photo: Path | None, talk_input: dict[str, Any], out: Path
-    ) -> dict[str, Any]:
-        self.status.update("making a persona")
-        persona = self._ask("POST", "/v1/personas", json=persona_input)
-        if photo:
-            self.status.update(f"looking at {escape(photo.name)}")
-            where = f"/v1/personas/{persona['id']}/portrait"
-            self._ask("PUT", where, content=photo.read_bytes(), params={"consent": "true"})
-        else:
-            self.status.update("drawing its portrait")
-            self._portrait(persona["id"])
-        started = time.perf_counter()
-        job = self._ask(
-            "POST", "/v1/predictions",
-            json={"model": "personaforge/talk", "input": {**talk_input, "persona": persona["id"]}, "stream": True},
-        )  # fmt: skip
-        first, received = self._follow(job["urls"]["stream"], started)
-        total = round((time.perf_counter() - started) * 1000)
-        job = self._ask("GET", job["urls"]["get"])
-        if job["status"] != "succeeded":
-            raise _Refused(f"The talk {job['status']}: {job['error']}")
-        self.status.update("saving")
-        out.write_bytes(httpx.get(job["output"], timeout=60, trust_env=False).raise_for_status().content)
-        captions = httpx.get(job["captions"], timeout=60, trust_env=False).raise_for_status()
-        out.with_suffix(".vtt").write_bytes(captions.content)
-        return {
-            "output": str(out.resolve()),
-            "captions": str(out.with_suffix(".vtt").resolve()),
-            "text": job["text"],
-            "duration_s": job["receipt"]["duration_s"],
-            "first_frame_ms": first,
-            "total_ms": total,
-            "streamed_bytes": received,
-            "receipt": job["receipt"],
-        }
-
-    def _portrait(self, persona: str) -> None:
-        body = {"model": "personaforge/portrait", "input": {"persona": persona}}
-        job = self._ask("POST", "/v1/predictions", json=body, headers={"Prefer": "wait=60"})
-        while job["status"] in ("starting", "processing"):
-            time.sleep(1)
-            job = self._ask("GET", job["urls"]["get"])
-        if job["status"] != "succeeded":
-            raise _Refused(f"The portrait {job['status']}: {job['error']}")
-
-    def _follow(self, url: str, started: float) -> tuple[int, int]:
-        """Read the stream to its end; returns ms to the first playable fragment, and bytes."""
-        first, received, tail = 0, 0, b""
-        with self.http.stream("GET", url) as answer:
-            if answer.is_error:
-                answer.read()
-                raise _refusal(answer)
-            for chunk in answer.iter_raw():
-                received += len(chunk)
-                if not first and b"moof" in tail + chunk:
-                    first = round((time.perf_counter() - started) * 1000)
-                tail = chunk[-3:]
-                elapsed = time.perf_counter() - started
-                self.status.update(
-                    f"talking: first frame after {first} ms, {received / 1024:.0f} KiB in {elapsed:.1f} s"
-                )
-        return first, received
-
-    def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        answer = self.http.request(method, path, **arguments)
-        if answer.is_error:
-            raise _refusal(answer)
-        found: dict[str, Any] = answer.json()
-        return found
-
-
-def _refusal(answer: httpx.Response) -> _Refused:
-    try:
-        problem = answer.json()
-        return _Refused(f"{problem['title']}: {problem['detail']}")
-    except (ValueError, KeyError):
-        return _Refused(f"The backend answered {answer.status_code}.")
-
-
-def _show(result: dict[str, Any]) -> None:
-    console.print(f"\n[bold green]{escape(result['output'])}[/]", soft_wrap=True)
-    console.print(f"“{escape(result['text'])}”\n", soft_wrap=True)
-    console.print(f"Captions: {escape(result['captions'])}\n", soft_wrap=True)
-    receipt = result["receipt"]
-    table = Table(box=None, padding=(0, 2), show_header=False)
-    table.add_row("first frame", f"{result['first_frame_ms']} ms after the question")
-    table.add_row("length", f"{result['duration_s']:.1f} s, made in {result['total_ms'] / 1000:.1f} s")
-    table.add_row("real-time factor", f"{result['duration_s'] / (result['total_ms'] / 1000):.1f} x")
-    for key in ("engine", "first_token_ms", "first_audio_ms", "first_frame_ms", "total_ms", "bytes", "characters"):
-        if receipt[key]:
-            table.add_row(f"receipt {key}", str(receipt[key]))
-    table.add_row("receipt cost_usd", f"{receipt['cost_usd']} (at list prices)")
-    console.print(table)
-
-
-class _Film(_Demo):
-    """A film, as any client would make it over HTTP."""
-
-    def make(self, persona_input: dict[str, str], asked: dict[str, Any], out: Path, *, yes: bool) -> dict[str, Any]:
-        self.status.update("making a persona")
-        persona = self._ask("POST", "/v1/personas", json=persona_input)
-        self._portrait(persona["id"])
-        project = self._ask("POST", "/v1/projects", json={**asked, "persona": persona["id"]})
-        where = f"/v1/projects/{project['id']}"
-        while project["status"] in ("ready", "working", "waiting"):
-            project = self._ask("GET", where)
-            if project["status"] != "waiting":
-                doing = STAGES.get(project["stage"], project["stage"])
-                self.status.update(f"{doing} {escape(project['progress'].strip())}")
-            elif project["waiting_for"] == "script":
-                chosen = self._choose(project["scripts"], yes=yes)
-                self._ask("POST", f"{where}/approve", json={"script": chosen})
-            elif project["waiting_for"] == "film":
-                files = self._save(project["films"], out)
-                self._ask("POST", f"{where}/approve", json={}) if self._good(files, yes=yes) else self._again(where)
-            else:
-                raise _Refused(project["error"]["detail"])
-            time.sleep(0.5)
-        if project["status"] != "succeeded":
-            raise _Refused(project["error"]["detail"] if project["error"] else f"The project {project['status']}.")
-        steps = self._ask("GET", f"{where}/history")["steps"]
-        receipt = {"project": project["id"], "cost_credits": project["cost_credits"], "steps": len(steps)}
-        (out / "receipt.json").write_text(json.dumps({**receipt, "history": steps}, indent=2))
-        qc = {shape: one["report"] for shape, one in project["films"].items()}
-        (out / "credits.txt").write_text("".join(f"{one}\n" for one in project["credits"]))
-        return {**files, "credits": project["credits"], "receipt": receipt, "qc": qc}
-
-    def _choose(self, scripts: list[dict[str, Any]], *, yes: bool) -> str:
-        if yes:
-            return str(scripts[0]["id"])
-        self.status.stop()
-        for script in scripts:
-            text = " ".join(one["text"] for one in script["sentences"])
-            length = f"{script['words']} words, {script['seconds']} s"
-            console.print(f"\n[bold]{script['rank']}. {escape(script['title'])}[/]  {length}")
-            console.print(escape(text))
-            console.print(f"[dim]{escape(script['differs'])} {escape('; '.join(script['facts']))}[/]")
-        number = typer.prompt("Which one?", default="1", err=True, type=click.Choice(["1", "2", "3"]))
-        self.status.start()
-        return str(scripts[int(number) - 1]["id"])
-
-    def _save(self, films: dict[str, Any], out: Path) -> dict[str, Any]:
-        found: dict[str, Any] = {"films": {}, "captions": {}}
-        for shape, one in films.items():
-            for kind, path in (("video", out / f"{shape}.mp4"), ("captions", out / f"{shape}.vtt")):
-                path.write_bytes(httpx.get(one[kind], timeout=60, trust_env=False).raise_for_status().content)
-                found["films" if kind == "video" else "captions"][shape] = str(path.resolve())
-        return found
-
-    def _good(self, files: dict[str, Any], *, yes: bool) -> bool:
-        if yes:
-            return True
-        self.status.stop()
-        answer = typer.confirm(f"Is it good? {', '.join(files['films'].values())}", default=True, err=True)
-        self.status.start()
-        return bool(answer)
-
-    def _again(self, where: str) -> None:
-        note = typer.prompt("What should be better?", err=True)
-        self._ask("POST", f"{where}/reject", json={"note": note})
-
-
-STAGES = {
-    "scripts": "writing scripts", "voice": "speaking", "shots": "planning", "footage": "looking for footage",
-    "film": "rendering",
-}  # fmt: skip
-
-
-def _show_film(result: dict[str, Any]) -> None:
-    for shape, path in result["films"].items():
-        failed = [one["name"] for one in result["qc"][shape] if not one["passed"]]
-        report = (
-            f"[red]{', '.join(failed)} failed[/]" if failed else f"[green]{len(result['qc'][shape])} checks passed[/]"
-        )
-        console.print(f"[bold]{path}[/]  {report}", soft_wrap=True)
-    console.print(f"{result['receipt']['cost_credits']} credits, {result['receipt']['steps']} steps")
 
 
 def _stop(text: str, code: int = 1) -> NoReturn:
