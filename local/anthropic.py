@@ -63,6 +63,8 @@ async def messages(request: Request) -> Response:
     else:
         words = _tokens(compose(system, body["messages"]))
     reason = "end_turn"
+    if request.scope.get("code") == "cut":
+        words, reason = words[: len(words) // 2], "max_tokens"
     if len(words) > body["max_tokens"]:
         words, reason = words[: body["max_tokens"]], "max_tokens"
     read = len(json.dumps(body["messages"]) + _system(body.get("system", ""))) // 4

@@ -91,6 +91,7 @@ def film(
     idea: Annotated[str, typer.Argument(help="What the film is about, in a sentence.")],
     shape: Annotated[list[str] | None, typer.Option(help="wide, tall or square; more than once for several.")] = None,
     seconds: Annotated[int, typer.Option(help="About how long.")] = 60,
+    corner: Annotated[bool, typer.Option("--corner", help="Over footage the persona stays in a corner.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the films, captions and receipt.")] = Path("film"),
     yes: Annotated[bool, typer.Option("--yes", help="Take the first script, and the film as it is.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, all else on stderr.")] = False,
@@ -105,7 +106,8 @@ def film(
         _stop(f"{out} is a file; name a folder.", 2)
     out.mkdir(parents=True, exist_ok=True)
     with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, connected(stack) as http:
-        asked = {"idea": idea, "seconds": seconds, "shapes": shapes}
+        style = {"presenter": "corner" if corner else "full"}
+        asked = {"idea": idea, "seconds": seconds, "shapes": shapes, "style": style}
         result = filming.Film(http, status).make(dict(ADA), asked, out, yes=yes)
     print(json.dumps(result)) if as_json else filming.show(result)
 

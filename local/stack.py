@@ -272,10 +272,17 @@ class Stack:
 
     def _migrate(self, env: dict[str, str]) -> None:
         files = sorted((ROOT / "supabase" / "migrations").glob("*.sql"))
-        state = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-        mark = self.data / "migrated"
-        if mark.exists() and mark.read_text() == state:
+        wanted = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        mark = self.data / "migrated.json"
+        applied = json.loads(mark.read_text()) if mark.exists() else {}
+        if applied == wanted:
             return
+        if any(wanted.get(name) != digest for name, digest in applied.items()):  # what is applied is not applied again
+            raise StackError(
+                f"The data in {self.data} were made by an earlier version, whose migrations have changed since. "
+                "Remove that folder, or run forge up --reset."
+            )
+        state = json.dumps(wanted)
         # A new database is a copy of one that was migrated before: four seconds of a core less.
         fresh = not (mark.exists() or self._postgres or (self.data / _DATABASE).exists())
         template = _template(state) if fresh else None

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from shared.core import telemetry
 from shared.core.errors import Declined, ForgeError, ProviderBusy, ProviderFailed, ProviderTimeout, provider_error
@@ -26,6 +26,12 @@ class Usage:
     model: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
+
+
+class Malformed(ProviderFailed):
+    """An answer that was paid for and is not in the form that was asked for."""
+
+    code = "malformed_answer"
 
 
 class LanguageModel:
@@ -76,23 +82,29 @@ class LanguageModel:
     async def read(self, kind: type[M], system: str, question: str, max_tokens: int, usage: Usage) -> M:
         """An answer in the form of a pydantic model, which Claude is held to. usage: filled, also where it declines.
 
-        Raises ProviderFailed and its kinds; Declined; ProviderFailed for one that was cut off or does not fit.
+        Raises ProviderFailed and its kinds; Declined; Malformed for one that was cut off or does not fit.
         """
+        from anthropic import transform_schema
+
+        form: Any = {"format": {"type": "json_schema", "schema": transform_schema(kind)}}
         async with _call():
-            answer = await self._client.messages.parse(
+            answer = await self._client.messages.create(
                 model=self.model,
                 max_tokens=max_tokens,
                 system=[{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}],
                 messages=[{"role": "user", "content": question}],
-                output_format=kind,
+                output_config=form,
             )
             usage.message_id, usage.model = answer.id, str(answer.model)
-            usage.tokens_in, usage.tokens_out = answer.usage.input_tokens, answer.usage.output_tokens
+            usage.tokens_in += answer.usage.input_tokens
+            usage.tokens_out += answer.usage.output_tokens
             if answer.stop_reason == "refusal":
                 raise Declined("Claude declined to write about this. Change the idea.")
-            if answer.parsed_output is None:
-                raise ProviderFailed(NAME, f"Claude's answer ended early ({answer.stop_reason}).")
-        return answer.parsed_output
+            try:
+                return kind.model_validate_json("".join(part.text for part in answer.content if part.type == "text"))
+            except ValidationError as error:
+                what = f"{error.error_count()} faults, the first at {error.errors()[0]['loc']}"
+                raise Malformed(NAME, f"Claude's answer cannot be read ({answer.stop_reason}, {what}).") from error
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from shared.studio.voiceover import Word
 
 # Characters a caption, and its place from the top: buttons cover the lower quarter of tall videos.
 LONGEST = {"wide": 64, "tall": 40, "square": 44}
-PLACE = {"wide": 0.84, "tall": 0.68, "square": 0.82}
+PLACE = {"wide": 0.84, "tall": 0.70, "square": 0.82}
 SIZE = {"wide": 0.050, "tall": 0.036, "square": 0.048}  # of the height
 KEPT = 8  # drawn captions: a film asks for one after the other
 LONGEST_GAP = 1.2  # seconds without a word, after which a caption goes

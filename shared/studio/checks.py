@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -53,8 +53,8 @@ class _Seen:
     frames: int = 0
     last: float = 0.0
     format: str = ""
-    black: float = 0.0
-    still: float = 0.0
+    black: list[tuple[float, float]] = field(default_factory=list)  # from and until, in seconds
+    still: list[tuple[float, float]] = field(default_factory=list)
     silent: float = 0.0
     clipped: int = 0
     dark: list[Pixels] = field(default_factory=list)  # of some frames: which rows, then which columns are dark
@@ -70,11 +70,12 @@ def check(
     clips: Mapping[int, str] | None = None,
     ledger: Mapping[int, str] | None = None,
     provenance: str = "",
+    cards: Collection[int] = (),
 ) -> list[Check]:
     """Everything that can be measured; a film that cannot be decoded fails at once.
 
     clips: the sha256 of the footage that each shot shows. ledger: the one that its line has. provenance: what
-    shared.predictions.provenance says of the file; empty where nothing is signed.
+    shared.predictions.provenance says of the file; empty where nothing is signed. cards: the shots that are still text.
     """
     try:
         seen, sound, stream = _watch(path)
@@ -85,14 +86,16 @@ def check(
     boxes = _boxes(path)
     drift = _drift(sound, voice)
     width, height = SIZES[shape]
+    planned_still = [(shot.start - 0.1, shot.end + 0.1) for shot in shots if shot.number in cards]
+    black, still = _longest(seen.black, []), _longest(seen.still, planned_still)
     found = [
         Check("decodes", seen.frames == planned, f"{seen.frames} frames", f"{planned}"),
         Check(
             "length", abs(seen.last - voice.seconds) <= 0.05 + 1 / FPS, f"{seen.last:.2f} s", f"{voice.seconds:.2f} s"
         ),
         Check("picture", stream == _wanted(width, height), stream, _wanted(width, height)),
-        Check("black", seen.black < LONGEST_BLACK, f"{seen.black:.2f} s", f"under {LONGEST_BLACK} s"),
-        Check("frozen", seen.still < LONGEST_STILL, f"{seen.still:.2f} s", f"under {LONGEST_STILL} s"),
+        Check("black", black < LONGEST_BLACK, f"{black:.2f} s", f"under {LONGEST_BLACK} s"),
+        Check("frozen", still < LONGEST_STILL, f"{still:.2f} s", f"under {LONGEST_STILL} s"),
         Check("silence", seen.silent < LONGEST_SILENCE, f"{seen.silent:.2f} s", f"under {LONGEST_SILENCE} s"),
         Check(
             "loudness", abs(heard.integrated - loudness.TARGET) <= 1, f"{heard.integrated:.1f} LUFS",
@@ -205,7 +208,7 @@ def _watch(path: Path) -> tuple[_Seen, Floats, str]:
         graph.push(None)
         _note(graph, opened, seen)
     for name, start in opened.items():  # an interval that lasts to the end is never closed by the filter
-        setattr(seen, name, max(getattr(seen, name), seen.last - start))
+        getattr(seen, name).append((start, seen.last))
     sound = np.concatenate(parts)
     seen.silent = _longest_silence(sound)
     return seen, sound, stream
@@ -229,7 +232,13 @@ def _note(graph: av.filter.Graph, opened: dict[str, float], seen: _Seen) -> None
             if begins:
                 opened.setdefault(name, float(value))
             elif name in opened:
-                setattr(seen, name, max(getattr(seen, name), float(value) - opened.pop(name)))
+                getattr(seen, name).append((opened.pop(name), float(value)))
+
+
+def _longest(found: Sequence[tuple[float, float]], planned: Sequence[tuple[float, float]]) -> float:
+    """Seconds of the longest stretch that was not planned."""
+    inside = (any(a <= start and end <= b for a, b in planned) for start, end in found)
+    return max((end - start for (start, end), within in zip(found, inside, strict=True) if not within), default=0.0)
 
 
 def _look(gray: Pixels, seen: _Seen) -> None:

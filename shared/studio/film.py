@@ -16,11 +16,13 @@ import av
 import cv2
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from PIL import Image, ImageDraw
 
 from shared.lipsync.engine import PreparedPortrait
 from shared.media.nv12 import nv12
 from shared.media.types import FPS as ENGINE_FPS
 from shared.media.types import Floats, Pixels, Speech
+from shared.studio import fonts
 from shared.studio.captions import Captions
 from shared.studio.loudness import RATE
 from shared.studio.project import Shape
@@ -43,7 +45,9 @@ _UNNAMED = 2  # of FFmpeg's colour spaces
 _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 CORNER, MARGIN = 0.34, 0.03  # of the shorter side, and of the width beside it
 CORNER_TOP: dict[Shape, float] = {"wide": 0.05, "tall": 0.10, "square": 0.04}  # of the height: names stand above
+SOFT = 0.08  # of the width of a picture that fades into its ground
 _AHEAD = 4  # frames of a shape that wait to be encoded: 3 MB each
+CARD, CARD_WIDE = 1080, 0.5  # pixels; share of the width: an upright film shows 0.56 of a square
 ZOOM = 0.06  # by which a still grows within its shot
 
 
@@ -126,6 +130,30 @@ def _turned(frame: Planes, degrees: int) -> Planes:
     return Planes(np.ascontiguousarray(luma), np.ascontiguousarray(chroma).reshape(chroma.shape[0], -1))
 
 
+def card(text: str) -> Pixels:
+    """A sentence on a plain ground, BGR: its letters keep to the middle, which every shape shows."""
+    size, side = 84, CARD
+    picture = Image.new("RGB", (side, side), (58, 82, 96))
+    pen = ImageDraw.Draw(picture)
+    while True:
+        lettering = fonts.font(text, size) or fonts.opened(fonts.OWN, size)
+        rows: list[str] = []
+        for word in text.split():
+            longer = f"{rows[-1]} {word}" if rows else word
+            if rows and lettering.getlength(longer) <= side * CARD_WIDE:
+                rows[-1] = longer
+            else:
+                rows.append(word)
+        fits = len(rows) * size * 1.3 <= side * 0.6 and max(map(lettering.getlength, rows)) <= side * CARD_WIDE
+        if fits or size <= 24:
+            break
+        size -= 6
+    pen.multiline_text(
+        (side / 2, side / 2), "\n".join(rows), font=lettering, anchor="mm", align="center", fill=(255, 255, 255)
+    )
+    return np.asarray(picture, np.uint8)[:, :, ::-1].copy()
+
+
 def still_frames(bgr: Pixels, count: int) -> Iterator[Planes]:
     """A still that slowly grows, moved by fractions of a pixel: whole ones tremble."""
     height, width = bgr.shape[0] // 2 * 2, bgr.shape[1] // 2 * 2
@@ -140,7 +168,9 @@ def still_frames(bgr: Pixels, count: int) -> Iterator[Planes]:
 class Fitting:
     """Brings frames of one shot to a shape: it fills the shape where little is lost, else stands on itself, blurred."""
 
-    def __init__(self, shape: Shape, *, focus: tuple[float, float] = (0.5, 0.5)) -> None:
+    def __init__(self, shape: Shape, *, focus: tuple[float, float] = (0.5, 0.5), fill: bool = False) -> None:
+        """focus: what stays in view, as shares of width and height. fill: whatever is lost, as of footage."""
+        self._fill = fill
         self._width, self._height = SIZES[shape]
         self._focus = focus
         self._ground: Planes | None = None
@@ -150,7 +180,7 @@ class Fitting:
         height, width = frame.luma.shape
         cover = max(self._width / width, self._height / height)
         beside, above = 1 - self._width / cover / width, 1 - self._height / cover / height
-        if beside <= LOST_BESIDE and above <= LOST_ABOVE:
+        if self._fill or (beside <= LOST_BESIDE and above <= LOST_ABOVE):
             return self._filled(frame, cover)
         return self._on_ground(frame)
 
@@ -174,9 +204,19 @@ class Fitting:
         luma, chroma = self._ground.luma.copy(), self._ground.chroma.copy()
         fitted = _resized(frame, wide, high)
         x, y = (self._width - wide) // 4 * 2, (self._height - high) // 4 * 2
-        luma[y : y + high, x : x + wide] = fitted.luma
-        chroma[y // 2 : (y + high) // 2, x : x + wide] = fitted.chroma
+        _feather(luma[y : y + high, x : x + wide], fitted.luma, wide, x > 0)
+        _feather(chroma[y // 2 : (y + high) // 2, x : x + wide], fitted.chroma, wide, x > 0)
         return Planes(luma, chroma)
+
+
+def _feather(ground: Pixels, picture: Pixels, wide: int, beside: bool) -> None:
+    """Lay a picture on its ground in place; where the ground is seen beside it, without an edge."""
+    width = round(wide * SOFT / 2) * 2 if beside else 0
+    ground[:, width : wide - width] = picture[:, width : wide - width]
+    if beside:
+        ramp = np.linspace(0, 255, width // 2).astype(np.uint16).repeat(2)  # a pair of chroma alike
+        for where, cover in ((slice(0, width), ramp), (slice(wide - width, wide), ramp[::-1])):
+            ground[:, where] = (ground[:, where] * (255 - cover) + picture[:, where] * cover) // 255
 
 
 class Corner:
@@ -231,7 +271,7 @@ def render_shot(
     corner: frames of the persona, to be seen in a corner.
     """
     paths = {shape: folder / f"{shape}-{shot.number}.mp4" for shape in captions}
-    fitting = {shape: Fitting(shape, focus=(0.5, 0.35)) for shape in captions}
+    fitting = {shape: Fitting(shape, focus=(0.5, 0.35), fill=shot.kind == "clip") for shape in captions}
     files = {shape: ShotFile(path, shape) for shape, path in paths.items()}
     corners = {shape: Corner(shape) for shape in captions} if corner is not None else {}
     beside: Iterable[Planes | None] = repeat(None) if corner is None else corner

@@ -34,6 +34,7 @@ class Style(BaseModel):
     words: list[Text] = Field([], max_length=20, description="To be used.")
     avoid: list[Text] = Field([], max_length=50, description="Never to be used; counted by code.")
     captions: Literal["words", "lines", "none"] = Field("words", description="words: the spoken one is highlighted.")
+    no_match: Literal["presenter", "card"] = Field("presenter", description="Who takes a shot without footage.")
     presenter: Literal["full", "corner"] = Field("full", description="corner: over footage it stays in a corner.")
 
 

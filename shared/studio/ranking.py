@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from shared.billing import prices
 from shared.core.errors import Declined, ForgeError, ProviderFailed
 from shared.personas.persona import Persona
-from shared.providers.anthropic import LanguageModel, Usage
+from shared.providers.anthropic import LanguageModel, Malformed, Usage
 from shared.studio.production import Made, Production
 from shared.studio.project import Style, speakable
 
@@ -31,6 +31,7 @@ RUBRIC = {
     "picture": "It can be shown: there is something to see in most sentences.",
 }
 LONGEST_HOOK = 16  # words of the first sentence
+REPAIR = "Your answer to this could not be read. Answer again, shorter, in the form that is asked for."
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -194,13 +195,17 @@ class Writer:
         async def make() -> Made:
             usage = Usage()
             try:
-                found = await self._model.read(kind, system, question, TOKENS, usage)
-            except Declined as error:  # by what was asked: it is paid
+                try:
+                    found = await self._model.read(kind, system, question, TOKENS, usage)
+                except Malformed as error:  # once more, and it is told what was wrong
+                    found = await self._model.read(kind, system, f"{question}\n{REPAIR} {error.detail}", TOKENS, usage)
+            except (Declined, Malformed) as error:  # by what was asked, or twice: it is paid
                 error.extra["spent_usd"] = prices.claude(self._model.model, usage.tokens_in, usage.tokens_out)
                 raise
             return Made(found.model_dump(), prices.claude(self._model.model, usage.tokens_in, usage.tokens_out))
 
-        at_most = prices.claude_at_most(self._model.model, len((system + question).encode()), TOKENS)
+        size = len((system + question + REPAIR).encode()) + 300
+        at_most = 2 * prices.claude_at_most(self._model.model, size, TOKENS)
         found: dict[str, Any] = await self._production.step("scripts", f"{self._round}/{key}", at_most, make)
         return found
 

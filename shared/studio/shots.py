@@ -10,7 +10,7 @@ from shared.studio.voiceover import Voiceover
 
 FPS = 30  # of a film
 SHORTEST = 2.0  # seconds: below, a cut is a flicker; a shorter sentence stays with the one before
-Kind = Literal["presenter", "clip", "card"]
+Kind = Literal["presenter", "clip"]
 
 
 @dataclass(frozen=True)

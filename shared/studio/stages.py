@@ -9,6 +9,7 @@ import logging
 import tempfile
 import wave
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -249,17 +250,25 @@ class Studio:
                 await asyncio.sleep(1)
 
         line = _line(production, shot)
-        in_corner = production.project.input.style.presenter == "corner"
+        style = production.project.input.style
         clip = await self._store.get(line["file_path"]) if "file_path" in line else None
+
+        as_card = clip is None and shot.kind == "clip" and style.no_match == "card"
+        shown = shot if clip is not None else replace(shot, kind="presenter")  # what is no footage is not cropped
 
         def render(folder: Path) -> dict[Shape, bytes]:
             count = shot.last - shot.first
             presented = film.presented(portrait, spoken.stretch(shot.start, shot.end), count)
-            if clip is None:
-                made = film.render_shot(presented, shot, captions, folder, told)
+            if as_card:
+                bare: dict[Shape, Captions | None] = dict.fromkeys(captions)  # the card says it
+                made = film.render_shot(film.still_frames(film.card(shot.text), count), shown, bare, folder, told)
+            elif clip is None:
+                made = film.render_shot(presented, shown, captions, folder, told)
             else:  # all of it was decoded when it was fetched
                 drawn = film.clip_frames(clip, count)
-                made = film.render_shot(drawn, shot, captions, folder, told, presented if in_corner else None)
+                made = film.render_shot(
+                    drawn, shot, captions, folder, told, presented if style.presenter == "corner" else None
+                )
             return {one: path.read_bytes() for one, path in made.items()}
 
         beating = asyncio.create_task(beat())
@@ -272,8 +281,8 @@ class Studio:
         paths = {shape: f"{name}.{shape}.mp4" for shape in rendered}
         for shape, data in rendered.items():
             await self._put(production, paths[shape], data, "video/mp4")
-        shown = {} if clip is None else {"clip": hashlib.sha256(clip).hexdigest()}
-        return Made({**paths, **shown}, 0.0, tuple(paths.values()))
+        footage_of = {"card": True} if as_card else {} if clip is None else {"clip": hashlib.sha256(clip).hexdigest()}
+        return Made({**paths, **footage_of}, 0.0, tuple(paths.values()))
 
     async def _join(
         self, production: Production, shape: Shape, shots: list[Shot], spoken: Voiceover, captions: Captions | None
@@ -298,7 +307,8 @@ class Studio:
                     sound = music.mixed(sound, _at_48_khz(under), spoken.words)
                 film.joined(files, loudness.brought_to(sound), target)
                 provenance = self._signed(production, target, composite=bool(clips))
-                report = checks.check(target, shape, spoken, shots, captions, clips, ledger, provenance)
+                cards = [number for number, one in rendered.items() if one.get("card")]
+                report = checks.check(target, shape, spoken, shots, captions, clips, ledger, provenance, cards)
                 return target.read_bytes(), report
 
         joined, report = await asyncio.to_thread(join)

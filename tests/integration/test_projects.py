@@ -18,6 +18,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from local.stack import Stack
+from shared.billing.prices import claude
 from shared.media.audio import encode_wav
 from tests.support.operator import account, reconcile, rest
 from tests.support.person import Person
@@ -123,6 +124,24 @@ def test_scripts_come_one_by_one_and_whoever_is_to_be_told_is(
     reconcile(stack)
     assert [one.headers["personaforge-event"] for one in receiver.wait(3)] == ["waiting", "reminder", "completed"]
     receiver.close()
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_once_more_and_paid(
+    stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
+) -> None:
+    """Cut off in the middle of its JSON: repaired with one call; the bill and what was charged agree."""
+
+    def billed() -> tuple[int, float]:
+        lines = httpx.get(f"{stack.addresses['anthropic']}/_bill", trust_env=False).json()["lines"]
+        return len(lines), sum(claude(one["model"], one["tokens_in"], one["tokens_out"]) for one in lines)
+
+    calls, cost = billed()
+    fault("anthropic", path="/v1", calls=1, code="cut")
+    project = until(person, begin(person, persona, seconds=28), waits("script"))
+    now_calls, now_cost = billed()
+    assert now_calls - calls == 19
+    assert project["cost_credits"] == pytest.approx((now_cost - cost) * 1000, abs=0.01)
+    person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
 
 
 def test_what_no_font_can_draw_stops_before_it_is_spoken(person: Person, persona: dict[str, Any]) -> None:
@@ -271,11 +290,15 @@ def test_a_busy_model_is_tried_again_and_a_lost_spawn_is_found_by_the_schedule(
     person.http.post(f"/v1/projects/{project['id']}/cancel").raise_for_status()
 
 
-def test_where_nothing_fits_the_persona_takes_the_shot_and_it_is_said(
+def test_where_nothing_fits_a_card_takes_the_shot_and_it_is_said(
     stack: Stack, person: Person, persona: dict[str, Any], fault: Callable[..., None]
 ) -> None:
     """A search without a hit, and a file that is none: named in the step, and the film is whole all the same."""
-    project = until(person, begin(person, persona, seconds=15, idea="what a zeppelin was"), waits("script"))
+    project = until(
+        person,
+        begin(person, persona, seconds=25, idea="what a zeppelin was", style={"no_match": "card"}),
+        waits("script"),
+    )
     first = project["scripts"][0]
     words = ("zeppelin hangar", "old map", "clouds moving")
     wanted = [{**one, "footage": words[n % 3]} for n, one in enumerate(first["sentences"])]

@@ -162,6 +162,13 @@ def test_each_fault_of_a_film_is_found(tmp_path: Path, good: tuple[Path, Voiceov
     assert "black" in report(iter([black] * count))
     still = next(moving(1))
     assert report(iter([still] * count)) == {"frozen"}
+    film.joined(
+        [film.render_shot(iter([still] * count), shots[0], {"square": None}, tmp_path)["square"]],
+        sound,
+        path2 := tmp_path / "card.mp4",
+    )
+    planned = [replace(shots[0], last=count)]
+    assert failed(checks.check(path2, "square", voice, planned, None, cards=[shots[0].number])) == set()
     half = count // 2
     assert "frozen" in report((one if n < half else still for n, one in enumerate(moving(count))))
     quiet = sound.copy()
@@ -325,6 +332,21 @@ def test_clips_of_phones_are_turned_upright_and_stretched_to_square_pixels(tmp_p
     assert wide.luma.shape == (60, 240)
     with pytest.raises(ValueError, match="HDR"):
         next(film.clip_frames(clip("hdr.mp4", color_trc=ColorTrc.SMPTE2084), 10))
+
+
+def test_a_card_shows_its_whole_sentence_in_every_shape_and_grows() -> None:
+    """Letters within what an upright film shows of a square; each frame a little larger than the one before."""
+    for text in (
+        "It is so.",
+        "Extraordinarily counterintuitive characteristics notwithstanding, everybody agrees with it.",
+    ):
+        ink = np.argwhere((film.card(text) > 200).all(axis=2))
+        side, shown = film.CARD, 1080 / 1920
+        assert ink[:, 1].min() > side * (1 - shown) / 2
+        assert ink[:, 1].max() < side * (1 + shown) / 2
+        assert abs(ink[:, 0].min() + ink[:, 0].max() - side) < side * 0.06, "in the middle"
+    frames = [one.luma.astype(int) for one in film.still_frames(film.card("It is so."), 60)]
+    assert min(np.abs(a - b).mean() for a, b in pairwise(frames)) > 0.002
 
 
 def test_the_persona_in_the_corner_leaves_captions_and_the_rest_alone(tmp_path: Path) -> None:

@@ -1492,6 +1492,7 @@ export interface components {
              *       "words": [],
              *       "avoid": [],
              *       "captions": "words",
+             *       "no_match": "presenter",
              *       "presenter": "full"
              *     }
              */
@@ -1768,6 +1769,13 @@ export interface components {
              * @enum {string}
              */
             captions?: "words" | "lines" | "none";
+            /**
+             * No Match
+             * @description Who takes a shot without footage.
+             * @default presenter
+             * @enum {string}
+             */
+            no_match?: "presenter" | "card";
             /**
              * Presenter
              * @description corner: over footage it stays in a corner.
