@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
@@ -188,8 +189,11 @@ class Production:
             await self._move("waiting", self.project.stage, waiting_for="credits", error=problem)
         except ForgeError as error:
             await self._failed(error)
-        except Exception:
+        except Exception as error:
             log.exception("project %s failed unexpectedly", self.project.id)
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                problem = {"code": "disk_full", "detail": "The worker's disk is full. What was made is kept: retry."}
+                return await self._stop("failed", problem)
             await self._stop("failed", {"code": "error", "detail": "An unexpected error; it has been logged."})
 
     async def _failed(self, error: ForgeError) -> None:
