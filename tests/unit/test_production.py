@@ -30,9 +30,10 @@ class _Database:
 def stopped_by(error: Callable[[], BaseException]) -> dict[str, Any]:
     """How a project is moved whose stage ends so."""
     now = datetime.now(UTC).isoformat()
+    given = {"idea": "why the sea is salt", "persona": uuid4()}
     row = {
         "id": uuid4(), "owner": uuid4(), "persona_id": uuid4(), "pipeline": 1, "status": "working", "stage": "film",
-        "input": {"idea": "why the sea is salt", "persona": uuid4()}, "waiting_for": None, "gate_until": None, "round": 1,
+        "input": given, "waiting_for": None, "gate_until": None, "round": 1,
         "attempt": 1, "cancel_requested": False, "error": None, "output": None, "created_at": now, "updated_at": now,
     }  # fmt: skip
     database: Any = _Database()
