@@ -19,7 +19,7 @@ from starlette.responses import StreamingResponse
 from shared.billing.prices import CREDIT
 from shared.core.auth import User
 from shared.core.containers import image, secrets
-from shared.core.errors import Conflict, InvalidInput, NotFound
+from shared.core.errors import AudioUnusable, Conflict, InvalidInput, NotFound
 from shared.core.fetch import Fetcher, check
 from shared.core.paging import newest
 from shared.core.settings import Settings
@@ -41,8 +41,8 @@ from shared.studio.project import (
     credit,
     read_gate,
     sign_gate,
-    speakable,
 )
+from shared.studio.words import count_words, speakable
 
 app = modal.App("personaforge-projects")
 PAGE = 50
@@ -56,11 +56,14 @@ LIVE = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Acc
 SHORTEST, LONGEST = 40, 3600  # letters of a script that a person has edited: some seconds to four minutes
 
 
+Round = Annotated[int | None, Field(ge=1, le=32_767, description="That was seen; the current one if left out.")]
+
+
 class Approval(BaseModel):
     """What a person approves. script: one of `scripts`; sentences: the same, as they were edited."""
 
     model_config = ConfigDict(extra="forbid")
-    round: int | None = Field(None, description="That was seen; the current one if left out.")
+    round: Round = None
     script: Text | None = None
     sentences: list[Annotated[Text, Field(min_length=1, max_length=600)]] | None = Field(None, max_length=120)
 
@@ -69,7 +72,7 @@ class Rejection(BaseModel):
     """What the next round should do better."""
 
     model_config = ConfigDict(extra="forbid")
-    round: int | None = Field(None, description="That was seen; the current one if left out.")
+    round: Round = None
     note: Text = Field(min_length=1, max_length=1000)
 
 
@@ -196,11 +199,12 @@ def build(settings: Settings | None = None) -> FastAPI:
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
     ) -> ProjectResponse:
         """Begin a film: three scripts are written first, then it waits for a choice."""
-        body = body.model_copy(update={"music": await _kept_music(services, user, body.music)})
+        digest = hashlib.sha256(json.dumps(body.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        if idempotency_key and (before := await _of_key(services.store, user, idempotency_key, digest)):
+            return await _shown(services, before)
         if body.webhook:
             check(body.webhook, services.settings)
-        given = body.model_dump(mode="json")
-        digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
+        given = {**body.model_dump(mode="json"), "music": await _kept_music(services, user, body.music)}
         arguments = {"p_persona": str(body.persona), "p_input": given, "p_key": idempotency_key}
         arguments["p_hash"] = digest if idempotency_key else None
         made = await services.store.call("create_project", arguments, user)
@@ -221,12 +225,13 @@ def build(settings: Settings | None = None) -> FastAPI:
         where = f"{services.settings.forge_url}/v1/projects"
         page = await newest(store, query, PAGE, where, cursor, state=state)
         ids = [row["id"] for row in page.rows]
-        spent = client.from_("steps").select("project_id,stage,key,cost_usd").in_("project_id", ids)
-        steps, stats = await asyncio.gather(store.rows(spent), store.call("project_stats", {}, user))
+        costs, stats = await asyncio.gather(
+            store.call("project_costs", {"p_ids": ids}, user), store.call("project_stats", {}, user)
+        )
         shown = []
         for row in page.rows:
-            of = [{**step, "result": None} for step in steps if step["project_id"] == row["id"]]
-            shown.append(_response(Project.from_row(row), of, {}, await _progress(services, row)))
+            one = _response(Project.from_row(row), [], {}, await _progress(services, row))
+            shown.append(one.model_copy(update={"cost_credits": float(costs.get(row["id"], 0))}))
         return ProjectPage(next=page.next, previous=page.previous, results=shown, stats=ProjectStats(**stats))
 
     @web.get("/v1/projects/{project}")
@@ -256,15 +261,24 @@ def _add_decisions(web: FastAPI) -> None:
     @web.post("/v1/projects/{project}/approve")
     async def approve(project: UUID, body: Approval, services: ServicesDep, user: CurrentUser) -> Standing:
         row = await _row(services.store, project, services.store.as_user(user))
-        gate = await _gate(services, row)
+        gate = await _gate(services, row, body.round)
         payload = await _approved(services.store, row, gate, body)
         return await _decide(services, row, gate, "approve", payload, str(user.id), body.round)
 
     @web.post("/v1/projects/{project}/reject")
     async def reject(project: UUID, body: Rejection, services: ServicesDep, user: CurrentUser) -> Standing:
         row = await _row(services.store, project, services.store.as_user(user))
-        gate = await _gate(services, row)
+        gate = await _gate(services, row, body.round)
         return await _decide(services, row, gate, "reject", {"note": body.note}, str(user.id), body.round)
+
+    @web.delete("/v1/projects/{project}", status_code=204)
+    async def remove(project: UUID, services: ServicesDep, user: CurrentUser) -> None:
+        """With its films. One that is not ended is canceled first."""
+        store = services.store
+        await _row(store, project, store.as_user(user))
+        query = store.as_service().from_("projects").delete().eq("id", str(project)).eq("owner", str(user.id))
+        if not await store.rows(query.in_("status", ["succeeded", "failed", "canceled"])):
+            raise Conflict("This project is not ended. Cancel it first.")
 
     @web.post("/v1/projects/{project}/cancel")
     async def cancel(project: UUID, services: ServicesDep, user: CurrentUser) -> ProjectResponse:
@@ -290,6 +304,14 @@ def _add_decisions(web: FastAPI) -> None:
         return Link(url=f"{services.settings.forge_url}/approve#{token}", expires_at=until)
 
 
+async def _of_key(store: Store, user: User, key: str, digest: str) -> Row | None:
+    """The project that this Idempotency-Key began. Raises Conflict when it was another body."""
+    rows = await store.rows(store.as_user(user).from_("projects").select("*").eq("idempotency_key", key).limit(1))
+    if rows and rows[0]["body_hash"] != digest:
+        raise Conflict("This Idempotency-Key was used with another body.")
+    return rows[0] if rows else None
+
+
 async def _kept_music(services: Services, user: User, address: str | None) -> str | None:
     """The address of an uploaded file with the music, fetched and uploaded where it lies elsewhere."""
     if address is None:
@@ -298,7 +320,10 @@ async def _kept_music(services: Services, user: User, address: str | None) -> st
     if data is None:
         async with Fetcher.open(services.settings) as fetcher:
             data = await fetcher.get(address, upload.LARGEST)
-    return (await upload.keep_once(services.store, user, data)).address(services.settings.forge_url)
+    kept = await upload.keep_once(services.store, user, data)
+    if not kept.content_type.startswith("audio/"):
+        raise AudioUnusable("The music is no sound: send WAV, MP3, Ogg, FLAC or M4A.")
+    return kept.address(services.settings.forge_url)
 
 
 def _add_events(web: FastAPI) -> None:
@@ -390,8 +415,8 @@ async def _approved(store: Store, row: Row, gate: str, body: Approval) -> dict[s
     if body.sentences is None:
         return {"script": body.script}
     said = " ".join(map(speakable, body.sentences))
-    words, letters = len(said.split()), len(re.findall(r"\w", said))
-    if not SHORTEST <= letters <= LONGEST:
+    words, letters = count_words(said), len(re.findall(r"\w", said))
+    if not SHORTEST <= letters <= LONGEST or len(said) > 2 * LONGEST:
         told = f"The edited script has {words} words, {letters} letters"
         raise InvalidInput(f"{told}; a film holds {SHORTEST} to {LONGEST} letters.")
     return {"script": body.script, "sentences": body.sentences}
@@ -400,8 +425,9 @@ async def _approved(store: Store, row: Row, gate: str, body: Approval) -> dict[s
 async def _decide(
     services: Services, row: Row, gate: str, decision: str, payload: dict[str, Any], by: str, round_: int | None
 ) -> Standing:
+    round_ = row["round"] if round_ is None else round_
     arguments = {
-        "p_id": row["id"], "p_owner": row["owner"], "p_gate": gate, "p_round": round_ or row["round"],
+        "p_id": row["id"], "p_owner": row["owner"], "p_gate": gate, "p_round": round_,
         "p_decision": decision, "p_payload": payload, "p_by": by,
     }  # fmt: skip
     stands = await services.store.call("decide_project", arguments)
@@ -409,14 +435,16 @@ async def _decide(
     return Standing(decision=Decision.model_validate(stands["event"]), first=stands["first"])
 
 
-async def _gate(services: Services, row: Row) -> Gate:
-    """Where it waits; of one that waits no more the last one: a second click is told what the first one was."""
-    if row["waiting_for"] == "credits":
+async def _gate(services: Services, row: Row, seen: int | None) -> Gate:
+    """Where it waits; of one that waits no more, or in another round than was seen, the last one that was decided: a
+    second click is told what the first one was."""
+    round_ = row["round"] if seen is None else seen
+    if round_ == row["round"] and row["waiting_for"] == "credits":
         raise Conflict("This project waits for credits. Add some, then retry it.")
-    if row["waiting_for"]:
+    if round_ == row["round"] and row["waiting_for"]:
         return "film" if row["waiting_for"] == "film" else "script"
     query = services.store.as_service().from_("project_events").select("gate").eq("project_id", row["id"])
-    found = await services.store.rows(query.eq("round", row["round"]).order("created_at", desc=True).limit(1))
+    found = await services.store.rows(query.eq("round", round_).order("created_at", desc=True).limit(1))
     return "film" if found and found[0]["gate"] == "film" else "script"
 
 
@@ -470,7 +498,7 @@ def _written(project: Project, steps: list[Row]) -> list[Script]:
     found = []
     for key, draft in sorted(of_round.items()):
         if key.startswith("revision-"):
-            words = sum(len(speakable(one["text"]).split()) for one in draft["sentences"])
+            words = sum(count_words(speakable(one["text"])) for one in draft["sentences"])
             number, seconds = key.rpartition("-")[2], round(words / WORDS_A_SECOND, 1)
             found.append(Script(id=f"{project.round}-{number}", words=words, seconds=seconds, **draft))
     return found

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -287,7 +288,11 @@ class Stack:
         fresh = not (mark.exists() or self._postgres or (self.data / _DATABASE).exists())
         template = _template(state) if fresh else None
         if template and template.exists():
-            shutil.copytree(template, self.data / _DATABASE)
+            part = self.data / f"{_DATABASE}.part"  # a start that is ended here leaves no half database
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(template, part)
+            part.rename(self.data / _DATABASE)
+            os.utime(template)
         else:
             self._say("applying the migrations")
             done = subprocess.run(  # noqa: S603
@@ -393,8 +398,9 @@ def _keep_template(database: Path, template: Path) -> None:
     """Of several stacks that start at once, any one's. Templates of other versions go."""
     template.parent.mkdir(parents=True, exist_ok=True)
     for other in template.parent.iterdir():
-        if time.time() - other.stat().st_mtime > _TEMPLATE_KEPT:
-            shutil.rmtree(other, ignore_errors=True)
+        with suppress(FileNotFoundError):  # of another stack that starts just now
+            if time.time() - other.stat().st_mtime > _TEMPLATE_KEPT:
+                shutil.rmtree(other, ignore_errors=True)
     part = Path(tempfile.mkdtemp(prefix="part-", dir=template.parent))
     shutil.copytree(database, part, dirs_exist_ok=True)
     try:

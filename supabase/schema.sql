@@ -313,6 +313,8 @@ CREATE FUNCTION public.claim_project(p_by uuid, p_id uuid DEFAULT NULL::uuid, p_
 declare
     claimed public.projects;
 begin
+    -- One that is stopped below gives back what is reserved: its account is locked first, see limit_rate.
+    perform public.ensure_account(owner) from public.projects where id = p_id and claims >= 5;
     select * into claimed from public.projects
     where (p_id is null or id = p_id) and wake_at <= now()
       and (status = 'ready' or (status = 'working' and lease_until < now()))
@@ -325,6 +327,7 @@ begin
             status = 'failed', updated_at = now(), lease_by = null, lease_until = null,
             error = '{"code": "worker_died", "detail": "Five workers died of this step. It can be retried."}'
         where id = claimed.id;
+        perform public.release_steps(claimed.id, claimed.owner);
         return null;
     end if;
     update public.projects set
@@ -544,6 +547,9 @@ begin
         update public.projects set status = 'canceled', lease_by = null, lease_until = null, updated_at = now()
         where id = p_id and status = 'working';
         perform public.release_steps(p_id, payer);
+        update public.files set referrer = null  -- of a persona that was deleted meanwhile
+        where owner = payer and referrer = p_id
+          and exists (select 1 from public.projects where id = p_id and persona_id is null);
     end if;
 end $$;
 
@@ -855,6 +861,18 @@ begin
     return new;
 end $$;
 
+-- Name: project_costs(uuid[]); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.project_costs(p_ids uuid[]) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select coalesce(jsonb_object_agg(project_id, credits), '{}') from (
+        select project_id, round(sum(cost_usd) * 1000, 3) as credits from public.steps
+        where project_id = any (p_ids) and owner = auth.uid() group by project_id
+    ) costs;
+$$;
+
 -- Name: project_stats(); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.project_stats() RETURNS jsonb
@@ -1085,6 +1103,30 @@ begin
     return jsonb_build_object('settled', true, 'notify', notify);
 end $$;
 
+-- Name: stop_projects(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.stop_projects() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    project public.projects;
+begin
+    for project in
+        select * from public.projects where persona_id = old.id and status <> 'succeeded' order by id for update
+    loop
+        if project.status = 'working' and project.lease_until > now() then
+            update public.projects set cancel_requested = true where id = project.id;
+        elsif project.status <> 'canceled' then
+            update public.projects
+            set status = 'canceled', waiting_for = null, gate_until = null, updated_at = now() where id = project.id;
+            perform public.release_steps(project.id, project.owner);
+        end if;
+        update public.files set referrer = null where owner = project.owner and referrer = project.id;
+    end loop;
+    return old;
+end $$;
+
 -- Name: sweep_projects(integer, integer); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.sweep_projects(p_seconds integer DEFAULT 20, p_limit integer DEFAULT 100) RETURNS SETOF uuid
@@ -1092,6 +1134,7 @@ CREATE FUNCTION public.sweep_projects(p_seconds integer DEFAULT 20, p_limit inte
     SET search_path TO ''
     AS $$
 begin
+    delete from public.footage_searches where found_at < now() - interval '1 day';
     return query with closed as (
         update public.projects set
             error = jsonb_build_object('code', 'gate_closed', 'detail', 'Nobody decided in time. Retry it to decide now.'),
@@ -1557,6 +1600,10 @@ CREATE TRIGGER personas_limit BEFORE INSERT ON public.personas FOR EACH ROW EXEC
 
 CREATE TRIGGER personas_release_files BEFORE DELETE ON public.personas FOR EACH ROW EXECUTE FUNCTION public.release_files();
 
+-- Name: personas personas_stop_projects; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER personas_stop_projects BEFORE DELETE ON public.personas FOR EACH ROW EXECUTE FUNCTION public.stop_projects();
+
 -- Name: predictions predictions_release_files; Type: TRIGGER; Schema: public; Owner: -
 
 CREATE TRIGGER predictions_release_files BEFORE DELETE ON public.predictions FOR EACH ROW EXECUTE FUNCTION public.release_files();
@@ -1921,6 +1968,11 @@ GRANT ALL ON FUNCTION public.personas_without_idle(p_seconds integer, p_limit in
 
 REVOKE ALL ON FUNCTION public.predictions_stay_finished() FROM PUBLIC;
 
+-- Name: FUNCTION project_costs(p_ids uuid[]); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.project_costs(p_ids uuid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.project_costs(p_ids uuid[]) TO authenticated;
+
 -- Name: FUNCTION project_stats(); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.project_stats() FROM PUBLIC;
@@ -1963,6 +2015,10 @@ GRANT ALL ON FUNCTION public.set_portrait(p_persona uuid, p_owner uuid, p_path t
 
 REVOKE ALL ON FUNCTION public.settle_prediction(p_id uuid, p_outcome jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.settle_prediction(p_id uuid, p_outcome jsonb) TO service_role;
+
+-- Name: FUNCTION stop_projects(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.stop_projects() FROM PUBLIC;
 
 -- Name: FUNCTION sweep_projects(p_seconds integer, p_limit integer); Type: ACL; Schema: public; Owner: -
 

@@ -37,8 +37,8 @@ def _backend(started: modal.Image) -> modal.Image:
 
 
 image = _backend(_python)
-# Captions of films are drawn in any script: 70 MB that nobody else needs.
-studio_image = _backend(_python.apt_install("fonts-noto-core", "fonts-noto-cjk"))
+# Captions of films are drawn in any script: 70 MB that nobody else needs. Pillow shapes them with FriBiDi where it is.
+studio_image = _backend(_python.apt_install("fonts-noto-core", "fonts-noto-cjk", "libfribidi0"))
 gpu_image = _fetched(
     _python.apt_install("build-essential").pip_install_from_requirements(  # a compiler for torch.compile
         str(_ROOT / "requirements-gpu.txt"), extra_options=_OPTIONS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
@@ -81,6 +81,40 @@ def lines(words: Sequence[Word], shape: str) -> list[Line]:
     return [Line(tuple(one)) for one in found]
 
 
+class Lettering:
+    """Words in fonts that have their letters: one for all of them where there is one, as lines of two look patched."""
+
+    def __init__(self, words: Sequence[Word]) -> None:
+        whole = fonts.font("".join(word.text for word in words), 40)
+        self._family = str(whole.path) if whole else None
+
+    def font(self, word: Word, size: int) -> ImageFont.FreeTypeFont:
+        if self._family:
+            return fonts.opened(self._family, size)
+        return fonts.font(word.text, size) or fonts.opened(fonts.OWN, size)
+
+    def width(self, words: Sequence[Word], size: int) -> float:
+        """Of a row, in pixels."""
+        spaces = sum(self._space(a, b, size) for a, b in pairwise(words))
+        return spaces + sum(self.font(word, size).getlength(word.text) for word in words)
+
+    def placed(self, words: Sequence[Word], base: str, middle: float, size: int) -> Iterator[tuple[Word, float]]:
+        """A row's words from left to right, with the left end of each. base: the direction of the whole text."""
+        x = middle - self.width(words, size) / 2
+        before: Word | None = None
+        for word in in_order(words, base):
+            x += self._space(before, word, size) if before else 0.0
+            yield word, x
+            x += self.font(word, size).getlength(word.text)
+            before = word
+
+    def _space(self, before: Word, word: Word, size: int) -> float:
+        """Between two words that are seen side by side."""
+        if (word if word.start >= before.start else before).joined:
+            return 0.0
+        return self.font(word, size).getlength(" ") or size / 4
+
+
 class Captions:
     """Of one film in one shape; a picture is drawn when it is first shown."""
 
@@ -88,9 +122,7 @@ class Captions:
         self.lines, self._shape, self._highlight = lines(words, shape), shape, highlight
         self._width, self._height = width, height
         self._size = round(height * SIZE[shape])
-        # One font for all words where there is one: lines of two look patched.
-        whole = fonts.font("".join(word.text for word in words), self._size)
-        self._family = str(whole.path) if whole else None
+        self._lettering = Lettering(words)
         self._drawn: dict[tuple[int, int], Band] = {}
 
     def at(self, second: float) -> Band | None:
@@ -102,10 +134,21 @@ class Captions:
                 return self._band(place, spoken if self._highlight else -1)
         return None
 
+    def seen(self) -> list[Word]:
+        """The words of the captions that stay for a frame at least."""
+        ends = [*(line.start for line in self.lines[1:]), float("inf")]
+        shown = [
+            line for line, end in zip(self.lines, ends, strict=True)
+            if min(end, line.end + LONGEST_GAP) - line.start > 1 / 30
+        ]  # fmt: skip
+        return [word for line in shown for word in line.words]
+
     def report(self) -> Fit:
         """Where all captions stand, and how fast they are to be read."""
         bands = [self._band(place, -1) for place in range(len(self.lines))]
         covered = [np.argwhere(band.cover > 127) for band in bands]
+        bands = [band for band, at in zip(bands, covered, strict=True) if len(at)]
+        covered = [at for at in covered if len(at)]
         ends = [*(line.start for line in self.lines[1:]), self.lines[-1].end + LONGEST_GAP] if self.lines else []
         speeds = [
             sum(map(_length, line.words)) / max(0.04, min(end, line.end + LONGEST_GAP) - line.start)
@@ -136,46 +179,26 @@ class Captions:
         picture = Image.new("RGBA", (self._width, band), (0, 0, 0, 0))
         pen = ImageDraw.Draw(picture)
         current = line.words[spoken] if spoken >= 0 else None
-        base = _base(line.words)
+        base = direction(line.words)
         for row, words in enumerate(rows):
-            x = (self._width - self._width_of(words, size)) / 2
-            before: Word | None = None
-            for word in in_order(words, base):
-                x += self._space(before, word, size)
+            for word, x in self._lettering.placed(words, base, self._width / 2, size):
                 pen.text(
-                    (x, row * high + size), word.text, font=self._font(word, size), anchor="ls",
+                    (x, row * high + size), word.text, font=self._lettering.font(word, size), anchor="ls",
                     fill=(*(SPOKEN if word is current else OTHERS), 255),
                     stroke_width=max(2, size // 14), stroke_fill=(16, 16, 16, 255),
                 )  # fmt: skip
-                x += self._font(word, size).getlength(word.text)
-                before = word
         return _band(np.asarray(picture), top)
-
-    def _font(self, word: Word, size: int) -> ImageFont.FreeTypeFont:
-        if self._family:
-            return fonts.opened(self._family, size)
-        return fonts.font(word.text, size) or fonts.opened(fonts.OWN, size)
-
-    def _space(self, before: Word | None, word: Word, size: int) -> float:
-        """Between two words that are seen side by side."""
-        if before is None or (word if word.start >= before.start else before).joined:
-            return 0.0
-        return self._font(word, size).getlength(" ") or size / 4
-
-    def _width_of(self, words: Sequence[Word], size: int) -> float:
-        spaces = sum(self._space(a, b, size) for a, b in pairwise(words))
-        return spaces + sum(self._font(word, size).getlength(word.text) for word in words)
 
     def _fitting(self, rows: list[list[Word]]) -> int:
         """Smaller where a single word is wider than the picture."""
         size = self._size
-        while size > 8 and max(self._width_of(words, size) for words in rows) > self._width * 0.94:
+        while size > 8 and max(self._lettering.width(words, size) for words in rows) > self._width * 0.94:
             size = int(size * 0.9)
         return size
 
     def _wrapped(self, line: Line) -> list[list[Word]]:
         """One row, or two of about the same width."""
-        if self._width_of(line.words, self._size) <= self._width * 0.86:
+        if self._lettering.width(line.words, self._size) <= self._width * 0.86:
             return [list(line.words)]
         lengths = list(map(_length, line.words))
         best = min(
@@ -205,7 +228,7 @@ def in_order(words: Sequence[Word], base: str) -> list[Word]:
     return [word for run in (seen[::-1] if base == "R" else seen) for word in run]
 
 
-def _base(words: Sequence[Word]) -> str:
+def direction(words: Sequence[Word]) -> str:
     """The direction of a caption: that of its first letter."""
     return _direction("".join(word.text for word in words)) or "L"
 

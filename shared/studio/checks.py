@@ -57,7 +57,7 @@ class _Seen:
     still: list[tuple[float, float]] = field(default_factory=list)
     silent: float = 0.0
     clipped: int = 0
-    dark: list[Pixels] = field(default_factory=list)  # of some frames: which rows, then which columns are dark
+    dark: dict[int, tuple[Pixels, Pixels]] = field(default_factory=dict)  # of some frames: dark rows, dark columns
     cells: list[Floats] = field(default_factory=list)  # of each frame: the luminance of its parts, 0 to 1
 
 
@@ -103,7 +103,7 @@ def check(
         ),
         Check("peak", heard.peak <= loudness.HIGHEST, f"{heard.peak:.1f} dBTP", f"at most {loudness.HIGHEST:.0f} dBTP"),
         Check("clipping", seen.clipped == 0, f"{seen.clipped} samples", "none"),
-        _bars(seen),
+        _bars(seen, [shot for shot in shots if shot.number in (clips or {})]),
         _flashing(seen),
         Check("drift", abs(drift) < 0.04, f"{drift * 1000:.0f} ms", "under 40 ms"),
         Check("index first", boxes.index("moov") < boxes.index("mdat"), " ".join(boxes), "moov before mdat"),
@@ -120,7 +120,7 @@ def check(
 
 
 def _captions(captions: Captions, shape: Shape, voice: Voiceover) -> list[Check]:
-    shown = [word.text for line in captions.lines for word in line.words]
+    shown = [word.text for word in captions.seen()]
     said = [word.text for word in voice.words]
     lost = fonts.missing(" ".join(said))
     fit, (width, height) = captions.report(), SIZES[shape]
@@ -142,15 +142,17 @@ def _captions(captions: Captions, shape: Shape, voice: Voiceover) -> list[Check]
     ]  # fmt: skip
 
 
-def _bars(seen: _Seen) -> Check:
-    """Edges that are dark in nearly all frames, as of a film within a film."""
-    rows, columns = seen.dark[0::2], seen.dark[1::2]
+def _bars(seen: _Seen, footage: Sequence[Shot]) -> Check:
+    """Edges of the footage that are dark in nearly all its frames, as of a film within a film."""
+    looked = [
+        dark for number, dark in seen.dark.items() if any(shot.first <= number < shot.last for shot in footage)
+    ]  # fmt: skip
     widest = 0.0
-    for lines_ in (rows, columns):
-        always = np.mean(lines_, axis=0) >= _BARS
+    for edges in zip(*looked, strict=True):  # rows, columns
+        always = np.mean(edges, axis=0) >= _BARS
         for edge in (always, always[::-1]):
             widest = max(widest, float(np.argmin(edge) if not edge.all() else len(edge)) / len(edge))
-    return Check("bars", widest < _BAR, f"{widest:.1%} of the picture", f"under {_BAR:.0%}")
+    return Check("bars", widest < _BAR, f"{widest:.1%} of the picture", f"under {_BAR:.0%} of footage")
 
 
 def _flashing(seen: _Seen) -> Check:
@@ -243,7 +245,7 @@ def _longest(found: Sequence[tuple[float, float]], planned: Sequence[tuple[float
 
 def _look(gray: Pixels, seen: _Seen) -> None:
     if len(seen.cells) % (FPS // 2) == 0:
-        seen.dark += [gray.max(axis=1) <= _DARK, gray.max(axis=0) <= _DARK]
+        seen.dark[len(seen.cells)] = gray.max(axis=1) <= _DARK, gray.max(axis=0) <= _DARK
     small = cv2.resize(gray, _CELLS, interpolation=cv2.INTER_AREA)
     seen.cells.append(((small.astype(np.float32) / 255) ** 2.2).ravel())
 

@@ -22,17 +22,19 @@ from shared.lipsync.engine import PreparedPortrait
 from shared.media.nv12 import nv12
 from shared.media.types import FPS as ENGINE_FPS
 from shared.media.types import Floats, Pixels, Speech
-from shared.studio import fonts
-from shared.studio.captions import Captions
+from shared.studio.captions import Captions, Lettering, direction
 from shared.studio.loudness import RATE
 from shared.studio.project import Shape
 from shared.studio.shots import FPS, Shot
+from shared.studio.voiceover import Word, words_of
 
 SIZES: dict[Shape, tuple[int, int]] = {"wide": (1920, 1080), "tall": (1080, 1920), "square": (1080, 1080)}
 # Two B-frames and a closed group of half a second, as YouTube asks for; every shot alike, so that they join.
 _X264 = {
     "preset": "veryfast",
     "crf": "20",
+    "maxrate": "8M",  # as YouTube asks for at 1080p: a film of three minutes is 180 MB at most
+    "bufsize": "16M",
     "profile": "high",
     "bf": "2",
     "g": str(FPS // 2),
@@ -132,25 +134,25 @@ def _turned(frame: Planes, degrees: int) -> Planes:
 
 def card(text: str) -> Pixels:
     """A sentence on a plain ground, BGR: its letters keep to the middle, which every shape shows."""
-    size, side = 84, CARD
-    picture = Image.new("RGB", (side, side), (58, 82, 96))
-    pen = ImageDraw.Draw(picture)
+    words = words_of([text], [])
+    lettering, base, size = Lettering(words), direction(words), 84
     while True:
-        lettering = fonts.font(text, size) or fonts.opened(fonts.OWN, size)
-        rows: list[str] = []
-        for word in text.split():
-            longer = f"{rows[-1]} {word}" if rows else word
-            if rows and lettering.getlength(longer) <= side * CARD_WIDE:
-                rows[-1] = longer
+        rows: list[list[Word]] = []
+        for word in words:
+            if rows and lettering.width([*rows[-1], word], size) <= CARD * CARD_WIDE:
+                rows[-1].append(word)
             else:
-                rows.append(word)
-        fits = len(rows) * size * 1.3 <= side * 0.6 and max(map(lettering.getlength, rows)) <= side * CARD_WIDE
-        if fits or size <= 24:
+                rows.append([word])
+        widest = max(lettering.width(row, size) for row in rows)
+        if size <= 18 or (len(rows) * size * 1.3 <= CARD * 0.7 and widest <= CARD * CARD_WIDE):
             break
         size -= 6
-    pen.multiline_text(
-        (side / 2, side / 2), "\n".join(rows), font=lettering, anchor="mm", align="center", fill=(255, 255, 255)
-    )
+    picture = Image.new("RGB", (CARD, CARD), (58, 82, 96))
+    pen = ImageDraw.Draw(picture)
+    for number, row in enumerate(rows):
+        y = CARD / 2 + (number - len(rows) / 2 + 0.5) * size * 1.3
+        for word, x in lettering.placed(row, base, CARD / 2, size):
+            pen.text((x, y), word.text, font=lettering.font(word, size), anchor="lm", fill=(255, 255, 255))
     return np.asarray(picture, np.uint8)[:, :, ::-1].copy()
 
 

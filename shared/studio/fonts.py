@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import font_source_sans_pro
-from PIL import ImageFont
+from PIL import ImageFont, features
 
 # Where systems keep fonts; the producer's image has Noto's (shared/core/containers.py).
 _FOLDERS = {
@@ -31,9 +31,17 @@ def font(text: str, size: int) -> ImageFont.FreeTypeFont | None:
 
 
 def missing(text: str) -> str:
-    """The characters of the words that could not be drawn here, each once."""
+    """The characters of the words that could not be drawn here, each once: no font has them, or nothing joins them."""
+    shaped = "".join(dict.fromkeys(one for one in text if _is_shaped(one)))
+    if shaped and not features.check("raqm"):  # Arabic unjoined and backwards, Devanagari without its ligatures
+        return shaped
     lost = [one for word in set(text.split()) if font(word, _PROBE) is None for one in word]
     return "".join(dict.fromkeys(one for one in lost if font(one, _PROBE) is None)) or "".join(dict.fromkeys(lost))
+
+
+def _is_shaped(character: str) -> bool:
+    """Of a script whose letters change by their neighbours, or run from right to left: Hebrew to Khmer in Unicode."""
+    return "\u0590" <= character <= "\u17ff" and not "\u10a0" <= character <= "\u16ff"
 
 
 @lru_cache(4096)

@@ -177,7 +177,7 @@ class Production:
                 found = await stages[self.project.stage](self)
                 if isinstance(found, Advance):
                     await self._move("working", found.stage)
-                    self.project = self.project.model_copy(update={"stage": found.stage})
+                    self.project = self.project.model_copy(update={"stage": found.stage, "attempt": 1})
                 elif isinstance(found, Wait):
                     return await self._move("waiting", self.project.stage, waiting_for=found.gate, gate=GATE_OPEN)
                 else:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
@@ -24,6 +23,9 @@ Gate = Literal["script", "film"]
 ENDED: tuple[Status, ...] = ("succeeded", "failed", "canceled")
 
 
+Phrase = Annotated[Text, Field(min_length=1, max_length=100)]
+
+
 class Style(BaseModel):
     """How the film is to sound and look: data for the writer, rules for the code that counts."""
 
@@ -31,8 +33,8 @@ class Style(BaseModel):
     tone: Text = Field("friendly and exact", max_length=200)
     hook: Text = Field("", max_length=200, description="What the first sentence should do.")
     shape: Text = Field("", max_length=300, description="How the story goes, such as question, surprise, answer.")
-    words: list[Text] = Field([], max_length=20, description="To be used.")
-    avoid: list[Text] = Field([], max_length=50, description="Never to be used; counted by code.")
+    words: list[Phrase] = Field([], max_length=20, description="To be used.")
+    avoid: list[Phrase] = Field([], max_length=50, description="Never to be used; counted by code.")
     captions: Literal["words", "lines", "none"] = Field("words", description="words: the spoken one is highlighted.")
     no_match: Literal["presenter", "card"] = Field("presenter", description="Who takes a shot without footage.")
     presenter: Literal["full", "corner"] = Field("full", description="corner: over footage it stays in a corner.")
@@ -116,12 +118,6 @@ class Project(BaseModel):
     @classmethod
     def from_row(cls, row: Row) -> Project:
         return cls.model_validate(row)
-
-
-def speakable(text: str) -> str:
-    """Without what a voice does not say: markup, stage directions, links."""
-    text = re.sub(r"\[[^\]]*\]|\([^)]*\)|https?://\S+", " ", text)
-    return re.sub(r"\s+", " ", re.sub(r"[*_#`|~<>]+|-{2,}", " ", text)).strip()
 
 
 def credit(line: dict[str, Any]) -> str:

@@ -11,14 +11,15 @@ import re
 from itertools import combinations
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from shared.billing import prices
-from shared.core.errors import Declined, ForgeError, ProviderFailed
+from shared.core.errors import ForgeError, ProviderFailed
 from shared.personas.persona import Persona
 from shared.providers.anthropic import LanguageModel, Malformed, Usage
 from shared.studio.production import Made, Production
-from shared.studio.project import Style, speakable
+from shared.studio.project import Style
+from shared.studio.words import count_words, speakable, tokens
 
 ANGLES, BEAM = 5, 3
 CALLS = 1 + ANGLES + BEAM + BEAM + 2 * BEAM * (BEAM - 1) // 2  # at most, in a round
@@ -42,7 +43,7 @@ class Angle(BaseModel):
 
 
 class Angles(BaseModel):
-    angles: list[Angle]
+    angles: list[Angle] = Field(min_length=1)
 
 
 class Point(BaseModel):
@@ -62,7 +63,14 @@ class Sentence(BaseModel):
 
 class Draft(BaseModel):
     title: str
-    sentences: list[Sentence]
+    sentences: list[Sentence] = Field(min_length=1)
+
+    @field_validator("sentences")
+    @classmethod
+    def _say_something(cls, sentences: list[Sentence]) -> list[Sentence]:
+        if not any(speakable(one.text) for one in sentences):
+            raise ValueError("nothing of it is spoken")
+        return sentences
 
 
 class Preference(BaseModel):
@@ -100,7 +108,7 @@ class Writer:
         weakest = min(judged["points"], key=lambda one: one["score"], default={"point": "hook", "reason": ""})
         revised = await self._ask(f"revision-{number}", Draft, self._revising(draft, weakest))
         text = [speakable(one["text"]) for one in revised["sentences"]]
-        words = sum(len(one.split()) for one in text)
+        words = sum(map(count_words, text))
         facts = self._facts(text, words)
         return {
             "id": f"{self._round}-{number}", "title": revised["title"], "differs": angle.angle,
@@ -113,12 +121,10 @@ class Writer:
     def _facts(self, sentences: list[str], words: int) -> list[str]:
         """What is wrong with a script, as far as it can be counted."""
         style, said = self._input.style, " ".join(sentences).lower()
-        found = [f"says {word!r}, which is to be avoided" for word in style.avoid if word.lower() in said]
-        found += [f"does not say {word!r}" for word in style.words if word.lower() not in said]
-        if sentences and len(sentences[0].split()) > LONGEST_HOOK:
-            found.append(
-                f"its first sentence has {len(sentences[0].split())} words; {LONGEST_HOOK} are heard in one breath"
-            )
+        found = [f"says {word!r}, which is to be avoided" for word in style.avoid if _says(said, word)]
+        found += [f"does not say {word!r}" for word in style.words if not _says(said, word)]
+        if sentences and (count := count_words(sentences[0])) > LONGEST_HOOK:
+            found.append(f"its first sentence has {count} words; {LONGEST_HOOK} are heard in one breath")
         wanted = self._input.seconds * self._words_a_second
         if not 0.6 * wanted <= words <= 1.4 * wanted:
             found.append(f"has {words} words, where about {wanted:.0f} were asked for")
@@ -199,7 +205,7 @@ class Writer:
                     found = await self._model.read(kind, system, question, TOKENS, usage)
                 except Malformed as error:  # once more, and it is told what was wrong
                     found = await self._model.read(kind, system, f"{question}\n{REPAIR} {error.detail}", TOKENS, usage)
-            except (Declined, Malformed) as error:  # by what was asked, or twice: it is paid
+            except ForgeError as error:  # declined, unreadable twice, or busy the second time: what was used is paid
                 error.extra["spent_usd"] = prices.claude(self._model.model, usage.tokens_in, usage.tokens_out)
                 raise
             return Made(found.model_dump(), prices.claude(self._model.model, usage.tokens_in, usage.tokens_out))
@@ -238,6 +244,14 @@ def _score(judged: dict[str, Any]) -> float:
     """The mean of the rubric's points, each within 1 to 5; points that were left out count as 1."""
     given = {one["point"]: min(5, max(1, int(one["score"]))) for one in judged["points"] if one["point"] in RUBRIC}
     return sum(given.get(point, 1) for point in RUBRIC) / len(RUBRIC)
+
+
+def _says(text: str, phrase: str) -> bool:
+    """Whole words, where the script has spaces between them."""
+    phrase = phrase.lower()
+    if any(joined for _, joined in tokens(phrase + phrase)):
+        return phrase in text
+    return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text) is not None
 
 
 def _data(text: object) -> str:

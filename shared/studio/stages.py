@@ -9,6 +9,7 @@ import logging
 import tempfile
 import wave
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
@@ -20,7 +21,7 @@ import numpy as np
 
 from shared.billing import prices
 from shared.core.bounded import BoundedProcesses
-from shared.core.errors import AudioUnusable, Conflict, ForgeError, NotFound
+from shared.core.errors import AudioUnusable, Conflict, ForgeError, NotFound, StoreUnavailable
 from shared.core.store import Store
 from shared.core.time import format_time
 from shared.files import upload
@@ -36,14 +37,16 @@ from shared.providers.pexels import Pexels
 from shared.studio import checks, film, fonts, footage, loudness, music
 from shared.studio.captions import Captions
 from shared.studio.production import Advance, Finish, Made, Next, Production, Wait
-from shared.studio.project import WORDS_A_SECOND, Shape, credit, speakable
+from shared.studio.project import WORDS_A_SECOND, Shape, credit
 from shared.studio.ranking import Writer
 from shared.studio.shots import Shot, plan
 from shared.studio.voiceover import Voiceover, speak
+from shared.studio.words import count_words, speakable
 from shared.talk.captions import webvtt
 from shared.talk.runtime import TalkRuntime
 
 log = logging.getLogger("personaforge.studio")
+SLOWEST, FASTEST = 1.2, 5.0  # words a second that a person could speak: a measurement beyond is wrong
 SIZE = 1024  # pixels of the persona's square
 ENOUGH_VOICES = 20  # voiceovers by which the speed of a voice is measured, the latest
 Stage = Callable[[Production], Awaitable[Next]]
@@ -115,7 +118,7 @@ class Studio:
         query = query.eq("owner", str(production.project.owner)).eq("result->>voice", voice)
         rows = await self._store.rows(query.order("ended_at", desc=True).limit(ENOUGH_VOICES))
         words, seconds = (sum(row["result"][name] for row in rows) for name in ("words", "spoken_s"))
-        return round(words / seconds, 3) if seconds else WORDS_A_SECOND
+        return round(min(FASTEST, max(SLOWEST, words / seconds)), 3) if seconds else WORDS_A_SECOND
 
     async def _music(self, production: Production, address: str) -> Made:
         """Decoded in a process that may be ended, and kept: an uploaded file goes after a day."""
@@ -132,11 +135,12 @@ class Studio:
     async def voice(self, production: Production) -> Next:
         """The chosen script is spoken once; the film is as long as that."""
         sentences = [one["text"] for one in _chosen(production)]
-        captioned = production.project.input.style.captions != "none"
-        if captioned and (lost := fonts.missing(" ".join(sentences))):
+        style = production.project.input.style
+        drawn = style.captions != "none" or style.no_match == "card"
+        if drawn and (lost := fonts.missing(" ".join(sentences))):
             raise NotDrawable(
-                f"No font here has {lost[:20]}. Install one, such as Noto's, and retry, or begin a project whose "
-                "style has no captions."
+                f"Captions cannot be drawn here: {lost[:20]}. Install a font with these letters, such as Noto's, and "
+                "libfribidi, then retry; or begin a project whose style has no captions."
             )
         cast = await self._still_there(production)
         voice = self._runtime.text_to_speech
@@ -150,7 +154,7 @@ class Studio:
             await self._put(production, timing, json.dumps(spoken.to_json()).encode(), "application/json")
             told = {
                 "sound": sound, "timing": timing, "seconds": round(spoken.seconds, 3), "voice": cast["voice"],
-                "words": len(" ".join(sentences).split()),
+                "words": count_words(" ".join(sentences)),
                 "spoken_s": round(spoken.words[-1].end - spoken.words[0].start, 3) if spoken.words else 0.0,
             }  # fmt: skip
             return Made(told, cost, (sound, timing))
@@ -366,7 +370,20 @@ class Studio:
             return np.frombuffer(file.readframes(file.getnframes()), np.int16)
 
     async def _put(self, production: Production, path: str, data: bytes, kind: str) -> None:
-        await self._store.put(path, data, kind, owner=production.project.owner)
+        """What was bought or rendered is not lost with one refusal of storage."""
+        noted = self._store.as_service().from_("files").select("path").eq("path", path)
+        try:
+            await self._store.put(path, data, kind, owner=production.project.owner)
+        except StoreUnavailable:
+            for pause in (0.5, 2.0, 8.0):
+                await asyncio.sleep(pause)
+                with suppress(StoreUnavailable):
+                    if await self._store.rows(noted):  # what may have arrived is written again
+                        await self._store.replace(path, data, kind)
+                    else:
+                        await self._store.put(path, data, kind, owner=production.project.owner)
+                    return
+            raise
 
 
 def _made(result: Any) -> Callable[[], Awaitable[Made]]:

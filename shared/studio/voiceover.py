@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shared.media.types import RATE, Samples, Speech, Timing
+from shared.studio.words import tokens
 
 if TYPE_CHECKING:
     from shared.providers.elevenlabs import TextToSpeech
 
-# Chinese and Japanese are written without spaces: there a character stands for a word, with the marks that follow it.
-_CJK = "\u2e80-\u303f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
-_WORD = re.compile(rf"[{_CJK}][、。，．！？：；」』）】…ー]*|[^\s{_CJK}]+")
 LEAD, TAIL = 0.4, 0.8  # seconds of silence before and after: a cut needs room
 
 
@@ -87,13 +84,11 @@ def words_of(sentences: Sequence[str], characters: Sequence[Timing]) -> list[Wor
     words: list[Word] = []
     place = 0
     for number, sentence in enumerate(sentences):
-        for match in _WORD.finditer(sentence):
-            text = match[0]
+        for text, joined in tokens(sentence):
             times = heard[place : place + len(text)]
             place += len(text)
             before = words[-1].end if words else LEAD
             start, end = (times[0].start, times[-1].end) if times else (before, before)
             start = max(start, before)
-            joined = match.start() > 0 and not sentence[match.start() - 1].isspace()
             words.append(Word(text, start, max(end, start), number, joined))
     return words

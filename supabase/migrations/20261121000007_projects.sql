@@ -127,6 +127,8 @@ language plpgsql security definer set search_path = '' as $$
 declare
     claimed public.projects;
 begin
+    -- One that is stopped below gives back what is reserved: its account is locked first, see limit_rate.
+    perform public.ensure_account(owner) from public.projects where id = p_id and claims >= 5;
     select * into claimed from public.projects
     where (p_id is null or id = p_id) and wake_at <= now()
       and (status = 'ready' or (status = 'working' and lease_until < now()))
@@ -139,6 +141,7 @@ begin
             status = 'failed', updated_at = now(), lease_by = null, lease_until = null,
             error = '{"code": "worker_died", "detail": "Five workers died of this step. It can be retried."}'
         where id = claimed.id;
+        perform public.release_steps(claimed.id, claimed.owner);
         return null;
     end if;
     update public.projects set
@@ -336,8 +339,43 @@ begin
         update public.projects set status = 'canceled', lease_by = null, lease_until = null, updated_at = now()
         where id = p_id and status = 'working';
         perform public.release_steps(p_id, payer);
+        update public.files set referrer = null  -- of a persona that was deleted meanwhile
+        where owner = payer and referrer = p_id
+          and exists (select 1 from public.projects where id = p_id and persona_id is null);
     end if;
 end $$;
+
+-- With a persona goes the consent to show it: its films that are not finished stop, and what was made for them goes.
+create function public.stop_projects() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+    project public.projects;
+begin
+    for project in
+        select * from public.projects where persona_id = old.id and status <> 'succeeded' order by id for update
+    loop
+        if project.status = 'working' and project.lease_until > now() then
+            update public.projects set cancel_requested = true where id = project.id;
+        elsif project.status <> 'canceled' then
+            update public.projects
+            set status = 'canceled', waiting_for = null, gate_until = null, updated_at = now() where id = project.id;
+            perform public.release_steps(project.id, project.owner);
+        end if;
+        update public.files set referrer = null where owner = project.owner and referrer = project.id;
+    end loop;
+    return old;
+end $$;
+create trigger personas_stop_projects before delete on public.personas
+    for each row execute function public.stop_projects();
+
+-- What each of the caller's projects has cost so far, in credits.
+create function public.project_costs(p_ids uuid[]) returns jsonb
+language sql stable security definer set search_path = '' as $$
+    select coalesce(jsonb_object_agg(project_id, credits), '{}') from (
+        select project_id, round(sum(cost_usd) * 1000, 3) as credits from public.steps
+        where project_id = any (p_ids) and owner = auth.uid() group by project_id
+    ) costs;
+$$;
 
 -- Go on with one that failed, waits for credits, or whose gate has closed: at the step where it stopped.
 create function public.retry_project(p_id uuid, p_owner uuid) returns setof public.projects
@@ -359,6 +397,7 @@ end $$;
 create function public.sweep_projects(p_seconds integer default 20, p_limit integer default 100) returns setof uuid
 language plpgsql security definer set search_path = '' as $$
 begin
+    delete from public.footage_searches where found_at < now() - interval '1 day';
     return query with closed as (
         update public.projects set
             error = jsonb_build_object('code', 'gate_closed', 'detail', 'Nobody decided in time. Retry it to decide now.'),
@@ -410,9 +449,9 @@ revoke execute on function
     public.create_project, public.claim_project, public.held_project, public.extend_lease, public.begin_step,
     public.end_step, public.move_project, public.release_steps, public.decide_project,
     public.cancel_project, public.end_canceled, public.retry_project, public.sweep_projects,
-    public.kept_search, public.project_stats
+    public.kept_search, public.project_stats, public.project_costs, public.stop_projects
     from public, anon, authenticated, service_role;
-grant execute on function public.create_project, public.project_stats to authenticated;
+grant execute on function public.create_project, public.project_stats, public.project_costs to authenticated;
 grant execute on function
     public.claim_project, public.extend_lease, public.begin_step, public.end_step, public.move_project,
     public.decide_project, public.cancel_project, public.end_canceled, public.retry_project, public.sweep_projects,

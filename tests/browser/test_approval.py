@@ -26,8 +26,10 @@ def test_the_page_of_a_link_shows_scripts_and_takes_a_decision(
     page.click(f"text={project['scripts'][1]['title']}")
     violations = Axe().run(page, options={"iframes": False}).response["violations"]
     assert [one["id"] for one in violations if one["impact"] in ("serious", "critical")] == []
+    page.click("text=Send back with a note")
     page.click("text=Send it back")
     page.wait_for_selector("text=Say what should be better.")
+    page.click("text=Keep it")
     page.click("text=Approve this script")
     page.wait_for_selector("text=Approved. Thank you.")
     decided = person.http.get(f"/v1/projects/{project['id']}/history").json()["decisions"]

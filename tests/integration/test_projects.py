@@ -147,11 +147,11 @@ def test_an_answer_that_cannot_be_read_is_asked_for_once_more_and_paid(
 def test_what_no_font_can_draw_stops_before_it_is_spoken(person: Person, persona: dict[str, Any]) -> None:
     """Named, with what to do; nothing of the voice is bought."""
     project = until(person, begin(person, persona, seconds=22), waits("script"))
-    sentences = [*(one["text"] for one in project["scripts"][0]["sentences"]), "And \U000f1234 is no letter."]
+    sentences = [*(one["text"] for one in project["scripts"][0]["sentences"]), "And \U00010570 is a letter."]
     approve(person, project, script=project["scripts"][0]["id"], sentences=sentences).raise_for_status()
     stopped = until(person, project, lambda found: found["status"] == "failed")
     assert stopped["error"]["code"] == "not_drawable"
-    assert "\U000f1234" in stopped["error"]["detail"]
+    assert "\U00010570" in stopped["error"]["detail"]
     steps = person.http.get(f"/v1/projects/{project['id']}/history").json()["steps"]
     assert "voice" not in {one["stage"] for one in steps}
 
@@ -161,10 +161,16 @@ def test_music_that_is_none_stops_before_anything_is_bought(person: Person, pers
     upload = (
         person.http.post("/v1/files", files={"content": b"\x89PNG\r\n\x1a\n" + bytes(100)}).raise_for_status().json()
     )
-    project = begin(person, persona, seconds=25, music=upload["urls"]["get"])
+    wrong = {"idea": IDEA, "persona": persona["id"], "music": upload["urls"]["get"]}
+    refused = person.http.post("/v1/projects", json=wrong)
+    assert (refused.status_code, refused.json()["code"]) == (422, "audio_unusable")
+    damaged = person.http.post("/v1/files", files={"content": b"fLaC" + bytes(1000)}).raise_for_status().json()
+    project = begin(person, persona, seconds=25, music=damaged["urls"]["get"])
     stopped = until(person, project, lambda found: found["status"] == "failed")
     assert stopped["error"]["code"] == "audio_unusable"
     assert stopped["cost_credits"] == 0
+    assert person.http.delete(f"/v1/projects/{project['id']}").status_code == 204
+    assert person.http.get(f"/v1/projects/{project['id']}").status_code == 404
     gone = {"idea": IDEA, "persona": persona["id"], "music": f"{upload['urls']['get'][:-36]}{uuid4()}"}
     assert person.http.post("/v1/projects", json=gone).status_code == 404
 
@@ -174,6 +180,11 @@ def test_the_first_decision_stands(person: Person, persona: dict[str, Any]) -> N
     project = until(person, begin(person, persona, seconds=16), waits("script"))
     assert approve(person, project, script="9-9").status_code == 422
     assert approve(person, project).status_code == 422
+    assert approve(person, project, script=project["scripts"][0]["id"], round=99_999_999_999).status_code == 422
+    assert approve(person, project, script=project["scripts"][0]["id"], round=0).status_code == 422
+    long = approve(person, project, script=project["scripts"][0]["id"], sentences=["Word. " + "!" * 590] * 40)
+    assert long.status_code == 422
+    assert person.http.delete(f"/v1/projects/{project['id']}").status_code == 409
     short = approve(person, project, script=project["scripts"][0]["id"], sentences=["Too short."])
     assert (short.status_code, "2 words" in short.json()["detail"]) == (422, True)
     ids = [one["id"] for one in project["scripts"]]

@@ -88,13 +88,13 @@ def test_what_is_granted_is_what_is_written_down(postgres: Postgres) -> None:
 
 
 def test_functions_are_called_by_whom_they_are_for(postgres: Postgres) -> None:
-    """Two by users, for themselves; nothing by anybody who has not signed in."""
+    """Some by users, for themselves; nothing by anybody who has not signed in."""
     sql = """
         select p.proname from pg_proc p
         where p.pronamespace = 'public'::regnamespace and has_function_privilege('{}', p.oid, 'execute') order by 1
     """
     assert postgres.query(sql.format("anon")) == []
-    theirs = [["change_persona"], ["create_prediction"], ["create_project"]]
+    theirs = [["change_persona"], ["create_prediction"], ["create_project"], ["project_costs"], ["project_stats"]]
     assert postgres.query(sql.format("authenticated")) == theirs
     of_ours = "select p.proname from pg_proc p where p.pronamespace = 'public'::regnamespace "
     unsafe = of_ours + "and p.prosecdef and not coalesce(p.proconfig::text like '%search_path%', false)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -22,6 +23,7 @@ from shared.studio.captions import Captions, in_order, lines
 from shared.studio.project import Shape
 from shared.studio.shots import FPS, Shot, plan
 from shared.studio.voiceover import LEAD, Voiceover, Word, words_of
+from shared.studio.words import count_words, speakable, tokens
 
 SENTENCES = ["Why is the sea salt?", "Every river carries a little stone dust down.", "And the sea keeps it."]
 
@@ -246,6 +248,31 @@ def test_what_is_written_without_spaces_is_captioned_without_them() -> None:
     assert max(len(line.words) for line in lines(words, "tall")) < 25
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It works 🚀 in 20 °C\u200b.", "It works in 20 °C."),
+        ("👩‍👩‍👧 [music] **Bold** (aside) https://x.y/z", "Bold"),
+        ("می‌خواهم", "می‌خواهم"),
+        ("\u200b\u2060", ""),
+    ],
+)
+def test_what_is_not_spoken_is_stripped(text: str, words: str) -> None:
+    """Emoji, markup, stage directions, links and what cannot be seen; not a degree, nor what joins Persian letters."""
+    assert speakable(text) == words
+
+
+def test_words_are_counted_by_how_long_they_take() -> None:
+    """A minute of Chinese or Thai is about as many as a minute of English."""
+    assert count_words("Every river carries a little stone dust.") == 7
+    assert 5 <= count_words("每条河都带着一点石头的粉末。") <= 10
+    assert 5 <= count_words("แม่น้ำทุกสายพาเอาฝุ่นหินลงมาเล็กน้อย") <= 10
+    thai = tokens("ทะเลเค็มเพราะแม่น้ำพาเกลือจากหิน")
+    assert "".join(text for text, _ in thai) == "ทะเลเค็มเพราะแม่น้ำพาเกลือจากหิน"
+    assert max(len(text) for text, _ in thai) <= 14
+    assert not any(unicodedata.category(text[0]) == "Mn" for text, _ in thai)
+
+
 def test_letters_beyond_english_are_drawn_and_not_as_boxes() -> None:
     """Latin of Europe, Greek and Cyrillic come with the font that is installed with us."""
     for text in ("Ångström’s naïve café — “déjà vu”, 3 €", "Łódź, İstanbul, Ærø", "Почему море солёное", "Σίσυφος"):
@@ -283,7 +310,12 @@ def test_each_fault_of_a_films_file_and_sources_is_found(
             one.luma[:200] = 220 if number // every % 2 else 40
             yield one
 
-    assert report(rendered(barred())) == {"bars"}
+    footage_in_all: dict[str, Any] = {
+        "clips": {one.number: "a" * 64 for one in shots},
+        "ledger": {one.number: "a" * 64 for one in shots},
+    }
+    assert report(rendered(barred()), **footage_in_all) == {"bars"}
+    assert report(tmp_path / "film.mp4") == set(), "the persona may stand before black"
     assert report(rendered(flashing(3))) == {"flashing"}
     assert report(rendered(flashing(12))) == set()
     torn = (np.sin(np.arange(len(voice.samples) * 2) / 40) * 3).clip(-1, 1).astype(np.float32)
@@ -337,6 +369,9 @@ def test_clips_of_phones_are_turned_upright_and_stretched_to_square_pixels(tmp_p
 def test_a_card_shows_its_whole_sentence_in_every_shape_and_grows() -> None:
     """Letters within what an upright film shows of a square; each frame a little larger than the one before."""
     for text in (
+        "なぜ海は塩辛いのか。川が石の粉を運び、四十億年のあいだ海に積もったからです。",
+        "ทะเลเค็มเพราะแม่น้ำพาเกลือจากหินลงสู่ทะเลตลอดสี่พันล้านปี",
+        "مرحبا means hello, and שלום means peace.",
         "It is so.",
         "Extraordinarily counterintuitive characteristics notwithstanding, everybody agrees with it.",
     ):

@@ -45,7 +45,7 @@ export class ForgeApp extends View {
     this.addEventListener('neighbour', (event) => {
       const personas = this.personas ?? [], at = personas.findIndex((one) => one.id === this.#current()?.id);
       const next = personas[at + (event as CustomEvent<number>).detail];
-      if (next) navigate(`/talk/${next.id}`);
+      if (next && at >= 0) navigate(`/talk/${next.id}`);
     });
     this.addEventListener('toast', (event) => {
       this.note = (event as CustomEvent<string>).detail;
@@ -134,7 +134,7 @@ export class ForgeApp extends View {
     if (place === 'gallery' || place === 'v') return html`<gallery-page .personas=${this.personas ?? []} .video=${place === 'v' ? id : undefined}></gallery-page>`;
     if (place === 'clips') return html`<clips-page></clips-page>`;
     if (place === 'studio' && id && id !== 'new') return html`${keyed(id, html`<project-page .project=${id}></project-page>`)}`;
-    if (place === 'studio') return html`<studio-page .personas=${this.personas ?? []} .making=${id === 'new'}></studio-page>`;
+    if (place === 'studio') return html`<studio-page .personas=${this.personas} .making=${id === 'new'}></studio-page>`;
     if (place === 'credits') return html`<credits-page .account=${this.account}></credits-page>`;
     if (!this.personas) return nothing;
     if (place === 'personas' && id === 'new') return html`<persona-form></persona-form>`;

@@ -1,24 +1,28 @@
 /** For whoever has a link to a gate: the scripts or the film, and a decision. No account is needed. */
 
 import { html, nothing, type TemplateResult } from 'lit';
-import { edited, films, quality, scripts, type Project } from './film.js';
+import { Edits, films, quality, scripts, type Project } from './film.js';
 import { api, body } from './session.js';
 import { View } from './view.js';
 
 export class ApprovePage extends View {
-  static override properties = { project: { state: true }, failure: { state: true }, chosen: { state: true }, editing: { state: true }, changed: { state: true }, shape: { state: true }, done: { state: true } };
+  static override properties = { project: { state: true }, failure: { state: true }, refusal: { state: true }, chosen: { state: true }, changed: { state: true }, shape: { state: true }, noting: { state: true }, sending: { state: true }, done: { state: true } };
   declare project: Project | undefined;
-  declare failure: string;
+  declare failure: string; // of the link
+  declare refusal: string; // of what was tried
   declare chosen: string;
-  declare editing: string;
   declare changed: boolean;
   declare shape: string;
+  declare noting: boolean;
+  declare sending: boolean;
   declare done: string;
   #token = location.hash.slice(1);
+  #edits = new Edits(`edits-${this.#token.slice(0, 80)}`, () => this.requestUpdate());
 
   constructor() {
     super();
-    Object.assign(this, { failure: '', chosen: '', editing: '', changed: false, shape: '', done: '' });
+    Object.assign(this, { failure: '', refusal: '', chosen: '', changed: false, shape: '', noting: false, sending: false, done: '' });
+    addEventListener('hashchange', () => location.reload()); // another link in the same tab
   }
 
   override connectedCallback(): void { super.connectedCallback(); void this.#load(); }
@@ -31,35 +35,41 @@ export class ApprovePage extends View {
     } catch (error) { this.failure = (error as Error).message; }
   }
 
-  async #decide(decision: 'approve' | 'reject', event: Event): Promise<void> {
-    event.preventDefault();
-    const note = this.querySelector<HTMLTextAreaElement>('.note textarea')?.value.trim() ?? '';
-    if (decision === 'reject' && !note) { this.failure = 'Say what should be better.'; return; }
+  get #note(): string { return `note-${this.#token.slice(0, 80)}`; }
+
+  async #decide(decision: 'approve' | 'reject'): Promise<void> {
+    const note = (sessionStorage.getItem(this.#note) ?? '').trim();
+    if (decision === 'reject' && !note) { this.refusal = 'Say what should be better.'; return; }
+    if (this.sending) return;
+    this.sending = true;
     try {
-      const script = this.project!.waiting_for === 'script' ? this.chosen : undefined;
-      const sentences = script && decision === 'approve' ? edited(this, script, this) : undefined;
-      const stands = await body(api.POST('/v1/gates/{token}', { params: { path: { token: this.#token } }, body: { decision, note: note || undefined, script: decision === 'approve' ? script : undefined, sentences } }));
-      const words = stands.decision.decision === 'approve' ? 'Approved. Thank you.' : 'Sent back with your note. Thank you.';
-      this.done = stands.first ? words : `Somebody has decided already: ${stands.decision.decision}.`;
-      this.failure = '';
-    } catch (error) { this.failure = (error as Error).message; }
+      const script = decision === 'approve' && this.project!.waiting_for === 'script' ? this.chosen : undefined;
+      const sentences = script ? this.#edits.sent(script) : undefined;
+      const stands = await body(api.POST('/v1/gates/{token}', { params: { path: { token: this.#token } }, body: { decision, note: decision === 'reject' ? note : undefined, script, sentences } }));
+      const { decision: what, created_at: when } = stands.decision;
+      this.done = stands.first ? (what === 'approve' ? 'Approved. Thank you.' : 'Sent back with your note.') : `${what === 'approve' ? 'Approved' : 'Sent back'} by somebody already, ${new Date(when).toLocaleString()}.`;
+    } catch (error) { this.refusal = (error as Error).message; } finally { this.sending = false; }
   }
 
   override render(): TemplateResult {
-    const { project } = this;
-    if (this.done) return html`<main class="sign-in"><section class="card"><h1>${this.done}</h1><p>You can close this page.</p></section></main>`;
-    if (!project) return html`<main class="sign-in"><section class="card">${this.failure ? html`<h1>This link does not work</h1><p role="alert">${this.failure}</p>` : html`<p>One moment…</p>`}</section></main>`;
-    const film = project.waiting_for === 'film', until = project.gate_until ? new Date(project.gate_until) : undefined;
+    const { project, sending } = this, until = project?.gate_until ? new Date(project.gate_until) : undefined;
+    const day = until?.toLocaleString(undefined, { weekday: 'long', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+    const card = (title: string, text: string): TemplateResult => html`<main class="sign-in"><section class="card"><h1>${title}</h1><p role="status">${text}</p></section></main>`;
+    if (this.done) return card(this.done, 'You can close this page.');
+    if (!project) return this.failure ? card('This link does not work', this.failure) : card('One moment…', '');
+    if (until && until < new Date()) return card(`This link ended on ${day}.`, 'Ask whoever sent it for a new one.');
+    const film = project.waiting_for === 'film';
     return html`<main class="page approve"><header><h1>${film ? 'Watch the film and decide' : 'Choose a script'}</h1></header>
       <p class="quiet" dir="auto">For the film “${project.input.idea}”. No account needed.</p>
-      ${until ? html`<p class="deadline">Decide by <b>${until.toLocaleString(undefined, { weekday: 'long', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' })}</b>. After that the link stops working.</p>` : nothing}
-      <form @submit=${(event: Event) => void this.#decide('approve', event)}>
-        ${film ? html`<div class="watch"><div>${films(project, this.shape, (shape) => { this.shape = shape; })}<ul class="quiet">${project.credits.map((one) => html`<li>${one}</li>`)}</ul></div>${quality(project, this.shape)}</div>`
-          : scripts(project.scripts, { chosen: this.chosen, editing: this.editing, changed: this.changed, choose: (id) => { this.chosen = id; }, edit: (id) => { this.editing = id; if (id) this.chosen = id; }, showChanges: (on) => { this.changed = on; } })}
-        <label class="note">What should be better?<textarea rows="2" maxlength="1000"></textarea></label>
-        ${this.failure ? html`<p class="refusal" role="alert">${this.failure}</p>` : nothing}
-        <p class="buttons"><button type="button" @click=${(event: Event) => void this.#decide('reject', event)}>Send it back</button><button class="first">${film ? 'Approve the film' : 'Approve this script'}</button></p>
-      </form></main>`;
+      ${until ? html`<p class="deadline">Decide by <b>${day}</b>. After that the link stops working.</p>` : nothing}
+      ${film ? html`<div class="watch"><div>${films(project, this.shape, (shape) => { this.shape = shape; })}<ul class="quiet">${project.credits.map((one) => html`<li dir="auto">${one}</li>`)}</ul></div>${quality(project, this.shape)}</div>`
+        : scripts(project.scripts, { chosen: this.chosen, edits: this.#edits, writing: false, changed: this.changed, choose: (id) => { this.chosen = id; }, showChanges: (on) => { this.changed = on; } })}
+      ${this.refusal ? html`<p class="refusal" role="alert">${this.refusal}</p>` : nothing}
+      <div class="bar">${this.noting
+        ? html`<label>What should be better?<textarea rows="2" maxlength="1000" dir="auto" .value=${sessionStorage.getItem(this.#note) ?? ''} @input=${(event: Event) => sessionStorage.setItem(this.#note, (event.target as HTMLTextAreaElement).value)}></textarea></label>
+          <p class="buttons"><button @click=${() => { this.noting = false; }}>Keep it</button><button class="first" ?disabled=${sending} @click=${() => void this.#decide('reject')}>Send it back</button></p>`
+        : html`<p class="quiet">${film ? 'Nothing is published by approving.' : 'Approve, and the voice is recorded next. The film comes back before anyone sees it.'}</p>
+          <p class="buttons"><button @click=${() => { this.noting = true; void this.updateComplete.then(() => this.querySelector<HTMLElement>('.bar textarea')?.focus()); }}>Send back with a note</button><button class="first" ?disabled=${sending} @click=${() => void this.#decide('approve')}>${film ? 'Approve the film' : 'Approve this script'}</button></p>`}</div></main>`;
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a film is shown by: its stages, its scripts side by side, and the film beside its report. */
 
 import { html, nothing, type TemplateResult } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
 import type { components } from './openapi.js';
 import { clock, icon } from './view.js';
 
@@ -30,7 +31,7 @@ export function doing(project: Project): string {
   if (project.status === 'succeeded') return 'Approved';
   if (project.status === 'canceled') return 'Stopped by you';
   if (project.status === 'failed') return project.error ? String(project.error['detail']) : 'Stopped';
-  if (project.waiting_for === 'credits') return 'Waits for credits';
+  if (project.waiting_for === 'credits') return String(project.error?.['detail'] ?? 'Waits for credits.');
   if (project.waiting_for === 'script') return 'Choose a script: three are ready';
   if (project.waiting_for === 'film') return 'Watch the film and decide';
   const frames = /\| (\d+)\/(\d+) frames/.exec(project.progress);
@@ -47,21 +48,35 @@ export function segments(project: Project, named = false): TemplateResult {
   })}</ol>`;
 }
 
-export interface Choice { chosen: string; editing: string; choose(id: string): void; edit(id: string): void; changed: boolean; showChanges(on: boolean): void }
+export interface Choice { chosen: string; edits: Edits; writing: boolean; choose(id: string): void; changed: boolean; showChanges(on: boolean): void }
+
+/** The sentences of scripts as a person has edited them, kept for the tab: a reload loses nothing. */
+export class Edits {
+  #kept: Record<string, string[]>;
+  constructor(private readonly key: string, private readonly told: () => void) { this.#kept = JSON.parse(sessionStorage.getItem(key) ?? '{}') as Record<string, string[]>; }
+  of(id: string): string[] | undefined { return this.#kept[id]; }
+  set(id: string, sentences: string[] | undefined): void {
+    if (sentences) this.#kept[id] = sentences; else delete this.#kept[id];
+    sessionStorage.setItem(this.key, JSON.stringify(this.#kept));
+    this.told();
+  }
+  /** To be sent; undefined where nobody has edited. */
+  sent(id: string): string[] | undefined { return this.#kept[id]?.map((one) => one.trim()).filter(Boolean); }
+}
 
 const RANKS = ['', '1st', '2nd', '3rd'];
 
 /** Three at a desk, one after the other by hand on a phone. */
 export function scripts(found: Script[], choice: Choice): TemplateResult {
   return html`
-    <p class="quiet changes">${found.every((one) => one.rank) ? 'Final order' : `${found.length} of 3 are written; the order may change`}
+    <p class="quiet changes">${found.length && found.every((one) => one.rank) ? 'Final order' : choice.writing ? `${found.length} of 3 are written; the order may change` : ''}
       <label class="consent"><input type="checkbox" .checked=${choice.changed} @change=${(event: Event) => choice.showChanges((event.target as HTMLInputElement).checked)}> Show what changed</label></p>
-    <div class="scripts" role="radiogroup" aria-label="Scripts">${found.map((one) => script(one, choice))}${Array.from({ length: Math.max(0, 3 - found.length) }, (_, at) => html`<article class="card script quiet">Script ${found.length + at + 1} of 3, drafting</article>`)}</div>`;
+    <div class="scripts" role="radiogroup" aria-label="Scripts">${repeat(found, (one) => one.id, (one) => script(one, choice))}${Array.from({ length: choice.writing ? Math.max(0, 3 - found.length) : 0 }, (_, at) => html`<article class="card script quiet">Script ${found.length + at + 1} of 3, drafting</article>`)}</div>`;
 }
 
 function script(one: Script, choice: Choice): TemplateResult {
   const rank = one.rank ? RANKS[one.rank] ?? `${one.rank}th` : '', tie = one.tied_with?.length ? ', tie' : '';
-  const editing = choice.editing === one.id;
+  const { edits } = choice, now = edits.of(one.id);
   return html`<article class=${one.id === choice.chosen ? 'card script chosen' : 'card script'}>
     <label><span class="row"><span><input type="radio" name="script" .checked=${one.id === choice.chosen} @change=${() => choice.choose(one.id)} aria-label=${one.title}> ${rank ? html`<span class="tag">${rank}${tie}</span>` : nothing}</span>${one.score ? html`<b class="score">${one.score.toFixed(1)}</b>` : nothing}</span>
       <b class="title" dir="auto">${one.title}</b></label>
@@ -69,17 +84,11 @@ function script(one: Script, choice: Choice): TemplateResult {
     <p class="quiet">${one.words} words · about ${clock(one.seconds)}</p>
     ${one.points?.length ? html`<dl class="points">${one.points.map((point) => html`<div><dt>${point.point}</dt><dd aria-label=${`${point.score} of 5`}>${Array.from({ length: 5 }, (_, at) => html`<i class=${at < point.score ? 'on' : ''}></i>`)} ${point.score}</dd><dd class="quiet" dir="auto">${point.reason}</dd></div>`)}</dl>` : nothing}
     ${one.facts?.map((fact) => html`<p class="warning">This script ${fact}.</p>`)}
-    ${editing
-      ? html`<div class="sentences">${one.sentences.map((sentence, at) => html`<textarea rows="2" dir="auto" maxlength="600" aria-label=${`Sentence ${at + 1}`} .value=${sentence.text}></textarea>`)}</div>`
+    ${now
+      ? html`<div class="sentences">${now.map((text, at) => html`<textarea rows="2" dir="auto" maxlength="600" aria-label=${`Sentence ${at + 1}`} .value=${text} @input=${(event: Event) => edits.set(one.id, now.with(at, (event.target as HTMLTextAreaElement).value))}></textarea>`)}</div>`
       : html`<div class="said">${choice.changed && one.draft?.length ? html`<p dir="auto">${changes(one.draft.join(' '), one.sentences.map((sentence) => sentence.text).join(' '))}</p>` : one.sentences.map((sentence) => html`<p dir="auto">${sentence.text}</p>`)}</div>`}
-    <p class="buttons"><button type="button" class="small" @click=${() => choice.edit(editing ? '' : one.id)}>${editing ? 'Leave it as it was' : 'Edit'}</button></p>
+    ${one.rank ? html`<p class="buttons"><button type="button" class="small" @click=${() => { edits.set(one.id, now ? undefined : one.sentences.map((sentence) => sentence.text)); choice.choose(one.id); }}>${now ? 'Leave it as it was' : 'Edit'}</button></p>` : nothing}
   </article>`;
-}
-
-/** The sentences as they were edited; undefined where nobody has. */
-export function edited(root: Element, id: string, choice: { editing: string }): string[] | undefined {
-  if (choice.editing !== id) return undefined;
-  return [...root.querySelectorAll<HTMLTextAreaElement>('.sentences textarea')].map((one) => one.value.trim()).filter(Boolean);
 }
 
 /** Word by word: what was taken out and what came in. */
@@ -106,14 +115,15 @@ const NAMES: Record<string, string> = {
 const OPEN = 9;
 
 /** The report of one shape: what failed first, nine lines open. */
-export function quality(project: Project, shape: string): TemplateResult {
+export function quality(project: Project, shape: string): TemplateResult | typeof nothing {
   const report = (project.films[shape]?.report ?? []) as unknown as Check[];
-  const sorted = [...report.filter((one) => !one.passed), ...report.filter((one) => one.passed)], failed = report.filter((one) => !one.passed).length;
-  const line = (one: Check): TemplateResult => html`<li class=${one.passed ? '' : 'failed'}><b>${one.passed ? '✓' : '!'} ${NAMES[one.name] ?? one.name}</b><span class="quiet">${one.measured || 'as it should be'}${one.passed && one.limit === one.measured ? '' : ` (${one.limit})`}</span></li>`;
+  const sorted = [...report.filter((one) => !one.passed), ...report.filter((one) => one.passed)], failed = report.filter((one) => !one.passed).length, open = Math.max(OPEN, failed);
+  const line = (one: Check): TemplateResult => html`<li class=${one.passed ? '' : 'failed'}><b>${one.passed ? '✓' : '!'} ${NAMES[one.name] ?? one.name}</b><span class="quiet">${one.measured || (one.passed ? 'as it should be' : 'not as it should be')}${one.passed && one.limit === one.measured ? '' : ` (${one.limit})`}</span></li>`;
+  if (!report.length) return nothing;
   return html`<section class="card quality" aria-label="Quality check"><header><h2>Quality check</h2>${failed ? html`<span class="tag warn">${failed} to look at</span>` : nothing}</header>
     <p class="quiet">${report.length} checks on the finished file, ${report.length - failed} passed.</p>
-    <ul>${sorted.slice(0, OPEN).map(line)}</ul>
-    ${sorted.length > OPEN ? html`<details><summary>${sorted.length - OPEN} more that passed</summary><ul>${sorted.slice(OPEN).map(line)}</ul></details>` : nothing}</section>`;
+    <ul>${sorted.slice(0, open).map(line)}</ul>
+    ${sorted.length > open ? html`<details><summary>${sorted.length - open} more that passed</summary><ul>${sorted.slice(open).map(line)}</ul></details>` : nothing}</section>`;
 }
 
 /** All shapes at one height, played together; sound from the first. */
@@ -131,7 +141,7 @@ export function films(project: Project, shape: string, pick: (shape: string) => 
   return html`<div class="films">${(project.input.shapes ?? []).flatMap((name) => { const film = project.films[name]; return film ? [[name, film] as const] : []; }).map(([name, film], at) => html`<figure class=${name}><div class="player">
       <video ?controls=${at === 0} playsinline preload="metadata" crossorigin="anonymous" src=${film.video} .muted=${at > 0} aria-label=${`The film, ${SHAPES[name]}`} @play=${at ? nothing : follow} @pause=${at ? nothing : follow} @seeked=${at ? nothing : follow}><track kind="captions" srclang="en" label="Captions" src=${film.captions}></video>
       <span class="chip label">AI-generated</span></div>
-      <figcaption><button class="text" aria-pressed=${name === shape} @click=${() => pick(name)}>${SHAPES[name]}</button> <a class="text" href=${film.video} download>Download</a></figcaption></figure>`)}</div>`;
+      <figcaption><button type="button" class="text" aria-pressed=${name === shape} @click=${() => pick(name)}>${SHAPES[name]}</button> <a class="text" href=${film.video} target="_blank" rel="noreferrer">Download</a></figcaption></figure>`)}</div>`;
 }
 
 /** Each shot with the sentence that it belongs to. */
@@ -148,5 +158,5 @@ export function shots(history: History | undefined, project: Project, seek: (sec
   };
   const clips = [...lines.values()].filter((one) => one && 'id' in one).length;
   return html`<section><header class="row"><h2>Shots</h2><span class="quiet">each belongs to one sentence · ${planned.length} shots, ${clips} clips</span></header>
-    <ol class="shots">${planned.map((shot) => html`<li><button @click=${() => seek(shot.first / FPS)}>${icon('play')} ${((shot.last - shot.first) / FPS).toFixed(1)} s</button>${kind(shot)}<span dir="auto">${shot.text}</span></li>`)}</ol></section>`;
+    <ol class="shots">${planned.map((shot) => html`<li><button type="button" ?disabled=${!Object.keys(project.films).length} @click=${() => seek(shot.first / FPS)}>${icon('play')} ${((shot.last - shot.first) / FPS).toFixed(1)} s</button>${kind(shot)}<span dir="auto">${shot.text}</span></li>`)}</ol></section>`;
 }

@@ -14,9 +14,9 @@ const GO = 1500; // ms after G
 
 /** Whether a key is meant for the page: not while something is written, pressed or chosen, nor with the browser's own. */
 export const single = (event: KeyboardEvent): boolean =>
-  !localStorage.getItem(OFF) && !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing
-  && !(event.target as Element).closest?.('input, textarea, select, dialog')
-  && !(event.key === ' ' && (event.target as Element).closest?.('button, a, video'));
+  !localStorage.getItem(OFF) && !event.defaultPrevented && !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing
+  && !(event.target as Element).closest?.('input, textarea, select, [contenteditable]') && !document.querySelector('dialog[open]')
+  && !(event.key === ' ' && (event.target as Element).closest?.('button, a, video, summary'));
 
 export class KeyboardList extends View {
   static override properties = { open: { state: true } };

@@ -4,7 +4,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { doing, segments, type Project } from './film.js';
 import type { components } from './openapi.js';
-import { api, body, type Persona } from './session.js';
+import { api, body, Problem, type Persona } from './session.js';
 import { icon, link, navigate, View } from './view.js';
 
 type Stats = components['schemas']['ProjectStats'];
@@ -16,7 +16,7 @@ const LONGEST = 2000; // characters of an idea
 
 export class StudioPage extends View {
   static override properties = { personas: { attribute: false }, making: { attribute: false }, films: { state: true }, stats: { state: true }, next: { state: true }, failure: { state: true }, state: { state: true }, idea: { state: true }, sending: { state: true } };
-  declare personas: Persona[];
+  declare personas: Persona[] | undefined;
   declare making: boolean;
   declare films: Project[] | undefined;
   declare stats: Stats | undefined;
@@ -27,6 +27,7 @@ export class StudioPage extends View {
   declare sending: boolean;
   #looking: ReturnType<typeof setTimeout> | undefined;
   #key = crypto.randomUUID();
+  #loads = 0;
 
   constructor() {
     super();
@@ -34,20 +35,24 @@ export class StudioPage extends View {
     Object.assign(this, { failure: '', next: null, idea: sessionStorage.getItem('draft-film') ?? '', sending: false, state: FILTERS.some(([one]) => one === state) ? state : '' });
   }
 
-  override connectedCallback(): void { super.connectedCallback(); void this.#load(); }
+  override connectedCallback(): void { super.connectedCallback(); void this.updateComplete.then(() => this.#load()); }
   override disconnectedCallback(): void { super.disconnectedCallback(); clearTimeout(this.#looking); }
 
   async #load(cursor?: string): Promise<void> {
     clearTimeout(this.#looking);
+    if (this.making) return;
+    const load = ++this.#loads;
     try {
       const page = await body(api.GET('/v1/projects', { params: { query: { state: this.state || undefined, cursor } } }));
+      if (load !== this.#loads) return; // another filter was chosen meanwhile
       this.films = cursor ? [...this.films ?? [], ...page.results] : page.results;
       this.next = page.next;
       this.stats = page.stats;
       this.failure = '';
     } catch (error) { this.failure = (error as Error).message; }
-    // Looked at again while something is being made, but not by whoever has scrolled on.
-    if (this.isConnected && !cursor && this.films?.some((one) => ['ready', 'working'].includes(one.status))) this.#looking = setTimeout(() => void this.#load(), LOOK);
+    // Not by whoever has scrolled on. Somebody with a link may decide at any time.
+    const working = this.films?.some((one) => ['ready', 'working'].includes(one.status));
+    if (this.isConnected && !cursor) this.#looking = setTimeout(() => void this.#load(), working ? LOOK : 5 * LOOK);
   }
 
   #filter(state: State | ''): void {
@@ -64,14 +69,18 @@ export class StudioPage extends View {
     if (!shapes.length) { this.failure = 'Choose at least one shape.'; return; }
     this.sending = true;
     try {
-      const style = { tone: text('tone') || undefined, avoid: text('avoid').split(',').map((one) => one.trim()).filter(Boolean), captions: text('captions') as 'words' | 'lines' | 'none', presenter: text('presenter') as 'full' | 'corner' };
+      const style = { tone: text('tone') || undefined, avoid: text('avoid').split(',').map((one) => one.trim()).filter(Boolean), captions: text('captions') as 'words' | 'lines' | 'none', presenter: text('presenter') as 'full' | 'corner', no_match: text('no_match') as 'presenter' | 'card' };
       const made = await body(api.POST('/v1/projects', {
         params: { header: { 'idempotency-key': this.#key } },
         body: { idea: this.idea.trim(), persona: text('persona'), seconds: Number(text('seconds')), shapes, style },
       }));
       sessionStorage.removeItem('draft-film');
       navigate(`/studio/${made.id}`);
-    } catch (error) { this.failure = (error as Error).message; this.#key = crypto.randomUUID(); } finally { this.sending = false; }
+    } catch (error) { 
+      this.failure = (error as Error).message;
+      // Where the outcome is not known, trying again must not begin a second film.
+      if (error instanceof Problem && error.status >= 400 && error.status < 500) this.#key = crypto.randomUUID();
+    } finally { this.sending = false; }
   }
 
   override render(): TemplateResult { return this.making ? this.#form() : this.#list(); }
@@ -88,7 +97,7 @@ export class StudioPage extends View {
   }
 
   #row(one: Project): TemplateResult {
-    const persona = this.personas.find((found) => found.id === one.persona), waits = one.status === 'waiting';
+    const persona = this.personas?.find((found) => found.id === one.persona), waits = one.status === 'waiting';
     const verb = one.waiting_for === 'script' ? 'Choose' : one.waiting_for === 'film' ? 'Watch' : one.status === 'failed' || one.waiting_for ? 'Retry' : 'Open';
     return html`<li><img alt="" width="72" height="72" src=${persona?.poster ?? persona?.portrait ?? BLANK}><div class="what"><a href=${`/studio/${one.id}`} @click=${link} dir="auto">${one.input.idea}</a><span class=${one.status === 'failed' ? 'bad' : 'quiet'} dir="auto">${doing(one)}</span></div>
       <div>${segments(one)}<small class="quiet">${when(one.updated_at)}</small></div>
@@ -97,9 +106,9 @@ export class StudioPage extends View {
   }
 
   #form(): TemplateResult {
-    const ready = this.personas.filter((one) => one.portrait), left = LONGEST - this.idea.length;
+    const ready = (this.personas ?? []).filter((one) => one.portrait), left = LONGEST - this.idea.length;
     return html`<section class="page form-page studio"><header><h1>New film</h1></header>
-      ${ready.length ? nothing : html`<p class="refusal">A film is told by a persona with a portrait. Make one first.</p>`}
+      ${ready.length || !this.personas ? nothing : html`<p class="refusal">A film is told by a persona with a portrait. Make one first.</p>`}
       <form @submit=${(event: SubmitEvent) => void this.#make(event)}><div class="fields">
         <label>What is it about?<textarea name="idea" rows="4" required minlength="3" dir="auto" placeholder="Why the sea is salt" .value=${this.idea} @input=${(event: InputEvent) => { this.idea = (event.target as HTMLTextAreaElement).value; sessionStorage.setItem('draft-film', this.idea); }}></textarea>
           <small class=${left < 0 ? 'count over' : 'count'}>${this.idea.length.toLocaleString('en')} of ${LONGEST.toLocaleString('en')}</small></label>
@@ -107,11 +116,13 @@ export class StudioPage extends View {
         <label>About how long?<select name="seconds"><option value="30">30 seconds</option><option value="60" selected>1 minute</option><option value="120">2 minutes</option><option value="180">3 minutes</option></select></label>
         <fieldset class="choices"><legend>Shapes</legend>${[['wide', '16:9'], ['tall', '9:16'], ['square', '1:1']].map(([value, name]) => html`<label class="consent"><input type="checkbox" name="shape" value=${value!} ?checked=${value === 'wide'}> ${name}</label>`)}</fieldset>
         ${this.failure ? html`<p class="refusal" role="alert">${this.failure}</p>` : nothing}
+        <p class="quiet">${this.stats?.credits_a_film ? `About ${Math.round(this.stats.credits_a_film).toLocaleString('en')} credits, as your films were on average.` : 'It says what it costs, step by step, and stops where your credits do.'}</p>
         <p class="buttons"><button class="first" ?disabled=${this.sending || left < 0 || !ready.length || this.idea.trim().length < 3}>Write three scripts</button></p></div>
         <div class="fields">
-        <label>Tone<input name="tone" maxlength="200" placeholder="friendly and exact"></label>
-        <label>Words to avoid, with commas<input name="avoid" maxlength="400"></label>
+        <label>Tone<input name="tone" dir="auto" maxlength="200" placeholder="friendly and exact"></label>
+        <label>Words to avoid, with commas<input name="avoid" dir="auto" maxlength="400"></label>
         <label>Captions<select name="captions"><option value="words">The spoken word lit</option><option value="lines">Lines</option><option value="none">None</option></select></label>
+        <label>Where no footage fits<select name="no_match"><option value="presenter">the persona speaks</option><option value="card">the sentence is written out</option></select></label>
         <label>Over footage, the persona is<select name="presenter"><option value="full">not seen</option><option value="corner">in a corner</option></select></label></div></form></section>`;
   }
 }

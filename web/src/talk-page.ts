@@ -224,14 +224,14 @@ export class TalkPage extends View {
   };
 
   #onKey = (event: KeyboardEvent): void => {
-    if (event.key === 'Escape' && this.state !== 'idle') { void this.#stop(); return; }
+    if (event.key === 'Escape' && this.state !== 'idle' && !event.isComposing && !document.querySelector('dialog[open]')) { void this.#stop(); return; }
     if (!single(event)) return;
-    const last = this.turns.findLast((turn) => turn.prediction?.receipt)?.prediction;
+    const key = event.key.toLowerCase(), last = this.turns.findLast((turn) => turn.prediction?.receipt)?.prediction;
     if (event.key === '/') { event.preventDefault(); this.querySelector<HTMLTextAreaElement>('.composer textarea')?.focus(); }
-    else if (event.key === 'c') this.captions = !this.captions;
-    else if (event.key === 'm') this.muted = !this.muted;
-    else if (event.key === 'f') void this.querySelector('.stage')?.requestFullscreen();
-    else if (event.key === 'r') { this.receipt = this.receipt ? undefined : last; this.log = Boolean(this.receipt); }
+    else if (key === 'c') this.captions = !this.captions;
+    else if (key === 'm') this.muted = !this.muted;
+    else if (key === 'f') void this.querySelector('.stage')?.requestFullscreen();
+    else if (key === 'r') { this.receipt = this.receipt ? undefined : last; this.log = Boolean(this.receipt); }
     else if (event.key === ' ') { event.preventDefault(); if (!event.repeat && !this.hearing) this.#hear(); }
   };
 
@@ -275,7 +275,7 @@ export class TalkPage extends View {
               ? html`<button type="button" class=${this.hearing ? 'round hearing' : 'round'} aria-label=${this.hearing ? 'Tap to send' : 'Speak'} aria-pressed=${this.hearing} @click=${() => this.#hear()}>${icon('microphone')}</button>` : html`<i></i>`}
             <textarea rows="1" dir="auto" maxlength="8000" aria-label="Your message" placeholder=${placeholder} .value=${this.draft}
               @input=${(event: InputEvent) => this.#setDraft((event.target as HTMLTextAreaElement).value)}
-              @keydown=${(event: KeyboardEvent) => { if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) { event.preventDefault(); void this.#ask(this.draft); } }}></textarea>
+              @keydown=${(event: KeyboardEvent) => { if (event.key === 'Enter' && !event.shiftKey && !event.isComposing && event.keyCode !== 229) { event.preventDefault(); void this.#ask(this.draft); } }}></textarea>
             ${busy && !this.draft
               ? html`<button type="button" class="round first" aria-label="Stop" @click=${() => void this.#stop()}>${icon('stop')}</button>`
               : html`<button class="round first" aria-label="Send" ?disabled=${!this.draft.trim()}>${icon('send')}</button>`}
