@@ -19,6 +19,7 @@ from tests.support.projects import IDEA
 from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.slow
+SENTENCES = ["It begins so.", "It begins smaller than a grain of sand.", "Now you know."]  # the second one has footage
 
 
 class Reaper:
@@ -78,7 +79,12 @@ def test_killed_at_every_kind_of_step_the_end_is_the_same_and_nothing_is_bought_
             if state()["status"] == "working":  # the lease of the dead is over
                 service.patch("/projects", params=where, json={"lease_until": "2020-01-01T00:00:00Z"})
             elif state()["status"] == "waiting" and state()["waiting_for"] == "script":
-                decide("script", script="1-1")
+                step = {"project_id": f"eq.{project}", "key": "eq.1/ranked"}
+                (row,) = service.get("/steps", params=step).json()
+                texts = [{"text": text, "footage": "calm water"} for text in SENTENCES]
+                ranked = [{**one, "sentences": texts} for one in row["result"]]
+                service.patch("/steps", params=step, json={"result": ranked}).raise_for_status()
+                decide("script", script=ranked[0]["id"])
             elif state()["status"] == "waiting":
                 decide("film")
         steps = service.get("/steps", params={"project_id": f"eq.{project}"}).json()

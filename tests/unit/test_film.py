@@ -28,7 +28,7 @@ from shared.studio.words import count_words, speakable, tokens
 SENTENCES = ["Why is the sea salt?", "Every river carries a little stone dust down.", "And the sea keeps it."]
 
 
-def spoken(sentences: list[str] = SENTENCES, second_a_character: float = 0.07) -> Voiceover:
+def spoken(sentences: list[str] = SENTENCES, second_a_character: float = 0.05) -> Voiceover:
     """A hum for each character, silence for each space."""
     text = " ".join(sentences)
     times = [LEAD + place * second_a_character for place in range(len(text) + 1)]
@@ -179,7 +179,8 @@ def test_each_fault_of_a_film_is_found(tmp_path: Path, good: tuple[Path, Voiceov
     assert {"loudness", "peak"} <= report(heard=np.clip(sound * 4, -1, 1).astype(np.float32))
     late = np.concatenate([np.zeros(loudness.RATE // 10, np.float32), sound])[: len(sound)]
     assert "drift" in report(heard=late)
-    assert "decodes" in report(of=pieces[:-1])
+    fewer = [*shots[:-1], replace(shots[-1], last=shots[-1].last + 5)]
+    assert "decodes" in failed(checks.check(path, "square", voice, fewer, None))
     (tmp_path / "none.mp4").write_bytes(b"no film")
     assert failed(checks.check(tmp_path / "none.mp4", "square", voice, shots, None)) == {"decodes"}
 
