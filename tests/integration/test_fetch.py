@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
+import threading
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ from PIL import Image
 
 from local.stack import Stack
 from shared.core.errors import AddressRefused, FetchFailed, ForgeError
-from shared.core.fetch import Fetcher
+from shared.core.fetch import Fetcher, resolve
 from shared.media.audio import decode_audio, encode_wav
 from shared.media.types import RATE
 from tests.support.container import Container
@@ -146,6 +148,33 @@ def test_the_address_that_was_checked_is_the_one_connected_to() -> None:
         assert fetched(url, Fetcher(loopback=True, resolve=rebinding)) == b"once"
     assert asked == ["localhost"]
     assert server.seen[0].headers["host"] == url.removeprefix("http://")
+
+
+def test_names_whose_server_never_answers_hold_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty of them wait in threads of their own: the database's name, and all other work in threads, go on at once."""
+    real, answered = socket.getaddrinfo, threading.Event()
+
+    def look_up(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host == "silent.example":
+            answered.wait(20)
+        return real("127.0.0.1" if host == "silent.example" else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    async def run() -> float:
+        waiting = [asyncio.create_task(resolve("silent.example", 443)) for _ in range(20)]
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        await asyncio.gather(
+            *(asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80) for _ in range(20)),
+            *(asyncio.to_thread(sum, [1, 2]) for _ in range(20)),
+        )
+        taken = time.monotonic() - began
+        answered.set()
+        await asyncio.gather(*waiting)
+        return taken
+
+    assert asyncio.run(run()) < 2
 
 
 @pytest.mark.parametrize("found", [["10.0.0.1"], ["93.184.216.34", "127.0.0.1"], ["::ffff:169.254.169.254"]])
