@@ -151,7 +151,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to() -> None:
 
 
 def test_names_whose_server_never_answers_hold_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty of them wait in threads of their own: the database's name, and all other work in threads, go on at once."""
+    """Twenty wait in threads of their own: other names, and all other work in threads, go on at once."""
     real, answered = socket.getaddrinfo, threading.Event()
 
     def look_up(host: Any, *arguments: Any, **options: Any) -> Any:
