@@ -214,9 +214,10 @@ def test_what_is_not_signed_by_replicate_changes_nothing(
 
 
 def test_deliveries_that_come_twice_late_or_in_any_order_are_harmless(
-    stack: Stack, person: Person, portrait_png: bytes
+    stack: Stack, sign_up: Callable[[], Person], portrait_png: bytes
 ) -> None:
     """One settlement, one file, one charge, whatever arrives afterwards."""
+    person = sign_up()  # whose other files do not come and go meanwhile
     persona = person.persona(portrait_png)
     job = start_portrait(person.http, persona, "a fisher")
     done = wait_until_settled(person, job)
