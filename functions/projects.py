@@ -13,10 +13,9 @@ from uuid import UUID
 
 import modal
 from fastapi import FastAPI, Header, Query
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
-from shared.billing.prices import CREDIT
 from shared.core.auth import User
 from shared.core.containers import image, secrets
 from shared.core.errors import AudioUnusable, Conflict, InvalidInput, NotFound
@@ -31,17 +30,16 @@ from shared.files import upload
 from shared.runners.services import Services, ServicesDep, open_services
 from shared.studio.production import wake
 from shared.studio.project import (
-    WORDS_A_SECOND,
     Decision,
     Gate,
     Project,
     ProjectInput,
     Status,
     Step,
-    credit,
     read_gate,
     sign_gate,
 )
+from shared.studio.response import ProjectPage, ProjectResponse, ProjectStats, to_api
 from shared.studio.words import count_words, speakable
 
 app = modal.App("personaforge-projects")
@@ -81,89 +79,6 @@ class GateDecision(Approval):
 
     decision: Literal["approve", "reject"]
     note: Text | None = Field(None, max_length=1000)
-
-
-class Film(BaseModel):
-    """A finished film in one shape, with what was measured on it."""
-
-    video: str
-    captions: str
-    report: list[dict[str, JsonValue]]
-
-
-class Sentence(BaseModel):
-    """text: as it is spoken. footage: what is searched for it, or empty."""
-
-    text: str
-    footage: str = ""
-
-
-class Point(BaseModel):
-    """Of the rubric."""
-
-    point: str
-    score: int
-    reason: str
-
-
-class Script(BaseModel):
-    """A script of this round, as soon as it is written; the order is there once all of them are."""
-
-    id: str
-    title: str
-    sentences: list[Sentence]
-    draft: list[str] = Field([], description="Its sentences before they were revised.")
-    words: int
-    seconds: float = Field(description="By the measured speed of the voice, if it has spoken before.")
-    rank: int | None = None
-    tied_with: list[str] = []
-    differs: str = ""
-    score: float | None = Field(None, description="1 to 5, by the rubric, less what was counted in `facts`.")
-    points: list[Point] = []
-    facts: list[str] = []
-    wins: int = 0
-    reasons: list[str] = Field([], description="Of the judge, for preferring it to another one.")
-
-
-class ProjectResponse(BaseModel):
-    """A project over HTTP."""
-
-    id: UUID
-    status: Status
-    stage: str
-    waiting_for: str | None = Field(description="script or film: a person decides; credits: they have run out.")
-    gate_until: Time | None
-    round: int
-    error: dict[str, JsonValue] | None
-    progress: str = Field(description="Of the step that runs, such as `42%|########  | 120/483 frames`.")
-    persona: UUID | None
-    input: ProjectInput
-    scripts: list[Script]
-    films: dict[str, Film]
-    credits: list[str] = Field(description="Of the footage, to be shown wherever the film is.")
-    cost_credits: float | None = Field(description="So far; not told by a link to a gate.")
-    created_at: Time
-    updated_at: Time
-
-
-class ProjectStats(BaseModel):
-    """Of all of one's projects."""
-
-    all: int
-    needs_you: int = Field(description="A person decides, or credits have run out.")
-    in_work: int
-    finished: int
-    stopped: int
-    credits_a_film: float | None = Field(description="On average, of finished ones.")
-
-
-class ProjectPage(BaseModel):
-    """Projects, newest first, without their scripts and films."""
-
-    next: str | None
-    previous: str | None
-    results: list[ProjectResponse]
-    stats: ProjectStats
 
 
 class History(BaseModel):
@@ -230,7 +145,7 @@ def build(settings: Settings | None = None) -> FastAPI:
         )
         shown = []
         for row in page.rows:
-            one = _response(Project.from_row(row), [], {}, await _progress(services, row))
+            one = to_api(Project.from_row(row), [], {}, await _progress(services, row))
             shown.append(one.model_copy(update={"cost_credits": float(costs.get(row["id"], 0))}))
         return ProjectPage(next=page.next, previous=page.previous, results=shown, stats=ProjectStats(**stats))
 
@@ -468,49 +383,12 @@ async def _shown(services: Services, row: Row) -> ProjectResponse:
         shape: {**one, "video": files.get(one["video"], ""), "captions": files.get(one["captions"], "")}
         for shape, one in made.items()
     }
-    return _response(project, steps, films, await _progress(services, row))
+    return to_api(project, steps, films, await _progress(services, row))
 
 
 async def _progress(services: Services, row: Row) -> str:
     beat = await services.heartbeats.latest(UUID(row["id"])) if row["status"] == "working" else None
     return beat.logs if beat else ""
-
-
-def _response(project: Project, steps: list[Row], films: dict[str, Any], progress: str) -> ProjectResponse:
-    return ProjectResponse(
-        id=project.id, status=project.status, stage=project.stage, waiting_for=project.waiting_for,
-        gate_until=project.gate_until, round=project.round, error=project.error, progress=progress,
-        persona=project.persona_id, input=project.input, scripts=_written(project, steps),
-        films={shape: Film(**one) for shape, one in films.items()}, credits=_credits(project, steps),
-        cost_credits=round(sum(float(step["cost_usd"]) for step in steps) / CREDIT, 3),
-        created_at=project.created_at, updated_at=project.updated_at,
-    )  # fmt: skip
-
-
-def _written(project: Project, steps: list[Row]) -> list[Script]:
-    """Ranked where they are; else those that are written so far, in the order in which they were proposed."""
-    of_round = {
-        step["key"].partition("/")[2]: step["result"] for step in steps
-        if step["stage"] == "scripts" and step["key"].startswith(f"{project.round}/") and step["result"]
-    }  # fmt: skip
-    if "ranked" in of_round:
-        return [Script.model_validate(one) for one in of_round["ranked"]]
-    found = []
-    for key, draft in sorted(of_round.items()):
-        if key.startswith("revision-"):
-            words = sum(count_words(speakable(one["text"])) for one in draft["sentences"])
-            number, seconds = key.rpartition("-")[2], round(words / WORDS_A_SECOND, 1)
-            found.append(Script(id=f"{project.round}-{number}", words=words, seconds=seconds, **draft))
-    return found
-
-
-def _credits(project: Project, steps: list[Row]) -> list[str]:
-    """Of this round's clips."""
-    lines = [
-        step["result"] for step in steps
-        if step["stage"] == "footage" and step["key"].startswith(f"{project.round}/") and "id" in (step["result"] or {})
-    ]  # fmt: skip
-    return [credit(one) for one in lines]
 
 
 @app.function(image=image, secrets=secrets, timeout=60, max_containers=10)

@@ -1,4 +1,4 @@
-"""What is a word, where scripts have spaces between them and where they have none; what of a text is spoken."""
+"""Words of a text, in scripts with and without spaces between them, and the part of a text that is spoken."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import unicodedata
 # Chinese and Japanese: a character stands for a word, with the marks that follow it.
 _CJK = re.compile("[\u2e80-\u303f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _CLOSING = "、。，．！？：；」』）】…ー"
-# Thai, Lao, Burmese, Khmer: words stand without spaces, and only a dictionary parts them.
-_UNPARTED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+# Thai, Lao, Burmese, Khmer: written without spaces; only a dictionary finds the words.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 _CLUSTER = 8  # letters with their marks that are shown together there
 _EMOJI = "\u2190"  # from here on, symbols are pictures
 # What a word of a script with spaces has in letters of those without: by how long they take to be said.
-_LETTERS = {"cjk": 1.7, "unparted": 4.5}
+_LETTERS = {"cjk": 1.7, "unspaced": 4.5}
 
 
 def tokens(sentence: str) -> list[tuple[str, bool]]:
@@ -21,20 +21,20 @@ def tokens(sentence: str) -> list[tuple[str, bool]]:
     found: list[tuple[str, bool]] = []
     for part in sentence.split():
         first = True
-        for text in _parted(part):
+        for text in _split(part):
             found.append((text, not first))
             first = False
     return found
 
 
-def _parted(part: str) -> list[str]:
-    """What stands between two spaces, in words: letters with the marks that belong to them stay together."""
+def _split(part: str) -> list[str]:
+    """Split what stands between two spaces into words; marks stay with their letters."""
     words: list[str] = []
     kind, letters = "", 0
     for one in part:
-        now = "cjk" if _CJK.match(one) else "unparted" if _UNPARTED.match(one) else "spaced"
+        now = "cjk" if _CJK.match(one) else "unspaced" if _UNSPACED.match(one) else "spaced"
         mark = unicodedata.category(one) in ("Mn", "Mc") or one in _CLOSING
-        full = now == "cjk" or (now == "unparted" and letters >= _CLUSTER)
+        full = now == "cjk" or (now == "unspaced" and letters >= _CLUSTER)
         if words and (mark or (now == kind and not full)):
             words[-1] += one
         else:
@@ -46,11 +46,11 @@ def _parted(part: str) -> list[str]:
 
 
 def count_words(text: str) -> int:
-    """As many as a text in a script with spaces would have that takes as long to say."""
+    """How many words a text in a script with spaces has that takes as long to say."""
     count = 0.0
     for word, _ in tokens(text):
-        cjk, unparted = len(_CJK.findall(word)), len(_UNPARTED.findall(word))
-        count += cjk / _LETTERS["cjk"] if cjk else unparted / _LETTERS["unparted"] if unparted else 1
+        cjk, unspaced = len(_CJK.findall(word)), len(_UNSPACED.findall(word))
+        count += cjk / _LETTERS["cjk"] if cjk else unspaced / _LETTERS["unspaced"] if unspaced else 1
     return round(count)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -29,6 +30,14 @@ def wait_for(page: Page, expression: str, seconds: float) -> None:
     while not page.evaluate(f"Boolean({expression})"):
         assert time.monotonic() < limit, f"not within {seconds} s: {expression}"
         page.wait_for_timeout(50)
+
+
+def serious(page: Page) -> list[tuple[str, str]]:
+    """What axe finds on the page that is serious or critical: the rule, and the beginning of the element."""
+    violations = Axe().run(page, options={"iframes": False}).response["violations"]
+    return [
+        (one["id"], one["nodes"][0]["html"][:120]) for one in violations if one["impact"] in ("serious", "critical")
+    ]
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests.browser.conftest import serious
 from tests.support.person import Person
 from tests.support.projects import begin, until, waits
 
@@ -24,8 +24,7 @@ def test_the_page_of_a_link_shows_scripts_and_takes_a_decision(
     page.set_viewport_size({"width": width, "height": 844})
     page.goto(link)
     page.click(f"text={project['scripts'][1]['title']}")
-    violations = Axe().run(page, options={"iframes": False}).response["violations"]
-    assert [one["id"] for one in violations if one["impact"] in ("serious", "critical")] == []
+    assert serious(page) == []
     page.click("text=Send back with a note")
     page.click("text=Send it back")
     page.wait_for_selector("text=Say what should be better.")

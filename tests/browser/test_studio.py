@@ -5,22 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from local.stack import Stack
-from tests.browser.conftest import wait_for
+from tests.browser.conftest import serious, wait_for
 from tests.support.person import Person
 from tests.support.projects import begin, until, waits
 
 pytestmark = pytest.mark.slow
-
-
-def serious(page: Page) -> list[Any]:
-    violations = Axe().run(page, options={"iframes": False}).response["violations"]
-    return [
-        (one["id"], one["nodes"][0]["html"][:120]) for one in violations if one["impact"] in ("serious", "critical")
-    ]
 
 
 def test_an_idea_becomes_a_film_on_the_page(
