@@ -18,7 +18,7 @@ from av.video.reformatter import ColorTrc
 
 from shared.media.types import RATE, Floats, Timing
 from shared.providers.pexels import clips
-from shared.studio import checks, film, fonts, footage, loudness
+from shared.studio import checks, film, fonts, footage, loudness, music
 from shared.studio.captions import Captions, in_order, lines
 from shared.studio.project import Shape
 from shared.studio.shots import FPS, Shot, plan
@@ -128,6 +128,23 @@ def test_every_word_is_captioned_once_in_order_within_the_picture(shape: Shape) 
     assert first is not None
     assert second is not None
     assert not np.array_equal(first.chroma, second.chroma)
+
+
+def test_music_is_quiet_under_words_louder_between_them_and_gone_at_the_end() -> None:
+    """By nine decibels, as the two levels differ; a short piece is repeated, and no sample is added to the voice."""
+    at = np.arange(12 * loudness.RATE) / loudness.RATE
+    voice = (np.sin(2 * np.pi * 200 * at) * 0.2 * ((at < 3) | ((at > 7) & (at < 9)))).astype(np.float32)
+    piece = (np.sin(2 * np.pi * 1000 * at[: 2 * loudness.RATE]) * 0.1).astype(np.float32)
+    words = [Word("a", 0.0, 3.0, 0), Word("b", 7.0, 9.0, 1)]
+    under = music.mixed(voice, piece, words) - voice
+    assert len(under) == len(voice)
+
+    def level(start: float, end: float) -> float:
+        part = under[round(start * loudness.RATE) : round(end * loudness.RATE)]
+        return 20 * float(np.log10(np.sqrt(np.mean(part**2))))
+
+    assert level(4.5, 5.5) - level(1, 2) == pytest.approx(music.BETWEEN - music.UNDER, abs=0.5)
+    assert level(11.9, 12) < level(4.5, 5.5) - 20
 
 
 @pytest.mark.parametrize("gain", [0.02, 0.3, 3.0])
