@@ -156,6 +156,21 @@ def test_what_no_font_can_draw_stops_before_it_is_spoken(person: Person, persona
     assert "voice" not in {one["stage"] for one in steps}
 
 
+def test_with_its_persona_an_unfinished_film_stops_and_lets_go_of_its_files(
+    stack: Stack, person: Person, portrait_png: bytes
+) -> None:
+    """The copy of the face that was made for it has no referrer any more: reconciliation removes it."""
+    persona = person.persona(portrait_png, name="Leaving")
+    project = until(person, begin(person, persona, seconds=29), waits("script"))
+    person.http.delete(f"/v1/personas/{persona['id']}").raise_for_status()
+    assert person.http.get(f"/v1/projects/{project['id']}").json()["status"] == "canceled"
+    steps = person.http.get(f"/v1/projects/{project['id']}/history").json()["steps"]
+    face = next(one["result"]["persona"]["portrait"] for one in steps if one["stage"] == "cast")
+    with rest(stack) as client:
+        (file,) = client.get("/files", params={"path": f"eq.{face}"}).json() or [{"referrer": None}]
+    assert file["referrer"] is None
+
+
 def test_music_that_is_none_stops_before_anything_is_bought(person: Person, persona: dict[str, Any]) -> None:
     """A picture as music: named; an address of nobody's file: refused at once."""
     upload = (
