@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.support import mortal
+from tests.support import forked
 from tests.support.operator import account, rest
 from tests.support.person import Person
 from tests.support.projects import IDEA
@@ -52,7 +52,7 @@ def test_killed_at_every_kind_of_step_the_end_is_the_same_and_nothing_is_bought_
     person = sign_up(balance=100_000)
     persona = person.persona(portrait_png)
     proxy = Proxy(stack.settings["SUPABASE_URL"])
-    settings = {**stack.settings, "SUPABASE_URL": proxy.url, "PATH": "/usr/bin", "NO_PROXY": "*"}
+    settings = {**stack.settings, "SUPABASE_URL": proxy.url}
     reaper = Reaper()
     proxy.watch = reaper.watch
     with rest(stack) as service:
@@ -74,7 +74,7 @@ def test_killed_at_every_kind_of_step_the_end_is_the_same_and_nothing_is_bought_
         while state()["status"] != "succeeded":
             assert time.monotonic() < limit, (state(), reaper.killed)
             assert state()["status"] != "failed", state()["error"]
-            reaper.victim = mortal.begin(project, settings)
+            reaper.victim = forked.begin("producer", settings, project)
             reaper.victim.join()
             if state()["status"] == "working":  # the lease of the dead is over
                 service.patch("/projects", params=where, json={"lease_until": "2020-01-01T00:00:00Z"})

@@ -322,12 +322,12 @@ def test_where_nothing_fits_a_card_takes_the_shot_and_it_is_said(
     """A search without a hit, and a file that is none: named in the step, and the film is whole all the same."""
     project = until(
         person,
-        begin(person, persona, seconds=25, idea="what a zeppelin was", style={"no_match": "card"}),
+        begin(person, persona, idea="what a zeppelin was", style={"no_match": "card"}),
         waits("script"),
     )
     first = project["scripts"][0]
     words = ("zeppelin hangar", "old map", "clouds moving")
-    wanted = [{**one, "footage": words[n % 3]} for n, one in enumerate(first["sentences"][:8])]
+    wanted = [{**one, "footage": words[n % 3]} for n, one in enumerate(first["sentences"][:5])]
     with rest(stack) as client:
         where = {"project_id": f"eq.{project['id']}", "key": "eq.1/ranked"}
         ranked = [{**first, "sentences": wanted}, *project["scripts"][1:]]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
-import subprocess
-import sys
 import time
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
-from local.stack import ROOT, Stack
+from local.stack import Stack
+from tests.support import forked
 from tests.support.person import Person
 
 
@@ -47,14 +45,7 @@ def account(stack: Stack, person: Person) -> tuple[float, dict[str, float]]:
 
 def reconcile(stack: Stack) -> dict[str, int]:
     """Run the scheduled function as Modal would, in a process of its own; every unreferenced file is old enough."""
-    script = "import asyncio, json; from functions.reconcile import reconcile as run; "
-    script += "print(json.dumps(asyncio.run(run.local(0))))"
-    env = {**stack.settings, "PATH": "/usr/bin", "NO_PROXY": "*"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
+    return dict(forked.call("reconcile", stack.settings, 0))
 
 
 def let_the_deadline_pass(stack: Stack, persona: dict[str, Any]) -> None:
