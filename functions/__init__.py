@@ -6,8 +6,8 @@ A container imports only its own function.
 from importlib import import_module
 from types import ModuleType
 
-ENDPOINTS = ("create_prediction", "prediction_status", "talk", "personas", "gallery", "webhooks", "projects")
-FUNCTIONS = (*ENDPOINTS, "worker", "producer", "reconcile", "pregenerate", "lipsync")
+ENDPOINTS = ("create_prediction", "prediction_status", "talk", "personas", "gallery", "webhooks", "projects", "billing")
+FUNCTIONS = (*ENDPOINTS, "worker", "producer", "reconcile", "pregenerate", "payments", "lipsync")
 
 
 def load(name: str) -> ModuleType:

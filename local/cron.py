@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from functions.payments import payments
 from functions.pregenerate import pregenerate
 from functions.reconcile import reconcile
 
@@ -21,7 +22,7 @@ async def _every(seconds: float, call: Callable[[], Awaitable[Any]]) -> None:
 
 
 async def main() -> None:
-    await asyncio.gather(_every(60, reconcile.local), _every(60, pregenerate.local))
+    await asyncio.gather(_every(60, reconcile.local), _every(60, pregenerate.local), _every(24 * 3600, payments.local))
 
 
 if __name__ == "__main__":

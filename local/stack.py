@@ -47,7 +47,9 @@ PROVIDERS = {
     "replicate": ("REPLICATE_API_TOKEN", "REPLICATE_BASE_URL"),
     "fal": ("FAL_KEY", "FAL_BASE_URL"),
     "pexels": ("PEXELS_API_KEY", "PEXELS_BASE_URL"),
+    "stripe": ("STRIPE_SECRET_KEY", "STRIPE_BASE_URL"),
 }
+_PREFIXES = {"stripe": "sk_test_"}  # of keys that say by themselves what they are
 
 
 class StackError(Exception):
@@ -149,10 +151,12 @@ class Stack:
             self.settings["FORGE_C2PA_CHAIN"], self.settings["FORGE_C2PA_KEY"] = certificates.own(self.data)
         for name, (key, base_url) in PROVIDERS.items():
             if not self.real(name):
-                self.settings[key] = kept["standin"]
+                self.settings[key] = _PREFIXES.get(name, "") + kept["standin"]
                 self.settings[base_url] = self._stand_in(name, kept["standin"])
         if not self.real("fal"):
             self.settings["FAL_KEYS_URL"] = f"{self.settings['FAL_BASE_URL']}/.well-known/jwks.json"
+        if not self.real("stripe"):
+            self.settings["STRIPE_WEBHOOK_SECRET"] = kept["standin"]
         if not self.real("supabase"):
             self._supabase(kept)
         self._modal(kept)
@@ -199,7 +203,8 @@ class Stack:
     def _stand_in(self, name: str, key: str) -> str:
         port = free_port()
         speed = {"STANDIN_TOKENS_PER_SECOND": self.env.get("STANDIN_TOKENS_PER_SECOND", "80")}
-        return self._uvicorn(name, f"local.{name}:app", port, {"STANDIN_KEY": key, **speed})
+        hook = {"STANDIN_WEBHOOK": f"{self.url}/v1/billing/stripe", "STANDIN_WEBHOOK_SECRET": key}
+        return self._uvicorn(name, f"local.{name}:app", port, {"STANDIN_KEY": key, **speed, **hook})
 
     def _modal(self, kept: dict[str, str]) -> None:
         """The control plane, and the worker that it gives spawned functions to."""

@@ -1,3 +1,14 @@
+-- Name: order_status; Type: TYPE; Schema: public; Owner: -
+
+CREATE TYPE public.order_status AS ENUM (
+    'open',
+    'pending',
+    'paid',
+    'failed',
+    'expired',
+    'mismatch'
+);
+
 -- Name: prediction_status; Type: TYPE; Schema: public; Owner: -
 
 CREATE TYPE public.prediction_status AS ENUM (
@@ -156,6 +167,43 @@ begin
     end if;
     update public.projects set lease_until = now() + interval '60 seconds' where id = p_id;
     return jsonb_build_object('done', false, 'paid', true);
+end $$;
+
+-- Name: billing(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.billing() RETURNS jsonb
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    caller uuid := auth.uid();
+    account public.accounts := public.ensure_account(caller);
+begin
+    return jsonb_build_object(
+        'balance', account.balance,
+        'held', (
+            select coalesce(-sum(credits), 0) from public.usage where owner = caller and kind in ('reserve', 'release')
+        ),
+        'month', (
+            select coalesce(jsonb_object_agg(model, credits), '{}') from (
+                select coalesce(p.model, case when f.id is not null then 'film' else 'other' end) as model,
+                    -sum(u.credits) as credits
+                from public.usage u left join public.predictions p on p.id = u.prediction_id
+                    left join public.projects f on f.id = u.prediction_id
+                where u.owner = caller and u.kind = 'charge' and u.created_at >= date_trunc('month', now()) group by 1
+            ) months
+        ),
+        'limits', jsonb_build_array(
+            jsonb_build_object('name', 'running', 'limit', account.running_limit, 'used', (
+                select count(*) from public.predictions
+                where owner = caller and not system and status in ('starting', 'processing')
+            )),
+            jsonb_build_object('name', 'minute', 'limit', account.minute_limit, 'used', (
+                select count(*) from public.recent_requests
+                where owner = caller and kind = 'predictions' and created_at > now() - interval '1 minute'
+            ))
+        )
+    );
 end $$;
 
 -- Name: book(uuid, text, numeric, uuid, text); Type: FUNCTION; Schema: public; Owner: -
@@ -362,6 +410,48 @@ begin
     )
     select coalesce(array_agg(path), '{}') into released from former;
     return released;
+end $$;
+
+-- Name: orders; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.orders (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    owner uuid NOT NULL,
+    pack text NOT NULL,
+    credits numeric(14,3) NOT NULL,
+    amount integer NOT NULL,
+    currency text NOT NULL,
+    live boolean NOT NULL,
+    status public.order_status DEFAULT 'open'::public.order_status NOT NULL,
+    session text,
+    refunded integer DEFAULT 0 NOT NULL,
+    disputed integer DEFAULT 0 NOT NULL,
+    booked jsonb DEFAULT '{}'::jsonb NOT NULL,
+    receipt_url text,
+    invoice_url text,
+    seen integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    paid_at timestamp with time zone,
+    CONSTRAINT orders_amount_check CHECK ((amount > 0)),
+    CONSTRAINT orders_check CHECK (((refunded >= 0) AND (refunded <= amount))),
+    CONSTRAINT orders_check1 CHECK (((disputed >= 0) AND (disputed <= amount))),
+    CONSTRAINT orders_credits_check CHECK ((credits > (0)::numeric)),
+    CONSTRAINT orders_currency_check CHECK ((currency ~ '^[a-z]{3}$'::text))
+);
+
+-- Name: create_order(text, numeric, integer, text, boolean, uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.create_order(p_pack text, p_credits numeric, p_amount integer, p_currency text, p_live boolean, p_owner uuid) RETURNS public.orders
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    created public.orders;
+begin
+    perform public.limit_rate(p_owner, 'orders');
+    insert into public.orders (owner, pack, credits, amount, currency, live)
+    values (p_owner, p_pack, p_credits, p_amount, p_currency, p_live) returning * into created;
+    return created;
 end $$;
 
 -- Name: create_prediction(uuid, text, uuid, jsonb, boolean, integer, text, text, text, text[]); Type: FUNCTION; Schema: public; Owner: -
@@ -669,6 +759,50 @@ begin
     return public.book(account.owner, 'reserve', -p_credits, p_id);
 end $$;
 
+-- Name: follow_order(uuid, integer, text, text, integer, integer, text, text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.follow_order(p_id uuid, p_seen integer, p_session text, p_status text, p_refunded integer, p_disputed integer, p_receipt_url text DEFAULT NULL::text, p_invoice_url text DEFAULT NULL::text) RETURNS SETOF public.orders
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    followed public.orders;
+    wanted jsonb;
+    line record;
+begin
+    perform public.ensure_account(owner) from public.orders where id = p_id;  -- locked first: see limit_rate
+    select * into followed from public.orders where id = p_id for update;
+    if not found then
+        raise exception 'no such order' using errcode = 'PT404';
+    end if;
+    if followed.seen <> p_seen then
+        return;
+    end if;
+    if followed.session is distinct from p_session and followed.session is not null then
+        raise exception 'this order has another session' using errcode = 'PT409';
+    end if;
+    wanted := case p_status when 'paid' then jsonb_build_object(
+        'purchase', followed.credits,
+        'refund', -round(followed.credits * least(p_refunded, followed.amount) / followed.amount, 3),
+        'dispute', -round(
+            followed.credits * least(p_disputed, followed.amount - least(p_refunded, followed.amount)) / followed.amount, 3
+        )
+    ) else '{"purchase": 0, "refund": 0, "dispute": 0}' end;
+    for line in select key, value::numeric - coalesce((followed.booked ->> key)::numeric, 0) as change
+        from jsonb_each_text(wanted) order by key desc  -- what comes in first
+    loop
+        perform public.book(
+            followed.owner, line.key, line.change, p_id, format('order %s %s %s', p_id, followed.seen + 1, line.key)
+        );
+    end loop;
+    return query update public.orders set
+        session = p_session, status = p_status::public.order_status, booked = wanted,
+        refunded = least(p_refunded, amount), disputed = least(p_disputed, amount),
+        receipt_url = coalesce(p_receipt_url, receipt_url), invoice_url = coalesce(p_invoice_url, invoice_url),
+        paid_at = case when p_status = 'paid' then coalesce(paid_at, now()) end, seen = seen + 1
+    where id = p_id returning *;
+end $$;
+
 -- Name: held_project(uuid, uuid, boolean); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.held_project(p_id uuid, p_by uuid, p_wanted boolean DEFAULT true) RETURNS public.projects
@@ -697,6 +831,29 @@ CREATE FUNCTION public.kept_search(p_query text, p_orientation text) RETURNS jso
     AS $$
     select answer from public.footage_searches
     where query = p_query and orientation = p_orientation and found_at > now() - interval '1 day';
+$$;
+
+-- Name: ledger(bigint, integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.ledger(p_before bigint DEFAULT NULL::bigint, p_limit integer DEFAULT 50) RETURNS SETOF jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with lines as (
+        select max(id) as id, max(created_at) as at, kind, sum(credits) as credits, prediction_id as about
+        from public.usage where owner = auth.uid() and kind not in ('reserve', 'release')
+        group by kind, prediction_id, case kind when 'charge' then null else id end
+    ), summed as (
+        select *, sum(credits) over (order by id) as balance from lines
+    )
+    select jsonb_build_object(
+        'id', s.id, 'at', s.at, 'kind', s.kind, 'credits', s.credits, 'balance', s.balance,
+        'model', coalesce(p.model, case when f.id is not null then 'film' end), 'persona', one.name,
+        'about', coalesce(f.input ->> 'idea', p.input ->> 'scene'), 'pack', o.pack
+    )
+    from summed s left join public.predictions p on p.id = s.about left join public.personas one on one.id = p.persona_id
+        left join public.projects f on f.id = s.about left join public.orders o on o.id = s.about
+    where p_before is null or s.id < p_before order by s.id desc limit p_limit;
 $$;
 
 -- Name: limit_personas(); Type: FUNCTION; Schema: public; Owner: -
@@ -1365,7 +1522,7 @@ CREATE TABLE public.usage (
     credits numeric(14,3) NOT NULL,
     external_id text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT usage_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'reserve'::text, 'release'::text, 'charge'::text, 'purchase'::text, 'refund'::text])))
+    CONSTRAINT usage_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'reserve'::text, 'release'::text, 'charge'::text, 'purchase'::text, 'refund'::text, 'dispute'::text])))
 );
 
 -- Name: usage_id_seq; Type: SEQUENCE; Schema: public; Owner: -
@@ -1426,6 +1583,16 @@ ALTER TABLE ONLY public.models
 
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (name);
+
+-- Name: orders orders_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
+
+-- Name: orders orders_session_key; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_session_key UNIQUE (session);
 
 -- Name: personas personas_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 
@@ -1495,6 +1662,14 @@ CREATE INDEX messages_by_persona ON public.messages USING btree (persona_id, id 
 -- Name: messages_by_prediction; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX messages_by_prediction ON public.messages USING btree (prediction_id) WHERE (prediction_id IS NOT NULL);
+
+-- Name: orders_by_owner; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX orders_by_owner ON public.orders USING btree (owner, created_at DESC, id DESC);
+
+-- Name: orders_open; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX orders_open ON public.orders USING btree (created_at) WHERE (status = ANY (ARRAY['open'::public.order_status, 'pending'::public.order_status]));
 
 -- Name: personas_by_idle; Type: INDEX; Schema: public; Owner: -
 
@@ -1709,6 +1884,10 @@ ALTER TABLE public.models ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY "models are read" ON public.models FOR SELECT TO anon, authenticated USING (true);
 
+-- Name: orders; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY;
+
 -- Name: accounts own account is read; Type: POLICY; Schema: public; Owner: -
 
 CREATE POLICY "own account is read" ON public.accounts FOR SELECT TO authenticated USING ((owner = auth.uid()));
@@ -1728,6 +1907,10 @@ CREATE POLICY "own files are read" ON public.files FOR SELECT TO authenticated U
 -- Name: messages own messages are read; Type: POLICY; Schema: public; Owner: -
 
 CREATE POLICY "own messages are read" ON public.messages FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
+-- Name: orders own orders are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own orders are read" ON public.orders FOR SELECT TO authenticated USING ((owner = auth.uid()));
 
 -- Name: personas own personas are created, without a picture; Type: POLICY; Schema: public; Owner: -
 
@@ -1816,6 +1999,11 @@ GRANT ALL ON FUNCTION public.begin_idle(p_persona uuid, p_id uuid) TO service_ro
 REVOKE ALL ON FUNCTION public.begin_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_credits numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.begin_step(p_id uuid, p_by uuid, p_stage text, p_key text, p_credits numeric) TO service_role;
 
+-- Name: FUNCTION billing(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.billing() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.billing() TO authenticated;
+
 -- Name: FUNCTION book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.book(p_owner uuid, p_kind text, p_credits numeric, p_prediction uuid, p_external_id text) FROM PUBLIC;
@@ -1854,6 +2042,16 @@ GRANT ALL ON FUNCTION public.claim_project(p_by uuid, p_id uuid, p_lease interva
 
 REVOKE ALL ON FUNCTION public.correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) TO service_role;
+
+-- Name: TABLE orders; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.orders TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.orders TO service_role;
+
+-- Name: FUNCTION create_order(p_pack text, p_credits numeric, p_amount integer, p_currency text, p_live boolean, p_owner uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.create_order(p_pack text, p_credits numeric, p_amount integer, p_currency text, p_live boolean, p_owner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.create_order(p_pack text, p_credits numeric, p_amount integer, p_currency text, p_live boolean, p_owner uuid) TO service_role;
 
 -- Name: FUNCTION create_prediction(p_id uuid, p_model text, p_persona uuid, p_input jsonb, p_stream boolean, p_seconds integer, p_key text, p_hash text, p_webhook text, p_events text[]); Type: ACL; Schema: public; Owner: -
 
@@ -1913,6 +2111,11 @@ GRANT ALL ON FUNCTION public.extend_lease(p_id uuid, p_by uuid, p_lease interval
 REVOKE ALL ON FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) TO service_role;
 
+-- Name: FUNCTION follow_order(p_id uuid, p_seen integer, p_session text, p_status text, p_refunded integer, p_disputed integer, p_receipt_url text, p_invoice_url text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.follow_order(p_id uuid, p_seen integer, p_session text, p_status text, p_refunded integer, p_disputed integer, p_receipt_url text, p_invoice_url text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.follow_order(p_id uuid, p_seen integer, p_session text, p_status text, p_refunded integer, p_disputed integer, p_receipt_url text, p_invoice_url text) TO service_role;
+
 -- Name: FUNCTION held_project(p_id uuid, p_by uuid, p_wanted boolean); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.held_project(p_id uuid, p_by uuid, p_wanted boolean) FROM PUBLIC;
@@ -1921,6 +2124,11 @@ REVOKE ALL ON FUNCTION public.held_project(p_id uuid, p_by uuid, p_wanted boolea
 
 REVOKE ALL ON FUNCTION public.kept_search(p_query text, p_orientation text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.kept_search(p_query text, p_orientation text) TO service_role;
+
+-- Name: FUNCTION ledger(p_before bigint, p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.ledger(p_before bigint, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.ledger(p_before bigint, p_limit integer) TO authenticated;
 
 -- Name: FUNCTION limit_personas(); Type: ACL; Schema: public; Owner: -
 

@@ -67,6 +67,10 @@ class Settings:
     fal_keys_url = _Setting("https://rest.fal.ai/.well-known/jwks.json")  # with which its webhooks are signed
     fal_clip_model = _Setting("fal-ai/ovi")
 
+    stripe_secret_key = _Setting("")  # credits are sold with it: sk_test_… or sk_live_…
+    stripe_webhook_secret = _Setting("")  # whsec_… of the endpoint /v1/billing/stripe
+    stripe_base_url = _Setting("https://api.stripe.com")
+
     pexels_api_key = _Setting("")  # stock footage for films; without it the persona tells everything
     pexels_base_url = _Setting("https://api.pexels.com")
 

@@ -58,7 +58,9 @@ def test_nobody_changes_anothers_persona(person: Person, sign_up: Callable[[], P
     made, other = person.persona(portrait_png), sign_up()
     for change in ({"name": "Mine"}, {"face": {"lip_top": [0.5, 0.59]}}):
         assert other.http.patch(f"/v1/personas/{made['id']}", json=change).status_code == 404
-    assert person.http.get(f"/v1/personas/{made['id']}").json() == made
+    found = person.http.get(f"/v1/personas/{made['id']}").json()
+    kept = ("name", "description", "face", "voice_id", "portrait")  # its loops may have come meanwhile
+    assert [found[name] for name in kept] == [made[name] for name in kept]
 
 
 def test_a_face_is_put_right_by_its_points(person: Person, astronaut: bytes) -> None:

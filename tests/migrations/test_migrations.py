@@ -94,7 +94,10 @@ def test_functions_are_called_by_whom_they_are_for(postgres: Postgres) -> None:
         where p.pronamespace = 'public'::regnamespace and has_function_privilege('{}', p.oid, 'execute') order by 1
     """
     assert postgres.query(sql.format("anon")) == []
-    theirs = [["change_persona"], ["create_prediction"], ["create_project"], ["project_costs"], ["project_stats"]]
+    theirs = [
+        ["billing"], ["change_persona"], ["create_prediction"], ["create_project"], ["ledger"], ["project_costs"],
+        ["project_stats"],
+    ]  # fmt: skip
     assert postgres.query(sql.format("authenticated")) == theirs
     of_ours = "select p.proname from pg_proc p where p.pronamespace = 'public'::regnamespace "
     unsafe = of_ours + "and p.prosecdef and not coalesce(p.proconfig::text like '%search_path%', false)"
@@ -163,3 +166,16 @@ def test_a_migration_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
         for path in MIGRATIONS[3:]:
             server.file(path)
         assert server.dump() == (ROOT / "supabase" / "schema.sql").read_text()
+
+
+def test_a_payer_who_is_deleted_before_stripe_tells_of_it_leaves_a_whole_ledger(postgres: Postgres) -> None:
+    """Accounts, orders and their ledger are not gone with the sign-in; a second report changes nothing."""
+    user, order = str(uuid4()), str(uuid4())
+    postgres.query(f"insert into auth.users (id, email) values ('{user}', '{user}@example.com')")
+    values = f"'{order}', '{user}', 'small', 5000, 500, 'usd', false"
+    postgres.query(f"insert into public.orders (id, owner, pack, credits, amount, currency, live) values ({values})")
+    postgres.query(f"delete from auth.users where id = '{user}'")
+    for seen in (0, 0):
+        postgres.query(f"select public.follow_order('{order}', {seen}, 'cs_test_1', 'paid', 0, 0)")
+    ledger = f"select kind, credits from public.usage where owner = '{user}' and kind <> 'grant'"
+    assert postgres.query(ledger) == [["purchase", "5000.000"]]

@@ -590,6 +590,118 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/billing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Look */
+        get: operations["look_v1_billing_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/billing/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Ledger */
+        get: operations["ledger_v1_billing_ledger_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/billing/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Orders */
+        get: operations["list_orders_v1_billing_orders_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/billing/orders/{order}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Order
+         * @description Whoever comes back from paying may be faster than Stripe's webhook: it is asked.
+         */
+        get: operations["get_order_v1_billing_orders__order__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/billing/checkout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Checkout
+         * @description Note an order and have Stripe show a page where it is paid.
+         */
+        post: operations["checkout_v1_billing_checkout_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/billing/stripe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hear
+         * @description A webhook of Stripe's. What it says is a hint only: Stripe is asked, so that deliveries may come twice, late,
+         *     or in any order. Answered with an error it comes again, for three days.
+         */
+        post: operations["hear_v1_billing_stripe_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1787,6 +1899,178 @@ export interface components {
              * @enum {string}
              */
             presenter?: "full" | "corner";
+        };
+        /**
+         * Billing
+         * @description An account at a glance. A credit is a tenth of a US cent.
+         */
+        Billing: {
+            /**
+             * Balance
+             * @description What can be spent.
+             */
+            balance: number;
+            /**
+             * Held
+             * @description For work in progress; what it does not use comes back.
+             */
+            held: number;
+            /**
+             * Month
+             * @description Credits charged since the first of the month, by model.
+             */
+            month: {
+                [key: string]: number;
+            };
+            /** Limits */
+            limits: components["schemas"]["Limit"][];
+            /**
+             * Mode
+             * @description off: credits are not sold here.
+             * @enum {string}
+             */
+            mode: "off" | "test" | "live";
+            /** Packs */
+            packs: components["schemas"]["Offer"][];
+        };
+        /**
+         * Checkout
+         * @description Where to pay.
+         */
+        Checkout: {
+            order: components["schemas"]["Order"];
+            /** Url */
+            url: string;
+        };
+        /**
+         * LedgerLine
+         * @description credits: above zero where they came in. balance: of what is settled, after this line.
+         */
+        LedgerLine: {
+            /** Id */
+            id: number;
+            /** At */
+            at: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "grant" | "charge" | "purchase" | "refund" | "dispute";
+            /** Credits */
+            credits: number;
+            /** Balance */
+            balance: number;
+            /**
+             * Model
+             * @description A model without its owner, such as talk, or film.
+             */
+            model: string | null;
+            /** Persona */
+            persona: string | null;
+            /**
+             * About
+             * @description A film's idea, a clip's scene.
+             */
+            about: string | null;
+            /** Pack */
+            pack: string | null;
+        };
+        /**
+         * LedgerPage
+         * @description Newest first. before: ask for what lies before it; null at the end.
+         */
+        LedgerPage: {
+            /** Before */
+            before: number | null;
+            /** Results */
+            results: components["schemas"]["LedgerLine"][];
+        };
+        /**
+         * Limit
+         * @description name: running, for predictions at the same time, or minute, for predictions begun within one.
+         */
+        Limit: {
+            /** Name */
+            name: string;
+            /** Limit */
+            limit: number;
+            /** Used */
+            used: number;
+        };
+        /**
+         * Offer
+         * @description A pack that can be bought. amount: in the currency's smallest unit.
+         */
+        Offer: {
+            /** Pack */
+            pack: string;
+            /** Credits */
+            credits: number;
+            /** Amount */
+            amount: number;
+            /** Currency */
+            currency: string;
+        };
+        /**
+         * Order
+         * @description One row. amount, refunded, disputed: in the currency's smallest unit.
+         */
+        Order: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Pack */
+            pack: string;
+            /** Credits */
+            credits: number;
+            /** Amount */
+            amount: number;
+            /** Currency */
+            currency: string;
+            /** Live */
+            live: boolean;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "open" | "pending" | "paid" | "failed" | "expired" | "mismatch";
+            /** Session */
+            session: string | null;
+            /** Refunded */
+            refunded: number;
+            /** Disputed */
+            disputed: number;
+            /** Receipt Url */
+            receipt_url: string | null;
+            /** Invoice Url */
+            invoice_url: string | null;
+            /** Seen */
+            seen: number;
+            /** Created At */
+            created_at: string;
+            /** Paid At */
+            paid_at: string | null;
+        };
+        /**
+         * OrderList
+         * @description Newest first, the last fifty.
+         */
+        OrderList: {
+            /** Results */
+            results: components["schemas"]["Order"][];
+        };
+        /**
+         * Purchase
+         * @description What to buy.
+         */
+        Purchase: {
+            /**
+             * Pack
+             * @enum {string}
+             */
+            pack: "small" | "medium" | "large";
         };
     };
     responses: never;
@@ -3158,6 +3442,188 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Standing"];
                 };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    look_v1_billing_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Billing"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ledger_v1_billing_ledger_get: {
+        parameters: {
+            query?: {
+                before?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerPage"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_orders_v1_billing_orders_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_order_v1_billing_orders__order__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                order: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Order"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    checkout_v1_billing_checkout_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Purchase"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checkout"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    hear_v1_billing_stripe_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "stripe-signature"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Problem */
             default: {
