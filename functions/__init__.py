@@ -6,7 +6,10 @@ A container imports only its own function.
 from importlib import import_module
 from types import ModuleType
 
-ENDPOINTS = ("create_prediction", "prediction_status", "talk", "personas", "gallery", "webhooks", "projects", "billing")
+ENDPOINTS = (
+    "create_prediction", "prediction_status", "talk", "personas", "gallery", "webhooks", "projects", "publishing",
+    "billing",
+)  # fmt: skip
 FUNCTIONS = (*ENDPOINTS, "worker", "producer", "reconcile", "pregenerate", "payments", "lipsync")
 
 

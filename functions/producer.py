@@ -23,7 +23,9 @@ app = modal.App("personaforge-producer")
 @app.function(image=studio_image, secrets=secrets, timeout=3600, cpu=4.0, memory=4096, max_containers=20)
 async def producer(project: str) -> str:
     """Returns where it stopped, or `taken` when another worker has it or there is nothing to do."""
+    from shared.studio.channel import Channels
     from shared.studio.production import Production
+    from shared.studio.publication import Publisher
     from shared.studio.stages import Studio
 
     telemetry.configure()
@@ -40,8 +42,11 @@ async def producer(project: str) -> str:
             return "taken"
         pexels = Pexels(settings)
         try:
-            studio = Studio(store, runtime, services.heartbeats, pexels, Signer(settings), services.processes)
-            await production.run(studio.stages)
+            async with Channels.open(store, settings) as channels:
+                publisher = Publisher(store, channels, services.heartbeats, settings.forge_signing_key)
+                signer = Signer(settings)
+                studio = Studio(store, runtime, services.heartbeats, pexels, signer, services.processes, publisher)
+                await production.run(studio.stages)
         finally:
             await pexels.close()
             await webhook.deliver(store, production.project.id)

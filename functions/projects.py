@@ -39,7 +39,8 @@ from shared.studio.project import (
     read_gate,
     sign_gate,
 )
-from shared.studio.response import ProjectPage, ProjectResponse, ProjectStats, to_api
+from shared.studio.publication import Publication, Publish, want
+from shared.studio.response import ProjectPage, ProjectResponse, ProjectStats, Thumbnail, to_api
 from shared.studio.words import count_words, speakable
 
 app = modal.App("personaforge-projects")
@@ -64,6 +65,12 @@ class Approval(BaseModel):
     round: Round = None
     script: Text | None = None
     sentences: list[Annotated[Text, Field(min_length=1, max_length=600)]] | None = Field(None, max_length=120)
+
+
+class OwnApproval(Approval):
+    """By the project's owner, who alone may have the film published."""
+
+    publish: Publish | None = None
 
 
 class Rejection(BaseModel):
@@ -174,10 +181,16 @@ def _add_decisions(web: FastAPI) -> None:
     """By the project's owner."""
 
     @web.post("/v1/projects/{project}/approve")
-    async def approve(project: UUID, body: Approval, services: ServicesDep, user: CurrentUser) -> Standing:
+    async def approve(project: UUID, body: OwnApproval, services: ServicesDep, user: CurrentUser) -> Standing:
+        """The script, or the film, which is published then if that is wanted."""
         row = await _row(services.store, project, services.store.as_user(user))
         gate = await _gate(services, row, body.round)
         payload = await _approved(services.store, row, gate, body)
+        if body.publish:
+            if gate != "film":
+                raise InvalidInput("A script is not published: say how when you approve the film.")
+            shown = await _shown(services, row)
+            await want(services.store, Project.from_row(row), body.publish, shown.credits)
         return await _decide(services, row, gate, "approve", payload, str(user.id), body.round)
 
     @web.post("/v1/projects/{project}/reject")
@@ -289,8 +302,8 @@ def _add_gates(web: FastAPI) -> None:
         if row["waiting_for"] != token.split(".")[1]:  # what it was for is decided
             raise NotFound("This has been decided already.")
         shown = await _shown(services, row)
-        stranger = {"webhook": None, "music": None}
-        return shown.model_copy(update={"cost_credits": None, "input": shown.input.model_copy(update=stranger)})
+        given = shown.input.model_copy(update={"webhook": None, "music": None})
+        return shown.model_copy(update={"cost_credits": None, "publication": None, "input": given})
 
     @web.post("/v1/gates/{token}")
     async def decide_at_gate(token: str, body: GateDecision, services: ServicesDep) -> Standing:
@@ -370,20 +383,30 @@ async def _scripts(store: Store, row: Row) -> list[dict[str, Any]]:
 
 
 async def _shown(services: Services, row: Row) -> ProjectResponse:
-    """With its scripts and films."""
+    """With its scripts, films, thumbnails and publication."""
     store, project = services.store, Project.from_row(row)
-    query = store.as_service().from_("steps").select("stage,key,result,cost_usd").eq("project_id", str(project.id))
-    steps = await store.rows(query.in_("stage", ["scripts", "voice", "footage", "film"]))
-    made = {
-        step["key"].partition("/")[2]: step["result"] for step in steps
-        if step["stage"] == "film" and step["key"].startswith(f"{project.round}/") and "video" in (step["result"] or {})
+    service = store.as_service()
+    query = service.from_("steps").select("stage,key,result,cost_usd").eq("project_id", str(project.id))
+    published = service.from_("publications").select("*").eq("project_id", str(project.id)).limit(1)
+    steps, publications = await asyncio.gather(
+        store.rows(query.in_("stage", ["scripts", "voice", "footage", "film", "thumbnails"])), store.rows(published)
+    )
+    of_round = {
+        (step["stage"], step["key"].partition("/")[2]): step["result"] for step in steps
+        if step["key"].startswith(f"{project.round}/") and step["result"]
     }  # fmt: skip
-    files = await store.addresses(path for one in made.values() for path in (one["video"], one["captions"]))
+    made = {key: one for (stage, key), one in of_round.items() if stage == "film" and "video" in one}
+    pictures = [one for (stage, _), one in sorted(of_round.items()) if stage == "thumbnails"]
+    paths = [path for one in made.values() for path in (one["video"], one["captions"])]
+    files = await store.addresses([*paths, *(one["picture"] for one in pictures)])
     films = {
         shape: {**one, "video": files.get(one["video"], ""), "captions": files.get(one["captions"], "")}
         for shape, one in made.items()
     }
-    return to_api(project, steps, films, await _progress(services, row))
+    shown = to_api(project, steps, films, await _progress(services, row))
+    thumbnails = [Thumbnail(**{**one, "picture": files.get(one["picture"], "")}) for one in pictures]
+    publication = Publication.from_row(publications[0]) if publications else None
+    return shown.model_copy(update={"thumbnails": thumbnails, "publication": publication})
 
 
 async def _progress(services: Services, row: Row) -> str:

@@ -34,6 +34,10 @@ def write(schema: dict[str, Any], system: str, question: str) -> dict[str, Any]:
         points = json.loads(re.search(r"The rubric[^{]*(\{.*?\})", system)[1])  # type: ignore[index]
         scores = {one: _score(one, question) for one in points}
         return {"points": [{"point": one, "score": scores[one], "reason": f"Its {one} holds."} for one in points]}
+    if "concepts" in asked:
+        idea = _idea(question).rstrip(".?!")
+        ways = (f"{idea.split()[-1]}?", "You have seen this", "Nobody planned it")
+        return {"concepts": [{"description": f"{way}, beside the teller.", "words": way} for way in ways]}
     if "sentences" in asked:
         return _draft(question)
     first, second = re.findall(r"<script>(.*?)</script>", question, re.S)[:2]

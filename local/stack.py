@@ -48,6 +48,7 @@ PROVIDERS = {
     "fal": ("FAL_KEY", "FAL_BASE_URL"),
     "pexels": ("PEXELS_API_KEY", "PEXELS_BASE_URL"),
     "stripe": ("STRIPE_SECRET_KEY", "STRIPE_BASE_URL"),
+    "youtube": ("YOUTUBE_CLIENT_SECRET", "YOUTUBE_BASE_URL"),
 }
 _PREFIXES = {"stripe": "sk_test_"}  # of keys that say by themselves what they are
 
@@ -155,6 +156,10 @@ class Stack:
                 self.settings[base_url] = self._stand_in(name, kept["standin"])
         if not self.real("fal"):
             self.settings["FAL_KEYS_URL"] = f"{self.settings['FAL_BASE_URL']}/.well-known/jwks.json"
+        if not self.real("youtube"):
+            url = self.settings["YOUTUBE_BASE_URL"]
+            of_google = {"GOOGLE_CONSENT_URL": f"{url}/consent", "GOOGLE_TOKEN_URL": url, "YOUTUBE_ANALYTICS_URL": url}
+            self.settings |= {"YOUTUBE_CLIENT_ID": "standin", **of_google}
         if not self.real("stripe"):
             self.settings["STRIPE_WEBHOOK_SECRET"] = kept["standin"]
         if not self.real("supabase"):
@@ -204,7 +209,7 @@ class Stack:
         port = free_port()
         speed = {"STANDIN_TOKENS_PER_SECOND": self.env.get("STANDIN_TOKENS_PER_SECOND", "80")}
         hook = {"STANDIN_WEBHOOK": f"{self.url}/v1/billing/stripe", "STANDIN_WEBHOOK_SECRET": key}
-        return self._uvicorn(name, f"local.{name}:app", port, {"STANDIN_KEY": key, **speed, **hook})
+        return self._uvicorn(name, f"local.{name}:app", port, {"STANDIN_KEY": key, **speed, **hook}, "--no-date-header")
 
     def _modal(self, kept: dict[str, str]) -> None:
         """The control plane, and the worker that it gives spawned functions to."""

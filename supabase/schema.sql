@@ -940,7 +940,7 @@ begin
         error = nullif(public.as_object(p_error), 'null'),
         output = coalesce(nullif(public.as_object(p_output), 'null'), output),
         claims = 0,
-        attempt = case when p_stage <> held.stage or p_status <> 'ready' then 0 else attempt end,
+        attempt = case when p_stage <> held.stage or p_status <> 'ready' or p_error is null then 0 else attempt end,
         lease_by = case when p_status = 'working' then lease_by end,
         lease_until = case when p_status = 'working' then lease_until end,
         updated_at = now()
@@ -1311,6 +1311,35 @@ begin
     order by wake_at limit p_limit;
 end $$;
 
+-- Name: take_consent(text, uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.take_consent(p_state text, p_owner uuid) RETURNS text
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    delete from public.consents
+    where state = p_state and owner = p_owner and created_at > now() - interval '1 hour' returning verifier;
+$$;
+
+-- Name: take_quota(text, integer, integer); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.take_quota(p_bucket text, p_units integer, p_limit integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    there timestamp := now() at time zone 'America/Los_Angeles';
+begin
+    delete from public.youtube_quota where day < there::date - 7;
+    insert into public.youtube_quota (bucket, day, used) values (p_bucket, there::date, p_units)
+    on conflict (bucket, day) do update set used = youtube_quota.used + p_units
+        where youtube_quota.used + p_units <= p_limit;
+    if found then
+        return 0;
+    end if;
+    return ceil(extract(epoch from there::date + interval '1 day' - there))::integer + 60;
+end $$;
+
 -- Name: tell_of_project(); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.tell_of_project() RETURNS trigger
@@ -1345,6 +1374,17 @@ CREATE FUNCTION public.unsigned_predictions(p_limit integer DEFAULT 10) RETURNS 
     order by random() limit p_limit;  -- one that can never be signed keeps no other waiting
 $$;
 
+-- Name: unwant_publication(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.unwant_publication() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    delete from public.publications where project_id = new.project_id and video_id is null;
+    return null;
+end $$;
+
 -- Name: waiting_predictions(text[], integer, integer); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.waiting_predictions(p_models text[], p_seconds integer DEFAULT 20, p_limit integer DEFAULT 100) RETURNS SETOF public.predictions
@@ -1357,6 +1397,37 @@ CREATE FUNCTION public.waiting_predictions(p_models text[], p_seconds integer DE
     order by created_at limit p_limit;
 $$;
 
+-- Name: want_publication(uuid, uuid, text, jsonb, text, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.want_publication(p_id uuid, p_owner uuid, p_channel text, p_wanted jsonb, p_privacy text, p_publish_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    project public.projects;
+begin
+    select * into project from public.projects where id = p_id and owner = p_owner for update;
+    if not found then
+        raise exception 'no such project' using errcode = 'PT404';
+    end if;
+    if not (project.status = 'succeeded' or (project.status = 'waiting' and project.waiting_for = 'film')) then
+        raise exception 'there is no film to publish: this project is %', project.status using errcode = 'PT409';
+    end if;
+    insert into public.publications (project_id, owner, channel_id, wanted, privacy, publish_at)
+    values (p_id, p_owner, p_channel, public.as_object(p_wanted), p_privacy, p_publish_at)
+    on conflict (project_id) do update set
+        channel_id = p_channel, wanted = public.as_object(p_wanted), privacy = p_privacy, publish_at = p_publish_at
+        where publications.video_id is null and project.status = 'waiting';
+    if not found then
+        raise exception 'this film is published already' using errcode = 'PT409';
+    end if;
+    if project.status = 'succeeded' then
+        update public.projects set
+            status = 'ready', stage = 'publish', wake_at = now(), attempt = 0, claims = 0, updated_at = now()
+        where id = p_id;
+    end if;
+end $$;
+
 -- Name: withdrawn_files(integer, integer); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.withdrawn_files(p_minutes integer DEFAULT 10, p_limit integer DEFAULT 1000) RETURNS SETOF text
@@ -1368,6 +1439,28 @@ CREATE FUNCTION public.withdrawn_files(p_minutes integer DEFAULT 10, p_limit int
       and not exists (select 1 from public.predictions p where p.id = f.referrer and p.published)
     order by public_at limit p_limit;
 $$;
+
+-- Name: channels; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.channels (
+    owner uuid NOT NULL,
+    id text NOT NULL,
+    title text NOT NULL,
+    picture text DEFAULT ''::text NOT NULL,
+    state text DEFAULT 'unconfirmed'::text NOT NULL,
+    refresh_token text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT channels_state_check CHECK ((state = ANY (ARRAY['unconfirmed'::text, 'connected'::text, 'needs_reconnect'::text])))
+);
+
+-- Name: consents; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.consents (
+    state text NOT NULL,
+    owner uuid NOT NULL,
+    verifier text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
 
 -- Name: files; Type: TABLE; Schema: public; Owner: -
 
@@ -1476,6 +1569,26 @@ CREATE TABLE public.project_events (
     CONSTRAINT project_events_gate_check CHECK ((gate = ANY (ARRAY['script'::text, 'film'::text])))
 );
 
+-- Name: publications; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.publications (
+    project_id uuid NOT NULL,
+    owner uuid NOT NULL,
+    channel_id text NOT NULL,
+    wanted jsonb NOT NULL,
+    privacy text NOT NULL,
+    publish_at timestamp with time zone,
+    video_id text,
+    state text DEFAULT 'uploading'::text NOT NULL,
+    problem text,
+    published_at timestamp with time zone,
+    looked_at timestamp with time zone,
+    retention jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT publications_privacy_check CHECK ((privacy = ANY (ARRAY['private'::text, 'unlisted'::text, 'public'::text]))),
+    CONSTRAINT publications_state_check CHECK ((state = ANY (ARRAY['uploading'::text, 'processing'::text, 'scheduled'::text, 'public'::text, 'unlisted'::text, 'private'::text, 'rejected'::text, 'removed'::text])))
+);
+
 -- Name: recent_requests; Type: TABLE; Schema: public; Owner: -
 
 CREATE TABLE public.recent_requests (
@@ -1536,6 +1649,17 @@ ALTER TABLE public.usage ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+-- Name: video_days; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.video_days (
+    project_id uuid NOT NULL,
+    owner uuid NOT NULL,
+    day date NOT NULL,
+    views integer DEFAULT 0 NOT NULL,
+    engaged_views integer DEFAULT 0 NOT NULL,
+    minutes numeric(14,2) DEFAULT 0 NOT NULL
+);
+
 -- Name: webhook_deliveries; Type: TABLE; Schema: public; Owner: -
 
 CREATE TABLE public.webhook_deliveries (
@@ -1554,10 +1678,28 @@ CREATE TABLE public.webhook_deliveries (
     CONSTRAINT webhook_deliveries_event_check CHECK ((event = ANY (ARRAY['start'::text, 'output'::text, 'logs'::text, 'completed'::text, 'waiting'::text, 'reminder'::text])))
 );
 
+-- Name: youtube_quota; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.youtube_quota (
+    bucket text NOT NULL,
+    day date NOT NULL,
+    used integer NOT NULL
+);
+
 -- Name: accounts accounts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (owner);
+
+-- Name: channels channels_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.channels
+    ADD CONSTRAINT channels_pkey PRIMARY KEY (owner, id);
+
+-- Name: consents consents_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.consents
+    ADD CONSTRAINT consents_pkey PRIMARY KEY (state);
 
 -- Name: files files_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 
@@ -1614,6 +1756,11 @@ ALTER TABLE ONLY public.project_events
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
 
+-- Name: publications publications_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.publications
+    ADD CONSTRAINT publications_pkey PRIMARY KEY (project_id);
+
 -- Name: recent_requests recent_requests_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.recent_requests
@@ -1634,10 +1781,20 @@ ALTER TABLE ONLY public.usage
 ALTER TABLE ONLY public.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (id);
 
+-- Name: video_days video_days_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.video_days
+    ADD CONSTRAINT video_days_pkey PRIMARY KEY (project_id, day);
+
 -- Name: webhook_deliveries webhook_deliveries_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.webhook_deliveries
     ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (id);
+
+-- Name: youtube_quota youtube_quota_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.youtube_quota
+    ADD CONSTRAINT youtube_quota_pkey PRIMARY KEY (bucket, day);
 
 -- Name: files_by_referrer; Type: INDEX; Schema: public; Owner: -
 
@@ -1731,6 +1888,10 @@ CREATE INDEX projects_due ON public.projects USING btree (wake_at) WHERE (status
 
 CREATE INDEX projects_gates ON public.projects USING btree (gate_until) WHERE (status = 'waiting'::public.project_status);
 
+-- Name: publications_by_owner; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX publications_by_owner ON public.publications USING btree (owner, created_at DESC);
+
 -- Name: recent_requests_by_owner; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX recent_requests_by_owner ON public.recent_requests USING btree (owner, kind, created_at);
@@ -1786,6 +1947,10 @@ CREATE TRIGGER predictions_release_files BEFORE DELETE ON public.predictions FOR
 -- Name: predictions predictions_stay_finished; Type: TRIGGER; Schema: public; Owner: -
 
 CREATE TRIGGER predictions_stay_finished BEFORE UPDATE ON public.predictions FOR EACH ROW EXECUTE FUNCTION public.predictions_stay_finished();
+
+-- Name: project_events reject_unwants_publication; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER reject_unwants_publication AFTER INSERT ON public.project_events FOR EACH ROW WHEN ((new.decision = 'reject'::text)) EXECUTE FUNCTION public.unwant_publication();
 
 -- Name: projects release_files; Type: TRIGGER; Schema: public; Owner: -
 
@@ -1845,10 +2010,20 @@ ALTER TABLE ONLY public.project_events
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_persona_id_fkey FOREIGN KEY (persona_id) REFERENCES public.personas(id) ON DELETE SET NULL;
 
+-- Name: publications publications_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.publications
+    ADD CONSTRAINT publications_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
 -- Name: steps steps_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.steps
     ADD CONSTRAINT steps_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
+
+-- Name: video_days video_days_project_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.video_days
+    ADD CONSTRAINT video_days_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.publications(project_id) ON DELETE CASCADE;
 
 -- Name: webhook_deliveries webhook_deliveries_prediction_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 
@@ -1863,6 +2038,14 @@ ALTER TABLE ONLY public.webhook_deliveries
 -- Name: accounts; Type: ROW SECURITY; Schema: public; Owner: -
 
 ALTER TABLE public.accounts ENABLE ROW LEVEL SECURITY;
+
+-- Name: channels; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.channels ENABLE ROW LEVEL SECURITY;
+
+-- Name: consents; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.consents ENABLE ROW LEVEL SECURITY;
 
 -- Name: files; Type: ROW SECURITY; Schema: public; Owner: -
 
@@ -1928,6 +2111,10 @@ CREATE POLICY "own predictions are read" ON public.predictions FOR SELECT TO aut
 
 CREATE POLICY "own projects are read" ON public.projects FOR SELECT TO authenticated USING ((owner = auth.uid()));
 
+-- Name: publications own publications are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own publications are read" ON public.publications FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
 -- Name: steps own steps are read; Type: POLICY; Schema: public; Owner: -
 
 CREATE POLICY "own steps are read" ON public.steps FOR SELECT TO authenticated USING ((owner = auth.uid()));
@@ -1935,6 +2122,10 @@ CREATE POLICY "own steps are read" ON public.steps FOR SELECT TO authenticated U
 -- Name: usage own usage is read; Type: POLICY; Schema: public; Owner: -
 
 CREATE POLICY "own usage is read" ON public.usage FOR SELECT TO authenticated USING ((owner = auth.uid()));
+
+-- Name: video_days own views are read; Type: POLICY; Schema: public; Owner: -
+
+CREATE POLICY "own views are read" ON public.video_days FOR SELECT TO authenticated USING ((owner = auth.uid()));
 
 -- Name: personas; Type: ROW SECURITY; Schema: public; Owner: -
 
@@ -1952,6 +2143,10 @@ ALTER TABLE public.project_events ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.projects ENABLE ROW LEVEL SECURITY;
 
+-- Name: publications; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.publications ENABLE ROW LEVEL SECURITY;
+
 -- Name: recent_requests; Type: ROW SECURITY; Schema: public; Owner: -
 
 ALTER TABLE public.recent_requests ENABLE ROW LEVEL SECURITY;
@@ -1964,9 +2159,17 @@ ALTER TABLE public.steps ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.usage ENABLE ROW LEVEL SECURITY;
 
+-- Name: video_days; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.video_days ENABLE ROW LEVEL SECURITY;
+
 -- Name: webhook_deliveries; Type: ROW SECURITY; Schema: public; Owner: -
 
 ALTER TABLE public.webhook_deliveries ENABLE ROW LEVEL SECURITY;
+
+-- Name: youtube_quota; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.youtube_quota ENABLE ROW LEVEL SECURITY;
 
 -- Name: SCHEMA public; Type: ACL; Schema: -; Owner: -
 
@@ -2233,6 +2436,16 @@ REVOKE ALL ON FUNCTION public.stop_projects() FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.sweep_projects(p_seconds integer, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.sweep_projects(p_seconds integer, p_limit integer) TO service_role;
 
+-- Name: FUNCTION take_consent(p_state text, p_owner uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.take_consent(p_state text, p_owner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_consent(p_state text, p_owner uuid) TO service_role;
+
+-- Name: FUNCTION take_quota(p_bucket text, p_units integer, p_limit integer); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.take_quota(p_bucket text, p_units integer, p_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.take_quota(p_bucket text, p_units integer, p_limit integer) TO service_role;
+
 -- Name: FUNCTION tell_of_project(); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.tell_of_project() FROM PUBLIC;
@@ -2247,15 +2460,32 @@ GRANT ALL ON FUNCTION public.unreferenced_files(p_minutes integer, p_limit integ
 REVOKE ALL ON FUNCTION public.unsigned_predictions(p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.unsigned_predictions(p_limit integer) TO service_role;
 
+-- Name: FUNCTION unwant_publication(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.unwant_publication() FROM PUBLIC;
+
 -- Name: FUNCTION waiting_predictions(p_models text[], p_seconds integer, p_limit integer); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.waiting_predictions(p_models text[], p_seconds integer, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.waiting_predictions(p_models text[], p_seconds integer, p_limit integer) TO service_role;
 
+-- Name: FUNCTION want_publication(p_id uuid, p_owner uuid, p_channel text, p_wanted jsonb, p_privacy text, p_publish_at timestamp with time zone); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.want_publication(p_id uuid, p_owner uuid, p_channel text, p_wanted jsonb, p_privacy text, p_publish_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.want_publication(p_id uuid, p_owner uuid, p_channel text, p_wanted jsonb, p_privacy text, p_publish_at timestamp with time zone) TO service_role;
+
 -- Name: FUNCTION withdrawn_files(p_minutes integer, p_limit integer); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.withdrawn_files(p_minutes integer, p_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.withdrawn_files(p_minutes integer, p_limit integer) TO service_role;
+
+-- Name: TABLE channels; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.channels TO service_role;
+
+-- Name: TABLE consents; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.consents TO service_role;
 
 -- Name: TABLE files; Type: ACL; Schema: public; Owner: -
 
@@ -2287,6 +2517,11 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.personas TO service_role;
 GRANT SELECT ON TABLE public.project_events TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.project_events TO service_role;
 
+-- Name: TABLE publications; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.publications TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.publications TO service_role;
+
 -- Name: TABLE recent_requests; Type: ACL; Schema: public; Owner: -
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.recent_requests TO service_role;
@@ -2301,7 +2536,16 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.steps TO service_role;
 GRANT SELECT ON TABLE public.usage TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage TO service_role;
 
+-- Name: TABLE video_days; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT ON TABLE public.video_days TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.video_days TO service_role;
+
 -- Name: TABLE webhook_deliveries; Type: ACL; Schema: public; Owner: -
 
 GRANT SELECT ON TABLE public.webhook_deliveries TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_deliveries TO service_role;
+
+-- Name: TABLE youtube_quota; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.youtube_quota TO service_role;

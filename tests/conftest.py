@@ -88,7 +88,7 @@ def fault(stack: Stack) -> Iterator[Callable[..., None]]:
             http.post(f"{stack.addresses[vendor]}/_faults", json=what).raise_for_status()
 
         yield tell
-        for vendor in ("anthropic", "elevenlabs", "replicate", "fal", "pexels", "stripe", "modal"):
+        for vendor in ("anthropic", "elevenlabs", "replicate", "fal", "pexels", "stripe", "youtube", "modal"):
             http.delete(f"{stack.addresses[vendor]}/_faults").raise_for_status()
 
 

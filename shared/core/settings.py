@@ -71,6 +71,13 @@ class Settings:
     stripe_webhook_secret = _Setting("")  # whsec_… of the endpoint /v1/billing/stripe
     stripe_base_url = _Setting("https://api.stripe.com")
 
+    youtube_client_id = _Setting("")  # of an OAuth client of one's own at Google, for publishing
+    youtube_client_secret = _Setting("")
+    youtube_base_url = _Setting("https://www.googleapis.com")
+    youtube_analytics_url = _Setting("https://youtubeanalytics.googleapis.com")
+    google_consent_url = _Setting("https://accounts.google.com/o/oauth2/v2/auth")
+    google_token_url = _Setting("https://oauth2.googleapis.com")
+
     pexels_api_key = _Setting("")  # stock footage for films; without it the persona tells everything
     pexels_base_url = _Setting("https://api.pexels.com")
 

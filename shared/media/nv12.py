@@ -32,9 +32,9 @@ def nv12(bgr: Pixels) -> tuple[Pixels, Pixels]:
 
 def from_nv12(frame: Pixels) -> Pixels:
     """A frame (height * 3 / 2, width) as BGR, to be looked at."""
-    size = frame.shape[1]
-    chroma = cv2.resize(frame[size:].reshape(size // 2, size // 2, 2), (size, size))
-    yuv = np.dstack([frame[:size], chroma]).astype(np.float32) - TO_YUV[:, 3]
+    height, width = frame.shape[0] * 2 // 3, frame.shape[1]
+    chroma = cv2.resize(frame[height:].reshape(height // 2, width // 2, 2), (width, height))
+    yuv = np.dstack([frame[:height], chroma]).astype(np.float32) - TO_YUV[:, 3]
     bgr = yuv @ np.linalg.inv(TO_YUV[:, :3]).T
     return np.clip(bgr + 0.5, 0, 255).astype(np.uint8)
 

@@ -19,7 +19,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from PIL import Image, ImageDraw
 
 from shared.lipsync.engine import PreparedPortrait
-from shared.media.nv12 import nv12
+from shared.media.nv12 import from_nv12, nv12
 from shared.media.types import FPS as ENGINE_FPS
 from shared.media.types import Floats, Pixels, Speech
 from shared.studio.captions import Captions, Lettering, direction
@@ -50,6 +50,7 @@ CORNER_TOP: dict[Shape, float] = {"wide": 0.05, "tall": 0.10, "square": 0.04}  #
 SOFT = 0.08  # of the width of a picture that fades into its ground
 _AHEAD = 4  # frames of a shape that wait to be encoded: 3 MB each
 CARD, CARD_WIDE = 1080, 0.5  # pixels; share of the width: an upright film shows 0.56 of a square
+SPEAKING = 20  # frames after which a persona that begins to speak is in the middle of it
 ZOOM = 0.06  # by which a still grows within its shot
 
 
@@ -75,6 +76,12 @@ def presented(portrait: PreparedPortrait, speech: Speech, count: int) -> Iterato
             current, at = following, at + 1
         assert current is not None
         yield Planes(current[:size], current[size:])
+
+
+def picture(frames: Iterable[Planes], number: int) -> Pixels:
+    """One of the first frames as BGR, for a thumbnail: the one before `number`."""
+    (last,) = deque((one for one, _ in zip(frames, range(number), strict=False)), 1)
+    return from_nv12(np.concatenate([last.luma, last.chroma]))
 
 
 def clip_frames(data: bytes, count: int) -> Iterator[Planes]:

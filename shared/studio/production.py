@@ -50,9 +50,10 @@ class Canceled(ForgeError):
 
 @dataclass(frozen=True)
 class Advance:
-    """Go on with this stage."""
+    """Go on with this stage. output: what the project shows from now on."""
 
     stage: str
+    output: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,20 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class Later:
+    """Rest for some seconds: somebody else is still at work on it."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Finish:
     """It is done. output: what the project shows for it."""
 
     output: dict[str, Any]
 
 
-Next = Advance | Wait | Finish
+Next = Advance | Wait | Later | Finish
 
 
 @dataclass
@@ -176,8 +184,11 @@ class Production:
                     return await self._stop("failed", problem)
                 found = await stages[self.project.stage](self)
                 if isinstance(found, Advance):
-                    await self._move("working", found.stage)
-                    self.project = self.project.model_copy(update={"stage": found.stage, "attempt": 1})
+                    await self._move("working", found.stage, output=found.output)
+                    told = {"stage": found.stage, "attempt": 1, "output": found.output or self.project.output}
+                    self.project = self.project.model_copy(update=told)
+                elif isinstance(found, Later):
+                    return await self._move("ready", self.project.stage, wake=timedelta(seconds=found.seconds))
                 elif isinstance(found, Wait):
                     return await self._move("waiting", self.project.stage, waiting_for=found.gate, gate=GATE_OPEN)
                 else:

@@ -22,7 +22,8 @@ from shared.studio.project import Style
 from shared.studio.words import count_words, speakable, tokens
 
 ANGLES, BEAM = 5, 3
-CALLS = 1 + ANGLES + BEAM + BEAM + 2 * BEAM * (BEAM - 1) // 2  # at most, in a round
+CALLS = 1 + ANGLES + BEAM + BEAM + 2 * BEAM * (BEAM - 1) // 2 + 1  # at most, in a round
+THUMBNAILS, WORDS = 3, 6  # and words on each at most: more are not read at the size at which they are shown
 TOKENS = 2500  # of one answer, at most
 RUBRIC = {
     "hook": "The first sentence makes one want to hear the second.",
@@ -73,6 +74,15 @@ class Draft(BaseModel):
         return sentences
 
 
+class Concept(BaseModel):
+    description: str = Field(description="What the thumbnail shows and why one would click on it, in a sentence.")
+    words: str = Field(description="Two to five words, large on the picture; not the title again.")
+
+
+class Concepts(BaseModel):
+    concepts: list[Concept] = Field(min_length=1)
+
+
 class Preference(BaseModel):
     better: str = Field(description="first or second")
     reason: str
@@ -102,6 +112,14 @@ class Writer:
             self._script(number, angles[number], judged[number]) for number in beam
         )
         return await self._ordered(scripts)
+
+    async def concepts(self, script: str) -> list[dict[str, str]]:
+        """Of three thumbnails: `description` and `words`."""
+        shown = f"{self._idea()}\n<script>{_data(script)}</script>"
+        question = f"Propose {THUMBNAILS} different thumbnails for this film.\n{shown}"
+        found = await self._ask("thumbnails", Concepts, question)
+        concepts = [{**one, "words": " ".join(one["words"].split()[:WORDS])} for one in found["concepts"]]
+        return [concepts[number % len(concepts)] for number in range(THUMBNAILS)]
 
     async def _script(self, number: int, angle: Angle, judged: dict[str, Any]) -> dict[str, Any]:
         draft = await self._ask(f"draft-{number}", Draft, self._drafting(angle))

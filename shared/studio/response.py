@@ -11,6 +11,7 @@ from shared.billing.prices import CREDIT
 from shared.core.store import Row
 from shared.core.time import Time
 from shared.studio.project import WORDS_A_SECOND, Project, ProjectInput, Status, credit
+from shared.studio.publication import Publication
 from shared.studio.words import count_words, speakable
 
 
@@ -20,6 +21,14 @@ class Film(BaseModel):
     video: str
     captions: str
     report: list[dict[str, JsonValue]]
+
+
+class Thumbnail(BaseModel):
+    """One of three to choose from when the film is published."""
+
+    picture: str
+    description: str
+    words: str
 
 
 class Sentence(BaseModel):
@@ -71,6 +80,8 @@ class ProjectResponse(BaseModel):
     input: ProjectInput
     scripts: list[Script]
     films: dict[str, Film]
+    thumbnails: list[Thumbnail] = []
+    publication: Publication | None = None
     credits: list[str] = Field(description="Of the footage, to be shown wherever the film is.")
     cost_credits: float | None = Field(description="So far; not told by a link to a gate.")
     created_at: Time

@@ -1,4 +1,4 @@
-"""The stages of a film, in order: scripts, a person's choice, voice, shots, film, a person's approval."""
+"""The stages of a film, in order: scripts, a person's choice, voice, shots, film, a person's approval, publication."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ from shared.personas.voice import voice_of
 from shared.predictions.heartbeat import Heartbeat, Heartbeats
 from shared.predictions.provenance import NotSigned, Signer, describe, verdict
 from shared.providers.pexels import Pexels
-from shared.studio import checks, film, fonts, footage, loudness, music
+from shared.studio import checks, film, fonts, footage, loudness, music, thumbnail
 from shared.studio.captions import Captions
 from shared.studio.production import Advance, Finish, Made, Next, Production, Wait
 from shared.studio.project import WORDS_A_SECOND, Shape, credit
+from shared.studio.publication import Publisher
 from shared.studio.ranking import Writer
 from shared.studio.shots import Shot, plan
 from shared.studio.voiceover import Voiceover, speak
@@ -69,15 +70,17 @@ class Studio:
         pexels: Pexels,
         signer: Signer,
         processes: BoundedProcesses,
+        publisher: Publisher,
     ) -> None:
         self._store, self._runtime, self._heartbeats, self._pexels = store, runtime, heartbeats, pexels
-        self._signer, self._processes = signer, processes
+        self._signer, self._processes, self._publisher = signer, processes, publisher
 
     @property
     def stages(self) -> dict[str, Stage]:
         return {
             "scripts": self.scripts, "voice": self.voice, "shots": self.shots, "footage": self.footage,
-            "film": self.film, "review": self.review,
+            "film": self.film, "thumbnails": self.thumbnails, "review": self.review,
+            "publish": self._publisher.publish,
         }  # fmt: skip
 
     async def scripts(self, production: Production) -> Next:
@@ -212,10 +215,49 @@ class Studio:
             key = f"{_round(production)}/{shape}"
             join = partial(self._join, production, shape, shots, spoken, captions[shape])
             await production.step("film", key, 0, join)
+        return Advance("thumbnails")
+
+    async def thumbnails(self, production: Production) -> Next:
+        """Three that differ, to choose from when it is published."""
+        shapes = production.project.input.shapes
+        spoken, cast = await self._spoken(production), await self._still_there(production)
+        persona = Persona.model_validate(cast["persona"])
+        writer = Writer(production, self._runtime.language_model, persona, cast["words_a_second"])
+        concepts = await writer.concepts(" ".join(one["text"] for one in _chosen(production)))
+        for number, concept in enumerate(concepts):
+            make = partial(self._thumbnail, production, number, concept, shapes[0], spoken, persona)
+            await production.step("thumbnails", f"{_round(production)}/{number}", 0, make)
         return Advance("review")
 
+    async def _thumbnail(
+        self,
+        production: Production,
+        number: int,
+        concept: dict[str, str],
+        shape: Shape,
+        spoken: Voiceover,
+        persona: Persona,
+    ) -> Made:
+        portrait = await self._portrait(persona)
+        of_round = f"{_round(production)}/"
+        paths = [
+            one["file_path"] for (stage, key), one in sorted(production.results.items())
+            if stage == "footage" and key.startswith(of_round) and "file_path" in one
+        ]  # fmt: skip
+        clip = await self._store.get(paths[number % len(paths)]) if paths else None
+
+        def compose() -> bytes:
+            told = film.picture(film.presented(portrait, spoken.stretch(0, 1), film.SPEAKING), film.SPEAKING)
+            shown = film.picture(film.clip_frames(clip, film.SPEAKING), film.SPEAKING) if clip else None
+            return thumbnail.compose(thumbnail.LAYOUTS[number], shape, concept["words"], told, shown)
+
+        picture = await asyncio.to_thread(compose)
+        path = f"{production.project.owner}/{uuid4().hex}.thumbnail.jpg"
+        await self._put(production, path, picture, "image/jpeg")
+        return Made({**concept, "picture": path}, 0.0, (path,))
+
     async def review(self, production: Production) -> Next:
-        """A person sees the film beside its report."""
+        """A person sees the film beside its report. Where it is to be published, that is next."""
         shapes = production.project.input.shapes
         if ("film", f"{_round(production)}/{shapes[0]}") not in production.results:  # rejected: another round
             return Advance("scripts")
@@ -227,8 +269,11 @@ class Studio:
             one for (stage, key), one in production.results.items()
             if stage == "footage" and key.startswith(of_round) and "id" in one
         ]  # fmt: skip
+        pictures = [production.of("thumbnails", f"{of_round}{number}") for number in range(len(thumbnail.LAYOUTS))]
         seconds = production.of("voice", _round(production))["seconds"]
-        return Finish({"films": made, "seconds": seconds, "credits": [credit(one) for one in lines]})
+        credits = [credit(one) for one in lines]
+        output = {"films": made, "seconds": seconds, "credits": credits, "thumbnails": pictures}
+        return Advance("publish", output) if await self._publisher.row(production) else Finish(output)
 
     async def _shot(
         self,

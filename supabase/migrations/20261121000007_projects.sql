@@ -249,7 +249,7 @@ begin
         error = nullif(public.as_object(p_error), 'null'),
         output = coalesce(nullif(public.as_object(p_output), 'null'), output),
         claims = 0,
-        attempt = case when p_stage <> held.stage or p_status <> 'ready' then 0 else attempt end,
+        attempt = case when p_stage <> held.stage or p_status <> 'ready' or p_error is null then 0 else attempt end,
         lease_by = case when p_status = 'working' then lease_by end,
         lease_until = case when p_status = 'working' then lease_until end,
         updated_at = now()

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import multiprocessing
 import os
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any
@@ -45,6 +46,13 @@ def call(function: str, settings: dict[str, str], *given: Any) -> Any:
         raise RuntimeError(f"{function} raised; see its words") from None
     finally:
         process.join()
+
+
+def process(work: Callable[..., None], *given: Any) -> ForkServerProcess:
+    """Any work, in a process of its own."""
+    begun = _forks.Process(target=work, args=given, daemon=True)
+    begun.start()
+    return begun
 
 
 def _begin(function: str, settings: dict[str, str], given: tuple[Any, ...]) -> tuple[ForkServerProcess, Connection]:

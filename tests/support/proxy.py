@@ -1,4 +1,4 @@
-"""A proxy in front of Supabase that counts what passes and can hold an answer back."""
+"""A proxy in front of a server that counts what passes and can hold an answer back."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Proxy:
         self.stop_at = ""
         self.watch: Callable[[str, bytes, str], bool] = lambda *_: False
         self.stopped = threading.Event()
+        self._target = target
         self._http = httpx.Client(base_url=target, timeout=60, trust_env=False, limits=httpx.Limits(keepalive_expiry=4))
         outer = self
 
@@ -64,9 +65,9 @@ class Proxy:
             return
         time.sleep(max((pause for part, pause in self.slow.items() if part in what), default=0))
         request.send_response(answer.status_code)
-        for name in ("content-type", "content-range"):
+        for name in ("content-type", "content-range", "range", "location"):
             if name in answer.headers:
-                request.send_header(name, answer.headers[name])
+                request.send_header(name, answer.headers[name].replace(self._target, self.url))
         request.send_header("content-length", str(len(answer.content)))
         request.end_headers()
         request.wfile.write(answer.content)

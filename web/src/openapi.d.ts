@@ -467,7 +467,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Approve */
+        /**
+         * Approve
+         * @description The script, or the film, which is published then if that is wanted.
+         */
         post: operations["approve_v1_projects__project__approve_post"];
         delete?: never;
         options?: never;
@@ -588,6 +591,105 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/v1/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Channels */
+        get: operations["list_channels_v1_channels_get"];
+        put?: never;
+        /**
+         * Connect
+         * @description The channel of the consent, to be confirmed: people have several.
+         */
+        post: operations["connect_v1_channels_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/channels/consent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask Consent */
+        post: operations["ask_consent_v1_channels_consent_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/channels/{channel}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Confirm */
+        post: operations["confirm_v1_channels__channel__confirm_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/channels/{channel}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Disconnect
+         * @description The consent is given back. What is published stays.
+         */
+        delete: operations["disconnect_v1_channels__channel__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/publication": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Publish
+         * @description Publish a film that is finished.
+         */
+        post: operations["publish_v1_projects__project__publication_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change
+         * @description Move its time, or show it to others; private without a time cancels what was planned.
+         */
+        patch: operations["change_v1_projects__project__publication_patch"];
         trace?: never;
     };
     "/v1/billing": {
@@ -1464,21 +1566,6 @@ export interface components {
             key: string;
         };
         /**
-         * Approval
-         * @description What a person approves. script: one of `scripts`; sentences: the same, as they were edited.
-         */
-        Approval: {
-            /**
-             * Round
-             * @description That was seen; the current one if left out.
-             */
-            round?: number | null;
-            /** Script */
-            script?: string | null;
-            /** Sentences */
-            sentences?: string[] | null;
-        };
-        /**
          * Decision
          * @description What a person decided at a gate. The first one stands.
          */
@@ -1562,6 +1649,22 @@ export interface components {
             url: string;
             /** Expires At */
             expires_at: string;
+        };
+        /**
+         * OwnApproval
+         * @description By the project's owner, who alone may have the film published.
+         */
+        OwnApproval: {
+            /**
+             * Round
+             * @description That was seen; the current one if left out.
+             */
+            round?: number | null;
+            /** Script */
+            script?: string | null;
+            /** Sentences */
+            sentences?: string[] | null;
+            publish?: components["schemas"]["Publish"] | null;
         };
         /**
          * Point
@@ -1682,6 +1785,12 @@ export interface components {
                 [key: string]: components["schemas"]["Film"];
             };
             /**
+             * Thumbnails
+             * @default []
+             */
+            thumbnails?: components["schemas"]["Thumbnail"][];
+            publication?: components["schemas"]["Publication"] | null;
+            /**
              * Credits
              * @description Of the footage, to be shown wherever the film is.
              */
@@ -1719,6 +1828,95 @@ export interface components {
              * @description On average, of finished ones.
              */
             credits_a_film: number | null;
+        };
+        /**
+         * Publication
+         * @description A film at YouTube. at: when it becomes public.
+         */
+        Publication: {
+            /** Channel */
+            channel: string;
+            /** Title */
+            title: string;
+            /**
+             * Privacy
+             * @enum {string}
+             */
+            privacy: "private" | "unlisted" | "public";
+            /** At */
+            at: string | null;
+            /**
+             * State
+             * @description uploading, processing, scheduled, public, unlisted, private, rejected or removed.
+             */
+            state: string;
+            /** Problem */
+            problem: string | null;
+            /** Url */
+            url: string | null;
+            /** Published At */
+            published_at: string | null;
+        };
+        /**
+         * Publish
+         * @description What is published, and how. at: when it becomes public; YouTube needs it a quarter of an hour ahead.
+         */
+        Publish: {
+            /** Channel */
+            channel: string;
+            /**
+             * Shape
+             * @description Of the film; the first one if left out.
+             */
+            shape?: ("wide" | "tall" | "square") | null;
+            /** Title */
+            title: string;
+            /**
+             * Description
+             * @default
+             */
+            description?: string;
+            /**
+             * Tags
+             * @default []
+             */
+            tags?: string[];
+            /**
+             * Category
+             * @description 22 people, 27 education, 28 science.
+             * @default 27
+             */
+            category?: string;
+            /**
+             * Language
+             * @default en
+             */
+            language?: string;
+            /**
+             * Made For Kids
+             * @default false
+             */
+            made_for_kids?: boolean;
+            /**
+             * Captions
+             * @description Also as a track of its own, beside those in the picture.
+             * @default false
+             */
+            captions?: boolean;
+            /**
+             * Thumbnail
+             * @description One of `thumbnails`.
+             * @default 0
+             */
+            thumbnail?: number;
+            /**
+             * Privacy
+             * @default private
+             * @enum {string}
+             */
+            privacy?: "private" | "unlisted" | "public";
+            /** At */
+            at?: string | null;
         };
         /**
          * Rejection
@@ -1899,6 +2097,78 @@ export interface components {
              * @enum {string}
              */
             presenter?: "full" | "corner";
+        };
+        /**
+         * Thumbnail
+         * @description One of three to choose from when the film is published.
+         */
+        Thumbnail: {
+            /** Picture */
+            picture: string;
+            /** Description */
+            description: string;
+            /** Words */
+            words: string;
+        };
+        /**
+         * Change
+         * @description Who sees the film, and from when on. at: only with public.
+         */
+        Change: {
+            /**
+             * Privacy
+             * @enum {string}
+             */
+            privacy: "private" | "unlisted" | "public";
+            /** At */
+            at?: string | null;
+        };
+        /**
+         * Channel
+         * @description Of YouTube. Only a confirmed one is published to.
+         */
+        Channel: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /** Picture */
+            picture: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "unconfirmed" | "connected" | "needs_reconnect";
+            /** Created At */
+            created_at: string;
+        };
+        /**
+         * ChannelList
+         * @description The caller's, in the order in which they were connected. available: whether publishing is set up here.
+         */
+        ChannelList: {
+            /** Results */
+            results: components["schemas"]["Channel"][];
+            /** Available */
+            available: boolean;
+        };
+        /**
+         * ConsentAddress
+         * @description Where to send the person.
+         */
+        ConsentAddress: {
+            /** Url */
+            url: string;
+        };
+        /**
+         * Consented
+         * @description With what Google sent the person back.
+         */
+        Consented: {
+            /** State */
+            state: string;
+            /** Code */
+            code: string;
         };
         /**
          * Billing
@@ -3205,7 +3475,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Approval"];
+                "application/json": components["schemas"]["OwnApproval"];
             };
         };
         responses: {
@@ -3441,6 +3711,227 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Standing"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_channels_v1_channels_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelList"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    connect_v1_channels_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Consented"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ask_consent_v1_channels_consent_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsentAddress"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_v1_channels__channel__confirm_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    disconnect_v1_channels__channel__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    publish_v1_projects__project__publication_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Publish"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Publication"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_v1_projects__project__publication_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Publication"];
                 };
             };
             /** @description Problem */

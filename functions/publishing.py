@@ -1,0 +1,153 @@
+"""/v1/channels: YouTube channels that a person connects. /v1/projects/{id}/publication: a film there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from uuid import UUID
+
+import modal
+from fastapi import Depends, FastAPI
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shared.core.auth import User
+from shared.core.containers import image, secrets
+from shared.core.errors import Conflict, NotFound
+from shared.core.settings import Settings
+from shared.core.store import Row, Store
+from shared.core.text import Text
+from shared.core.time import Time
+from shared.core.web import Context, ContextDep, CurrentUser, function_app
+from shared.runners.services import Services, open_services
+from shared.studio.channel import Channel, Channels
+from shared.studio.production import wake
+from shared.studio.project import Project
+from shared.studio.publication import Publication, Publish, reschedule, want
+
+app = modal.App("personaforge-publishing")
+
+
+@dataclass(frozen=True)
+class Publishing:
+    """What this function adds to the container's clients."""
+
+    services: Services
+    channels: Channels
+
+
+@asynccontextmanager
+async def _open(context: Context) -> AsyncIterator[Publishing]:
+    async with open_services(context) as services, Channels.open(context.store, context.settings) as channels:
+        yield Publishing(services, channels)
+
+
+async def _publishing(context: ContextDep) -> Publishing:
+    found: Publishing = context.services
+    return found
+
+
+PublishingDep = Annotated[Publishing, Depends(_publishing)]
+
+
+class ConsentAddress(BaseModel):
+    """Where to send the person."""
+
+    url: str
+
+
+class Consented(BaseModel):
+    """With what Google sent the person back."""
+
+    model_config = ConfigDict(extra="forbid")
+    state: Text = Field(min_length=1, max_length=200)
+    code: Text = Field(min_length=1, max_length=2000)
+
+
+class ChannelList(BaseModel):
+    """The caller's, in the order in which they were connected. available: whether publishing is set up here."""
+
+    results: list[Channel]
+    available: bool
+
+
+class Change(BaseModel):
+    """Who sees the film, and from when on. at: only with public."""
+
+    model_config = ConfigDict(extra="forbid")
+    privacy: Literal["private", "unlisted", "public"]
+    at: Time | None = None
+
+    @model_validator(mode="after")
+    def _at_means_public(self) -> Change:
+        if self.at is not None and (self.privacy != "public" or self.at.tzinfo is None):
+            raise ValueError("a time needs an offset, such as Z, and privacy public")
+        return self
+
+
+def build(settings: Settings | None = None) -> FastAPI:
+    """The ASGI app."""
+    web = function_app("publishing", settings=settings, services=_open)
+
+    @web.get("/v1/channels")
+    async def list_channels(publishing: PublishingDep, user: CurrentUser) -> ChannelList:
+        channels = publishing.channels
+        return ChannelList(results=await channels.list(user.id), available=channels.google.on)
+
+    @web.post("/v1/channels/consent")
+    async def ask_consent(publishing: PublishingDep, user: CurrentUser) -> ConsentAddress:
+        return ConsentAddress(url=await publishing.channels.begin(user))
+
+    @web.post("/v1/channels", status_code=201)
+    async def connect(body: Consented, publishing: PublishingDep, user: CurrentUser) -> Channel:
+        """The channel of the consent, to be confirmed: people have several."""
+        return await publishing.channels.finish(user, body.state, body.code)
+
+    @web.post("/v1/channels/{channel}/confirm")
+    async def confirm(channel: str, publishing: PublishingDep, user: CurrentUser) -> Channel:
+        return await publishing.channels.confirm(user.id, channel)
+
+    @web.delete("/v1/channels/{channel}", status_code=204)
+    async def disconnect(channel: str, publishing: PublishingDep, user: CurrentUser) -> None:
+        """The consent is given back. What is published stays."""
+        await publishing.channels.disconnect(user.id, channel)
+
+    @web.post("/v1/projects/{project}/publication", status_code=201)
+    async def publish(project: UUID, body: Publish, publishing: PublishingDep, user: CurrentUser) -> Publication:
+        """Publish a film that is finished."""
+        store = publishing.services.store
+        found = await _project(store, project, user)
+        if found.status != "succeeded":
+            raise Conflict("This film is not finished. Say how it is to be published when you approve it.")
+        await want(store, found, body, list((found.output or {}).get("credits", [])))
+        await wake(publishing.services.modal, str(project))
+        return Publication.from_row(await _publication(store, project, user))
+
+    @web.patch("/v1/projects/{project}/publication")
+    async def change(project: UUID, body: Change, publishing: PublishingDep, user: CurrentUser) -> Publication:
+        """Move its time, or show it to others; private without a time cancels what was planned."""
+        store = publishing.services.store
+        found = await _project(store, project, user)
+        return Publication.from_row(await reschedule(store, publishing.channels, found, body.privacy, body.at))
+
+    return web
+
+
+async def _project(store: Store, project: UUID, user: User) -> Project:
+    rows = await store.rows(store.as_user(user).from_("projects").select("*").eq("id", str(project)).limit(1))
+    if not rows:
+        raise NotFound("There is no such project of yours.")
+    return Project.from_row(rows[0])
+
+
+async def _publication(store: Store, project: UUID, user: User) -> Row:
+    query = store.as_user(user).from_("publications").select("*").eq("project_id", str(project)).limit(1)
+    return (await store.rows(query))[0]
+
+
+@app.function(image=image, secrets=secrets, timeout=60, max_containers=10)
+@modal.concurrent(max_inputs=100)
+@modal.asgi_app(label="personaforge-publishing")
+def publishing() -> FastAPI:
+    return build()
