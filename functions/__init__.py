@@ -10,7 +10,7 @@ ENDPOINTS = (
     "create_prediction", "prediction_status", "talk", "personas", "gallery", "webhooks", "projects", "publishing",
     "billing",
 )  # fmt: skip
-FUNCTIONS = (*ENDPOINTS, "worker", "producer", "reconcile", "pregenerate", "payments", "lipsync")
+FUNCTIONS = (*ENDPOINTS, "worker", "producer", "reconcile", "pregenerate", "payments", "analytics", "lipsync")
 
 
 def load(name: str) -> ModuleType:

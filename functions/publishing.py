@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import statistics
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -21,12 +24,14 @@ from shared.core.text import Text
 from shared.core.time import Time
 from shared.core.web import Context, ContextDep, CurrentUser, function_app
 from shared.runners.services import Services, open_services
+from shared.studio.audience import ENOUGH, Learned, Lost, at, by_sentence, learned, sentences_of
 from shared.studio.channel import Channel, Channels
 from shared.studio.production import wake
 from shared.studio.project import Project
 from shared.studio.publication import Publication, Publish, reschedule, want
 
 app = modal.App("personaforge-publishing")
+PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,52 @@ class ChannelList(BaseModel):
 
     results: list[Channel]
     available: bool
+
+
+class Watched(BaseModel):
+    """A film and its audience."""
+
+    model_config = ConfigDict(extra="ignore")
+    project: UUID
+    publication: Publication
+    views: int
+    watched: float | None = Field(description="The share of the film that was watched on average; above 1 by repeats.")
+
+
+class Overview(BaseModel):
+    """published: films that everybody can watch. credits_a_film: what one of them has cost on average."""
+
+    published: int
+    views: int
+    minutes: float
+    credits_a_film: float | None
+    learned: Learned
+    results: list[Watched]
+
+
+class Day(BaseModel):
+    """engaged_views: those that were more than a glance."""
+
+    model_config = ConfigDict(extra="ignore")
+    day: date
+    views: int
+    engaged_views: int
+    minutes: float
+
+
+class Analytics(BaseModel):
+    """curve: of each hundredth of the film, the share that still watches; usual: of one's other films. enough: whether
+    so many have watched that the curve says something. YouTube's numbers come three days late."""
+
+    publication: Publication
+    looked_at: Time | None
+    seconds: float
+    views: int
+    enough: bool
+    days: list[Day]
+    curve: list[float]
+    usual: list[float]
+    sentences: list[Lost]
 
 
 class Change(BaseModel):
@@ -130,6 +181,38 @@ def build(settings: Settings | None = None) -> FastAPI:
         store = publishing.services.store
         found = await _project(store, project, user)
         return Publication.from_row(await reschedule(store, publishing.channels, found, body.privacy, body.at))
+
+    @web.get("/v1/analytics")
+    async def overview(publishing: PublishingDep, user: CurrentUser) -> Overview:
+        """All films at YouTube, newest first, and what their audience teaches."""
+        store = publishing.services.store
+        query = store.as_user(user).from_("publications").select("*").not_.is_("video_id", "null")
+        rows = await store.rows(query.order("created_at", desc=True).limit(PAGE))
+        totals = await store.call("audience", {}, user)
+        films = [Watched(project=row["project_id"], publication=Publication.from_row(row), **row) for row in rows]
+        return Overview(results=films, learned=await learned(store, user.id), **totals)
+
+    @web.get("/v1/projects/{project}/analytics")
+    async def analytics(project: UUID, publishing: PublishingDep, user: CurrentUser) -> Analytics:
+        """Who watched a film: by day, and sentence by sentence."""
+        store = publishing.services.store
+        mine = store.as_user(user).from_("publications").select("*").eq("project_id", str(project)).limit(1)
+        rows = await store.rows(mine)
+        if not rows:
+            raise NotFound("This film is not published.")
+        found = await _project(store, project, user)
+        days = store.as_user(user).from_("video_days").select("*").eq("project_id", str(project)).order("day")
+        by_day, spoken = await asyncio.gather(store.rows(days), sentences_of(store, str(project)))
+        seconds = float((found.output or {}).get("seconds") or 0)
+        curve = rows[0]["retention"] or []
+        others = store.as_user(user).from_("publications").select("retention").not_.is_("retention", "null")
+        usual = [row["retention"] for row in await store.rows(others.neq("project_id", str(project)).limit(PAGE))]
+        return Analytics(
+            publication=Publication.from_row(rows[0]), looked_at=rows[0]["looked_at"], seconds=seconds,
+            days=[Day.model_validate(one) for one in by_day], curve=curve, views=rows[0]["views"],
+            usual=[statistics.fmean(at(one, (n + 1) / 100) for one in usual) for n in range(100)] if usual else [],
+            sentences=by_sentence(spoken, curve, seconds), enough=rows[0]["views"] >= ENOUGH,
+        )  # fmt: skip
 
     return web
 

@@ -107,6 +107,26 @@ begin
     end if;
 end $$;
 
+-- Name: audience(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.audience() RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with shown as (
+        select project_id, state, views from public.publications where owner = auth.uid() and video_id is not null
+    ), costs as (
+        select sum(s.cost_usd) * 1000 as credits from shown join public.steps s on s.project_id = shown.project_id
+        group by shown.project_id
+    )
+    select jsonb_build_object(
+        'published', (select count(*) from shown where state = 'public'),
+        'views', (select coalesce(sum(views), 0) from shown),
+        'minutes', (select coalesce(sum(minutes), 0) from public.video_days where owner = auth.uid()),
+        'credits_a_film', (select round(avg(credits), 1) from costs)
+    );
+$$;
+
 -- Name: begin_idle(uuid, uuid); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.begin_idle(p_persona uuid, p_id uuid) RETURNS SETOF public.predictions
@@ -1584,6 +1604,9 @@ CREATE TABLE public.publications (
     published_at timestamp with time zone,
     looked_at timestamp with time zone,
     retention jsonb,
+    watched numeric(6,4),
+    views integer DEFAULT 0 NOT NULL,
+    features jsonb,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT publications_privacy_check CHECK ((privacy = ANY (ARRAY['private'::text, 'unlisted'::text, 'public'::text]))),
     CONSTRAINT publications_state_check CHECK ((state = ANY (ARRAY['uploading'::text, 'processing'::text, 'scheduled'::text, 'public'::text, 'unlisted'::text, 'private'::text, 'rejected'::text, 'removed'::text])))
@@ -1892,6 +1915,10 @@ CREATE INDEX projects_gates ON public.projects USING btree (gate_until) WHERE (s
 
 CREATE INDEX publications_by_owner ON public.publications USING btree (owner, created_at DESC);
 
+-- Name: publications_to_look_at; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX publications_to_look_at ON public.publications USING btree (looked_at NULLS FIRST) WHERE (video_id IS NOT NULL);
+
 -- Name: recent_requests_by_owner; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX recent_requests_by_owner ON public.recent_requests USING btree (owner, kind, created_at);
@@ -2191,6 +2218,11 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.predictions TO service_role;
 
 REVOKE ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text, p_bought numeric) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.attach_provider(p_id uuid, p_provider_id text, p_bought numeric) TO service_role;
+
+-- Name: FUNCTION audience(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.audience() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.audience() TO authenticated;
 
 -- Name: FUNCTION begin_idle(p_persona uuid, p_id uuid); Type: ACL; Schema: public; Owner: -
 

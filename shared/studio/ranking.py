@@ -17,6 +17,7 @@ from shared.billing import prices
 from shared.core.errors import ForgeError, ProviderFailed
 from shared.personas.persona import Persona
 from shared.providers.anthropic import LanguageModel, Malformed, Usage
+from shared.studio.audience import Learned, reordered
 from shared.studio.production import Made, Production
 from shared.studio.project import Style
 from shared.studio.words import count_words, speakable, tokens
@@ -97,8 +98,11 @@ class Writer:
         self._input = production.project.input
         self._round = production.project.round
 
-    async def ranked(self) -> list[dict[str, Any]]:
-        """Three scripts, best first. Raises ProviderFailed when no angle could be read."""
+    async def ranked(self, known: Learned) -> list[dict[str, Any]]:
+        """Three scripts, best first: by the judge, and by what is known of the audience.
+
+        Raises ProviderFailed when no angle could be read.
+        """
         proposed = await self._ask("angles", Angles, self._proposal())
         angles = [Angle.model_validate(one) for one in proposed["angles"]][:ANGLES]
         if not angles:
@@ -111,7 +115,7 @@ class Writer:
         scripts = await self._production.together(
             self._script(number, angles[number], judged[number]) for number in beam
         )
-        return await self._ordered(scripts)
+        return reordered(await self._ordered(scripts), known)
 
     async def concepts(self, script: str) -> list[dict[str, str]]:
         """Of three thumbnails: `description` and `words`."""
@@ -211,7 +215,8 @@ class Writer:
     async def _ask(self, key: str, kind: type[M], question: str) -> dict[str, Any]:
         """One call, counted: as the JSON of `kind`."""
         made, step = self._production.results, ("scripts", f"{self._round}/{key}")
-        calls = sum(stage == "scripts" and name.startswith(f"{self._round}/") for stage, name in made)
+        of_round = [name for stage, name in made if stage == "scripts" and name.startswith(f"{self._round}/")]
+        calls = sum(not name.endswith("/ranked") for name in of_round)  # which is made of them, and asks nothing
         if step not in made and calls >= CALLS:
             raise ForgeError(f"This round has made {CALLS} calls of the language model, which is its ceiling.")
         system = _system(self._persona, self._input.style)

@@ -56,6 +56,8 @@ class Script(BaseModel):
     words: int
     seconds: float = Field(description="By the measured speed of the voice, if it has spoken before.")
     rank: int | None = None
+    rank_before: int | None = Field(None, description="By the judge alone, before what the audience taught.")
+    learned: list[str] = Field([], description="What moved it, from the films that were watched.")
     tied_with: list[str] = []
     differs: str = ""
     score: float | None = Field(None, description="1 to 5, by the rubric, less what was counted in `facts`.")

@@ -35,6 +35,7 @@ from shared.predictions.heartbeat import Heartbeat, Heartbeats
 from shared.predictions.provenance import NotSigned, Signer, describe, verdict
 from shared.providers.pexels import Pexels
 from shared.studio import checks, film, fonts, footage, loudness, music, thumbnail
+from shared.studio.audience import Learned, learned
 from shared.studio.captions import Captions
 from shared.studio.production import Advance, Finish, Made, Next, Production, Wait
 from shared.studio.project import WORDS_A_SECOND, Shape, credit
@@ -96,7 +97,8 @@ class Studio:
         writer = Writer(
             production, self._runtime.language_model, Persona.model_validate(cast["persona"]), cast["words_a_second"]
         )
-        ranked = await writer.ranked()
+        known = await production.step("learned", _round(production), 0, partial(self._learned, production))
+        ranked = await writer.ranked(Learned.model_validate(known))
         await production.step("scripts", f"{production.project.round}/ranked", 0, _made(ranked))
         return Wait("script")
 
@@ -114,6 +116,9 @@ class Studio:
         told = persona.model_copy(update={"portrait": path, "idle": None, "thinking": None, "poster": None})
         speed = await self._measured_speed(production, voice)
         return Made({"persona": told.model_dump(mode="json"), "voice": voice, "words_a_second": speed}, 0.0, (path,))
+
+    async def _learned(self, production: Production) -> Made:
+        return Made((await learned(self._store, production.project.owner)).model_dump())
 
     async def _measured_speed(self, production: Production, voice: str) -> float:
         """Words a second of what this voice has spoken for this owner; a usual speed as long as that is nothing."""

@@ -56,7 +56,12 @@ def _portrait(width: int, height: int, persona: Pixels, footage: Pixels | None) 
 def _split(width: int, height: int, persona: Pixels, footage: Pixels | None) -> tuple[Pixels, Box]:
     """Two halves with a white line between: what it is about, and who tells it."""
     canvas = np.zeros((height, width, 3), np.uint8)
-    other = footage if footage is not None else cv2.flip(persona, 1)
+    other = footage if footage is not None else np.full((8, 8, 3), _deep(persona), np.uint8)
+    if width > height and footage is None:
+        canvas[:] = _deep(persona)
+        canvas[:, width // 2 :] = _covered(persona, width - width // 2, height)
+        canvas[:, width // 2 - 5 : width // 2 + 5] = 255
+        return canvas, (int(width * 0.05), int(height * 0.12), int(width * 0.47), int(height * 0.88))
     if width > height:
         half = width // 2
         canvas[:, :half] = _covered(other, half, height)
@@ -72,10 +77,8 @@ def _split(width: int, height: int, persona: Pixels, footage: Pixels | None) -> 
 
 def _plate(width: int, height: int, persona: Pixels, _: Pixels | None) -> tuple[Pixels, Box]:
     """Words on a plain ground in the persona's hue, the persona in a circle."""
-    # Of HSV: deep, so that white words stand on it.
-    dark = np.array([[[edge_hue(persona) // 2, 150, 70]]], np.uint8)
     canvas = np.empty((height, width, 3), np.uint8)
-    canvas[:] = cv2.cvtColor(dark, cv2.COLOR_HSV2BGR)[0, 0]
+    canvas[:] = _deep(persona)
     side = round(min(width, height) * 0.78)
     x, y = (
         (width - side - int(width * 0.04), (height - side) // 2)
@@ -93,6 +96,12 @@ def _plate(width: int, height: int, persona: Pixels, _: Pixels | None) -> tuple[
 
 
 _DRAW = {"portrait": _portrait, "split": _split, "plate": _plate}
+
+
+def _deep(persona: Pixels) -> Pixels:
+    """A colour in the hue of the persona's surroundings on which white words stand."""
+    dark = np.array([[[edge_hue(persona) // 2, 150, 70]]], np.uint8)  # of HSV
+    return np.asarray(cv2.cvtColor(dark, cv2.COLOR_HSV2BGR)[0, 0], np.uint8)
 
 
 def _covered(picture: Pixels, width: int, height: int) -> Pixels:

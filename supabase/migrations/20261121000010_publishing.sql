@@ -35,10 +35,15 @@ create table public.publications (
     problem text,  -- in words
     published_at timestamptz,
     looked_at timestamptz,  -- when analytics were last asked for
-    retention jsonb,  -- [[share of the film, share that still watches]]
+    retention jsonb,  -- of each hundredth of the film, the share that still watches
+    watched numeric(6, 4),  -- the mean of that
+    views integer not null default 0,
+    features jsonb,  -- of its script, by name; see shared/studio/audience.py
     created_at timestamptz not null default now()
 );
 create index publications_by_owner on public.publications (owner, created_at desc);
+
+create index publications_to_look_at on public.publications (looked_at nulls first) where video_id is not null;
 
 create table public.video_days (
     project_id uuid not null references public.publications (project_id) on delete cascade,
@@ -123,6 +128,23 @@ end $$;
 create trigger reject_unwants_publication after insert on public.project_events for each row
     when (new.decision = 'reject') execute function public.unwant_publication();
 
+-- Of the caller's films at YouTube: how many are public, who watched them, and what one has cost.
+create function public.audience() returns jsonb
+language sql stable security definer set search_path = '' as $$
+    with shown as (
+        select project_id, state, views from public.publications where owner = auth.uid() and video_id is not null
+    ), costs as (
+        select sum(s.cost_usd) * 1000 as credits from shown join public.steps s on s.project_id = shown.project_id
+        group by shown.project_id
+    )
+    select jsonb_build_object(
+        'published', (select count(*) from shown where state = 'public'),
+        'views', (select coalesce(sum(views), 0) from shown),
+        'minutes', (select coalesce(sum(minutes), 0) from public.video_days where owner = auth.uid()),
+        'credits_a_film', (select round(avg(credits), 1) from costs)
+    );
+$$;
+
 -- Take a consent that is not older than an hour; it can be taken once.
 create function public.take_consent(p_state text, p_owner uuid) returns text
 language sql security definer set search_path = '' as $$
@@ -135,6 +157,8 @@ revoke all on public.consents, public.channels, public.publications, public.vide
 grant select on public.publications, public.video_days to authenticated;
 grant select, insert, update, delete
     on public.consents, public.channels, public.publications, public.video_days, public.youtube_quota to service_role;
-revoke execute on function public.take_quota, public.take_consent, public.want_publication, public.unwant_publication
+revoke execute on function public.take_quota, public.take_consent, public.want_publication, public.unwant_publication,
+    public.audience
     from public, anon, authenticated, service_role;
+grant execute on function public.audience to authenticated;
 grant execute on function public.take_quota, public.take_consent, public.want_publication to service_role;

@@ -55,4 +55,10 @@ def film(stack: Stack, person: Person, size: int = 700_000, seconds: float = 20.
     row = {"owner": person.id, "input": given, "status": "succeeded", "stage": "review", "output": output}
     with rest(stack) as service:
         (project,) = service.post("/projects", json=row).raise_for_status().json()
+        pictures = [("thumbnails", f"1/{number}", one) for number, one in enumerate(thumbnails)]
+        done = [("film", "1/wide", made), *pictures]
+        steps = [
+            {"project_id": project["id"], "owner": person.id, "stage": s, "key": k, "result": r} for s, k, r in done
+        ]
+        service.post("/steps", json=steps).raise_for_status()
     return {"id": project["id"], "bytes": data, "thumbnails": thumbnails}

@@ -20,6 +20,7 @@ _forks.set_forkserver_preload(
         "storage3",
         "shared.lipsync.cpu.engine",
         "shared.studio.stages",
+        "functions.analytics",
         "functions.payments",
         "functions.pregenerate",
         "functions.producer",

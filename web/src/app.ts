@@ -133,7 +133,7 @@ export class ForgeApp extends View {
     const [, place, id, verb] = this.path.split('/');
     if (place === 'gallery' || place === 'v') return html`<gallery-page .personas=${this.personas ?? []} .video=${place === 'v' ? id : undefined}></gallery-page>`;
     if (place === 'clips') return html`<clips-page></clips-page>`;
-    if (place === 'studio' && id && id !== 'new') return html`${keyed(id, html`<project-page .project=${id}></project-page>`)}`;
+    if (place === 'studio' && id && id !== 'new' && id !== 'connect') return html`${keyed(id, html`<project-page .project=${id}></project-page>`)}`;
     if (place === 'studio') return html`<studio-page .personas=${this.personas} .making=${id === 'new'}></studio-page>`;
     if (place === 'credits') return html`<credits-page .account=${this.account}></credits-page>`;
     if (!this.personas) return nothing;

@@ -11,8 +11,8 @@ export type History = components['schemas']['History'];
 interface Shot { number: number; kind: string; text: string; footage: string; first: number; last: number }
 interface Check { name: string; passed: boolean; measured: string; limit: string }
 
-export const STAGES = ['Scripts', 'Choose', 'Voice', 'Shots', 'Footage', 'Film', 'Approve'];
-const PLACE: Record<string, number> = { scripts: 0, voice: 2, shots: 3, footage: 4, film: 5, review: 6 };
+export const STAGES = ['Scripts', 'Choose', 'Voice', 'Shots', 'Footage', 'Film', 'Approve', 'Publish'];
+const PLACE: Record<string, number> = { scripts: 0, voice: 2, shots: 3, footage: 4, film: 5, thumbnails: 5, review: 6, publish: 7 };
 const SHAPES: Record<string, string> = { wide: '16:9, YouTube', tall: '9:16, Shorts', square: '1:1, square' };
 const FPS = 30;
 
@@ -36,6 +36,8 @@ export function doing(project: Project): string {
   if (project.waiting_for === 'film') return 'Watch the film and decide';
   const frames = /\| (\d+)\/(\d+) frames/.exec(project.progress);
   const step = `${STAGES[place(project)]}, step ${place(project) + 1} of ${STAGES.length}`;
+  const told = /^(?:\d+%\|)?([^|#]+)\n?$/.exec(project.progress)?.[1];
+  if (project.stage === 'publish' && told) return `${told.trim()}.`;
   if (frames) return `Film, frame ${Number(frames[1]).toLocaleString('en')} of ${Number(frames[2]).toLocaleString('en')}`;
   return project.error ? `${step}. ${String(project.error['detail'])} It is tried again by itself.` : step;
 }

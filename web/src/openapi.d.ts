@@ -692,6 +692,46 @@ export interface paths {
         patch: operations["change_v1_projects__project__publication_patch"];
         trace?: never;
     };
+    "/v1/analytics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Overview
+         * @description All films at YouTube, newest first, and what their audience teaches.
+         */
+        get: operations["overview_v1_analytics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/analytics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Analytics
+         * @description Who watched a film: by day, and sentence by sentence.
+         */
+        get: operations["analytics_v1_projects__project__analytics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/billing": {
         parameters: {
             query?: never;
@@ -1958,6 +1998,17 @@ export interface components {
             /** Rank */
             rank?: number | null;
             /**
+             * Rank Before
+             * @description By the judge alone, before what the audience taught.
+             */
+            rank_before?: number | null;
+            /**
+             * Learned
+             * @description What moved it, from the films that were watched.
+             * @default []
+             */
+            learned?: string[];
+            /**
              * Tied With
              * @default []
              */
@@ -2111,6 +2162,30 @@ export interface components {
             words: string;
         };
         /**
+         * Analytics
+         * @description curve: of each hundredth of the film, the share that still watches; usual: of one's other films. enough: whether
+         *     so many have watched that the curve says something. YouTube's numbers come three days late.
+         */
+        Analytics: {
+            publication: components["schemas"]["Publication"];
+            /** Looked At */
+            looked_at: string | null;
+            /** Seconds */
+            seconds: number;
+            /** Views */
+            views: number;
+            /** Enough */
+            enough: boolean;
+            /** Days */
+            days: components["schemas"]["Day"][];
+            /** Curve */
+            curve: number[];
+            /** Usual */
+            usual: number[];
+            /** Sentences */
+            sentences: components["schemas"]["Lost"][];
+        };
+        /**
          * Change
          * @description Who sees the film, and from when on. at: only with public.
          */
@@ -2169,6 +2244,104 @@ export interface components {
             state: string;
             /** Code */
             code: string;
+        };
+        /**
+         * Day
+         * @description engaged_views: those that were more than a glance.
+         */
+        Day: {
+            /**
+             * Day
+             * Format: date
+             */
+            day: string;
+            /** Views */
+            views: number;
+            /** Engaged Views */
+            engaged_views: number;
+            /** Minutes */
+            minutes: number;
+        };
+        /**
+         * Effect
+         * @description What goes with a feature of scripts: points of retention (hundredths) more or less, in so many films.
+         */
+        Effect: {
+            /** Feature */
+            feature: string;
+            /** Points */
+            points: number;
+            /** Films */
+            films: number;
+            /**
+             * Certain
+             * @description Whether it is more than chance, so that it is used.
+             */
+            certain: boolean;
+        };
+        /**
+         * Learned
+         * @description weight: of the audience against the judge, n/(n+20).
+         */
+        Learned: {
+            /** Films */
+            films: number;
+            /** Weight */
+            weight: number;
+            /** Effects */
+            effects: components["schemas"]["Effect"][];
+        };
+        /**
+         * Lost
+         * @description A sentence, and how many of a hundred viewers stopped while it was heard. start, end: in seconds.
+         */
+        Lost: {
+            /** Number */
+            number: number;
+            /** Text */
+            text: string;
+            /** Start */
+            start: number;
+            /** End */
+            end: number;
+            /** Lost */
+            lost: number;
+        };
+        /**
+         * Overview
+         * @description published: films that everybody can watch. credits_a_film: what one of them has cost on average.
+         */
+        Overview: {
+            /** Published */
+            published: number;
+            /** Views */
+            views: number;
+            /** Minutes */
+            minutes: number;
+            /** Credits A Film */
+            credits_a_film: number | null;
+            learned: components["schemas"]["Learned"];
+            /** Results */
+            results: components["schemas"]["Watched"][];
+        };
+        /**
+         * Watched
+         * @description A film and its audience.
+         */
+        Watched: {
+            /**
+             * Project
+             * Format: uuid
+             */
+            project: string;
+            publication: components["schemas"]["Publication"];
+            /** Views */
+            views: number;
+            /**
+             * Watched
+             * @description The share of the film that was watched on average; above 1 by repeats.
+             */
+            watched: number | null;
         };
         /**
          * Billing
@@ -3932,6 +4105,66 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Publication"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    overview_v1_analytics_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    analytics_v1_projects__project__analytics_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Analytics"];
                 };
             };
             /** @description Problem */

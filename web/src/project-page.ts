@@ -2,6 +2,8 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { doing, Edits, films, place, quality, scripts, segments, share, shots, STAGES, type Choice, type History, type Project } from './film.js';
+import './publish-form.js';
+import type { PublishForm } from './publish-form.js';
 import { api, body, Problem } from './session.js';
 import { link, View } from './view.js';
 
@@ -81,6 +83,8 @@ export class ProjectPage extends View {
     await this.#look();
   }
 
+  get #form(): PublishForm | null { return this.querySelector<PublishForm>('publish-form'); }
+
   get #note(): string { return `note-${this.project}`; }
 
   #approve(): Promise<void> {
@@ -88,7 +92,10 @@ export class ProjectPage extends View {
     const failed = Object.values(found.films).some((film) => film.report.some((one) => !one['passed']));
     if (found.waiting_for === 'film' && failed && this.asking !== 'faulty') { this.asking = 'faulty'; return Promise.resolve(); }
     const sentences = script ? this.#edits!.sent(script) : undefined;
-    return this.#do(async () => this.#stands(await body(api.POST('/v1/projects/{project}/approve', { ...this.#params, body: { round: found.round, script, sentences } }))));
+    return this.#do(async () => {
+      const publish = script ? undefined : this.#form?.wanted();
+      this.#stands(await body(api.POST('/v1/projects/{project}/approve', { ...this.#params, body: { round: found.round, script, sentences, publish } })));
+    });
   }
 
   #reject(): Promise<void> | void {
@@ -136,7 +143,8 @@ export class ProjectPage extends View {
     if (Object.keys(found.films).length) {
       const seek = (second: number): void => { const video = this.querySelector<HTMLVideoElement>('.films video'); if (video) { video.currentTime = second; void video.play().catch(() => undefined); } };
       return html`<div class="watch"><div>${films(found, this.shape, (shape) => { this.shape = shape; })}${shots(this.history, found, seek)}
-        ${found.credits.length ? html`<section><h2>Goes into the description</h2><ul class="quiet">${found.credits.map((one) => html`<li dir="auto">${one}</li>`)}</ul></section>` : nothing}</div>${quality(found, this.shape)}</div>`;
+        ${found.credits.length ? html`<section><h2>Goes into the description</h2><ul class="quiet">${found.credits.map((one) => html`<li dir="auto">${one}</li>`)}</ul></section>` : nothing}
+        <publish-form .project=${found} @changed=${() => void this.#look()} @wanted=${() => this.requestUpdate()}></publish-form></div>${quality(found, this.shape)}</div>`;
     }
     const writing = found.stage === 'scripts' && ['ready', 'working'].includes(found.status);
     if (found.waiting_for === 'script' || writing || (found.stage === 'scripts' && found.scripts.length)) {
@@ -164,12 +172,12 @@ export class ProjectPage extends View {
     if (found.status !== 'waiting') return html`<div class="bar"><p></p><p class="buttons">${stop}</p></div>`;
     const until = found.gate_until ? new Date(found.gate_until) : undefined, closed = until !== undefined && until < new Date();
     const chosen = found.scripts.find((one) => one.id === this.chosen), script = found.waiting_for === 'script';
-    const next = script ? 'Next: voice, shots and the film. Nothing goes public without you.' : 'Approving ends this film: it is kept, and nothing is published.';
+    const next = script ? 'Next: voice, shots and the film. Nothing goes public without you.' : this.#form?.next ?? '';
     return html`<div class="bar"><div><p class="line" dir="auto"><b>${script ? chosen?.title : found.scripts.find((one) => one.rank === 1)?.title ?? found.input.idea}</b></p>
         <p class="quiet">${closed ? 'The time to decide is over: try again to decide anew.' : `${next} Until ${until?.toLocaleDateString(undefined, { weekday: 'long', day: 'numeric', month: 'short' })}.`}</p>
         ${this.url ? html`<label>A link for somebody without an account, good for seven days. It shows the scripts as they were written.<span class="buttons"><input readonly .value=${this.url} @focus=${(event: Event) => (event.target as HTMLInputElement).select()}><button class="small" @click=${() => void navigator.clipboard?.writeText(this.url).then(() => this.toast('The link is copied.'))}>Copy</button></span></label>` : nothing}</div>
       <p class="buttons">${stop}${closed ? retry : html`<button @click=${() => void this.#link()}>Send for approval</button><button @click=${() => this.#ask('note')}>${script ? 'Write new ones' : 'Send back'}</button>
-        <button class="first" ?disabled=${sending || (script && !this.chosen)} @click=${() => void this.#approve()}>${script ? `Use script ${chosen?.rank ?? ''}` : 'Approve the film'}</button>`}</p></div>`;
+        <button class="first" ?disabled=${sending || (script && !this.chosen)} @click=${() => void this.#approve()}>${script ? `Use script ${chosen?.rank ?? ''}` : this.#form?.verb ?? 'Approve the film'}</button>`}</p></div>`;
   }
 
   #costs(found: Project): TemplateResult {

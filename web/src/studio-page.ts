@@ -2,6 +2,7 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
+import './channels-card.js';
 import { doing, segments, type Project } from './film.js';
 import type { components } from './openapi.js';
 import { api, body, Problem, type Persona } from './session.js';
@@ -89,6 +90,7 @@ export class StudioPage extends View {
     const { stats } = this, films = [...this.films ?? []].sort((a, b) => ORDER[a.status]! - ORDER[b.status]!);
     return html`<section class="page studio"><header><h1>Studio</h1><a class="button first" href="/studio/new" @click=${link}>${icon('plus')} New film</a></header>
       ${stats ? html`<dl class="stats card"><div><dd>${stats.in_work}</dd><dt>films in work</dt></div><div><dd>${stats.needs_you}</dd><dt>need you</dt></div><div><dd>${stats.finished}</dd><dt>finished</dt></div><div><dd>${stats.credits_a_film == null ? '–' : Math.round(stats.credits_a_film).toLocaleString('en')}</dd><dt>credits a film, on average</dt></div></dl>` : nothing}
+      <channels-card></channels-card>
       <div class="chips" role="group" aria-label="Filter">${FILTERS.map(([state, name]) => html`<button class="pill" aria-pressed=${this.state === state} @click=${() => this.#filter(state)}>${name}${stats ? ` ${state ? stats[state] : stats.all}` : ''}</button>`)}</div>
       ${this.failure ? html`<p class="refusal" role="alert">${this.failure}</p>` : nothing}
       ${this.films && !films.length ? html`<section class="empty"><h2>${this.state ? 'None of these' : 'No film yet'}</h2><p>Write one sentence. You get three scripts to choose from.</p><a class="button first" href="/studio/new" @click=${link}>New film</a></section>` : nothing}

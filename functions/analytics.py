@@ -1,0 +1,43 @@
+"""Every day: ask YouTube who watched each film that is published."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import modal
+
+from shared.core import telemetry
+from shared.core.containers import image, secrets
+from shared.core.errors import ForgeError
+from shared.core.settings import SUPABASE, Settings
+from shared.core.store import Store
+from shared.studio import audience
+from shared.studio.channel import Channels
+
+app = modal.App("personaforge-analytics")
+log = logging.getLogger("personaforge.analytics")
+MOST = 1000  # films in one run, those first that were not looked at for longest
+
+
+@app.function(image=image, secrets=secrets, schedule=modal.Cron("41 4 * * *"), timeout=3600, max_containers=1)
+async def analytics() -> int:
+    """Returns how many were looked at."""
+    telemetry.configure()
+    settings = Settings.from_environment()
+    settings.validate(*SUPABASE)
+    done = 0
+    async with Store.open(settings) as store, Channels.open(store, settings) as channels:
+        if not channels.google.on:
+            return 0
+        query = store.as_service().from_("publications").select("*").not_.is_("video_id", "null")
+        query = query.in_("state", ["scheduled", "public", "unlisted", "private"])
+        for row in await store.rows(query.order("looked_at", nullsfirst=True).limit(MOST)):
+            try:
+                await audience.look(store, channels, row)
+                done += 1
+            except ForgeError as error:  # of one channel; the others go on
+                log.error("the audience of project %s is not known: %s", row["project_id"], error.detail)
+    log.info("analytics", extra={"films": done})
+    await asyncio.to_thread(telemetry.flush)
+    return done
