@@ -100,7 +100,11 @@ def test_what_was_learned_is_in_the_order_of_the_next_scripts(
     rows = []
     with rest(stack) as service:
         films = [{"owner": publisher.person.id, "input": {"idea": "one"}, "status": "succeeded"} for _ in range(20)]
-        of_all = {"owner": publisher.person.id, "channel_id": publisher.channel, "wanted": {"title": "One"}}
+        of_all: dict[str, Any] = {
+            "owner": publisher.person.id,
+            "channel_id": publisher.channel,
+            "wanted": {"title": "One"},
+        }
         of_all |= {"privacy": "public", "state": "public", "views": 900}
         lacking = dict.fromkeys(("addressed", "numbers", "long_words"), False)
         for number, project in enumerate(service.post("/projects", json=films).raise_for_status().json()):

@@ -4,6 +4,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { keyed } from 'lit/directives/keyed.js';
 import './approve-page.js';
 import './clips-page.js';
+import './analytics-page.js';
 import './credits-page.js';
 import './gallery-page.js';
 import './keyboard.js';
@@ -108,7 +109,7 @@ export class ForgeApp extends View {
   }
 
   #sidebar(): TemplateResult {
-    const here = (path: string): string | typeof nothing => (this.path === path || (path === '/' && this.path.startsWith('/talk')) || (path === '/studio' && this.path.startsWith('/studio/')) ? 'page' : nothing);
+    const here = (path: string): string | typeof nothing => (this.path === path || (path === '/' && this.path.startsWith('/talk')) || (['/studio', '/analytics'].includes(path) && this.path.startsWith(`${path}/`)) ? 'page' : nothing);
     return html`
       <a class="brand" href="/" @click=${link}><svg viewBox="0 0 24 24" width="24" height="24" aria-hidden="true"><rect width="24" height="24" rx="6" /><path d="M7 9h2v3H7zM15 9h2v3h-2zM8 16h8" /></svg>PersonaForge</a>
       <ul class="places">
@@ -116,6 +117,7 @@ export class ForgeApp extends View {
         <li><a href="/clips" aria-current=${here('/clips')} @click=${link}>${icon('clips')}<span>Clips</span></a></li>
         <li><a href="/gallery" aria-current=${here('/gallery')} @click=${link}>${icon('gallery')}<span>Gallery</span></a></li>
         <li><a href="/studio" aria-current=${here('/studio')} @click=${link}>${icon('studio')}<span>Studio</span></a></li>
+        <li><a href="/analytics" aria-current=${here('/analytics')} @click=${link}>${icon('chart')}<span>Analytics</span></a></li>
         <li><a href="/credits" aria-current=${here('/credits')} @click=${link}>${icon('credits')}<span>Credits</span></a></li>
       </ul>
       <h2>Personas <a class="round" href="/personas/new" aria-label="New persona" @click=${link}>${icon('plus')}</a></h2>
@@ -135,6 +137,7 @@ export class ForgeApp extends View {
     if (place === 'clips') return html`<clips-page></clips-page>`;
     if (place === 'studio' && id && id !== 'new' && id !== 'connect') return html`${keyed(id, html`<project-page .project=${id}></project-page>`)}`;
     if (place === 'studio') return html`<studio-page .personas=${this.personas} .making=${id === 'new'}></studio-page>`;
+    if (place === 'analytics') return html`${keyed(id ?? '', html`<analytics-page .film=${id}></analytics-page>`)}`;
     if (place === 'credits') return html`<credits-page .account=${this.account}></credits-page>`;
     if (!this.personas) return nothing;
     if (place === 'personas' && id === 'new') return html`<persona-form></persona-form>`;

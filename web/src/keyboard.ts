@@ -7,9 +7,9 @@ const OFF = 'keys-off';
 const KEYS: [string, string][] = [
   ['/', 'Write a message'], ['Space, held', 'Speak'], ['Esc', 'Stop, then close'], ['Enter', 'Send'], ['Shift Enter', 'New line'],
   ['C', 'Captions'], ['M', 'Sound'], ['F', 'Full screen'], ['R', 'Receipt of the last answer'], ['N', 'New persona'],
-  ['[ ]', 'Previous and next persona'], ['G, then T C G S A', 'Go to Talk, Clips, Gallery, Studio or Credits'], ['?', 'This list'],
+  ['[ ]', 'Previous and next persona'], ['G, then T C G S Y A', 'Go to Talk, Clips, Gallery, Studio, Analytics or Credits'], ['?', 'This list'],
 ];
-const PLACES: Record<string, string> = { t: '/', c: '/clips', g: '/gallery', s: '/studio', a: '/credits' };
+const PLACES: Record<string, string> = { t: '/', c: '/clips', g: '/gallery', s: '/studio', y: '/analytics', a: '/credits' };
 const GO = 1500; // ms after G
 
 /** Whether a key is meant for the page: not while something is written, pressed or chosen, nor with the browser's own. */

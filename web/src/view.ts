@@ -16,6 +16,7 @@ const PATHS = {
   clips: 'M3 9h18v11H3zM3 9l2-5h16v5M8 4l-1 5M14 4l-1 5',
   gallery: 'M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z',
   studio: 'M3 5h18v14H3zM10 9l5 3-5 3z',
+  chart: 'M4 20V10M10 20V4M16 20v-7M22 20H2',
   credits: 'M3 7h18v12H3zM3 11h18',
   plus: 'M12 5v14M5 12h14',
   send: 'M12 19V5M6 11l6-6 6 6',
