@@ -13,6 +13,7 @@ from shared.core.settings import ANTHROPIC, ELEVENLABS, SUPABASE, Settings
 from shared.core.store import Store
 from shared.predictions import webhook
 from shared.predictions.provenance import Signer
+from shared.providers.firefly import Firefly
 from shared.providers.pexels import Pexels
 from shared.runners.services import Services
 from shared.talk.runtime import TalkRuntime
@@ -40,15 +41,18 @@ async def producer(project: str) -> str:
         production = await Production.claim(store, UUID(project))
         if production is None:
             return "taken"
-        pexels = Pexels(settings)
+        pexels, firefly = Pexels(settings), Firefly(settings)
         try:
             async with Channels.open(store, settings) as channels:
                 publisher = Publisher(store, channels, services.heartbeats, settings.forge_signing_key)
                 signer = Signer(settings)
-                studio = Studio(store, runtime, services.heartbeats, pexels, signer, services.processes, publisher)
+                studio = Studio(
+                    store, runtime, services.heartbeats, pexels, signer, services.processes, firefly, publisher
+                )
                 await production.run(studio.stages)
         finally:
             await pexels.close()
+            await firefly.close()
             await webhook.deliver(store, production.project.id)
         await asyncio.to_thread(telemetry.flush)
         return production.project.stage

@@ -396,7 +396,7 @@ async def _shown(services: Services, row: Row) -> ProjectResponse:
         if step["key"].startswith(f"{project.round}/") and step["result"]
     }  # fmt: skip
     made = {key: one for (stage, key), one in of_round.items() if stage == "film" and "video" in one}
-    pictures = [one for (stage, _), one in sorted(of_round.items()) if stage == "thumbnails"]
+    pictures = [one for (stage, _), one in sorted(of_round.items()) if stage == "thumbnails" and "picture" in one]
     paths = [path for one in made.values() for path in (one["video"], one["captions"])]
     files = await store.addresses([*paths, *(one["picture"] for one in pictures)])
     films = {

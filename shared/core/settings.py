@@ -78,6 +78,11 @@ class Settings:
     google_consent_url = _Setting("https://accounts.google.com/o/oauth2/v2/auth")
     google_token_url = _Setting("https://oauth2.googleapis.com")
 
+    firefly_client_id = _Setting("")  # of Adobe: grounds for thumbnails; without it they are composed of the film
+    firefly_client_secret = _Setting("")
+    firefly_base_url = _Setting("https://firefly-api.adobe.io")
+    firefly_token_url = _Setting("https://ims-na1.adobelogin.com")
+
     pexels_api_key = _Setting("")  # stock footage for films; without it the persona tells everything
     pexels_base_url = _Setting("https://api.pexels.com")
 

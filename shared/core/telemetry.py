@@ -4,7 +4,8 @@
 {"event": "call", "provider": "anthropic", "operation": "messages", "outcome": "ok", "ms": 480, "job": "<row>"}
 
 Lines hold no header, no body, no query, no text of a person; of an unexpected error they hold its type and the places
-it passed, not its message. Spans leave by OTLP over HTTP when OTEL_EXPORTER_OTLP_ENDPOINT is set.
+it passed, not its message. Spans leave by OTLP over HTTP when OTEL_EXPORTER_OTLP_ENDPOINT is set; each line of an error
+is one too, with the job, its stage and what was raised, so that a monitor that takes OTLP can tell of it.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ tracer = trace.get_tracer("personaforge")
 
 @dataclass
 class Subject:
-    """What is being worked on; one for each request, shared with the tasks that it starts."""
+    """What is being worked on; one for each request, shared with the tasks that it starts. stage: of a project."""
 
     job: str = ""
+    stage: str = ""
 
 
 _subject: ContextVar[Subject] = ContextVar("subject")
@@ -48,6 +50,12 @@ def set_job(job: str) -> None:
     trace.get_current_span().set_attribute("personaforge.job", job)
 
 
+def set_stage(stage: str) -> None:
+    """Name the stage of the project that is being worked on."""
+    if subject := _subject.get(None):
+        subject.stage = stage
+
+
 def _job() -> str:
     subject = _subject.get(None)
     return subject.job if subject else ""
@@ -59,14 +67,34 @@ class _Lines(JsonFormatter):
     def formatException(
         self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
     ) -> str:
-        error, places = ei[1], []
-        while error is not None:
-            frames = traceback.extract_tb(error.__traceback__)
-            places.append(
-                type(error).__name__ + "".join(f" <- {one.filename}:{one.lineno}" for one in reversed(frames))
-            )
-            error = error.__cause__ or error.__context__
-        return " | ".join(places)
+        return _places(ei[1])
+
+
+def _places(error: BaseException | None) -> str:
+    found = []
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        found.append(type(error).__name__ + "".join(f" <- {one.filename}:{one.lineno}" for one in reversed(frames)))
+        error = error.__cause__ or error.__context__
+    return " | ".join(found)
+
+
+class _Errors(logging.Handler):
+    """Sends each line of an error as a span with an exception event, as monitors expect them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        subject = _subject.get(None) or Subject()
+        error = record.exc_info[1] if record.exc_info else None
+        named = {
+            "personaforge.job": subject.job,
+            "personaforge.stage": subject.stage,
+            "personaforge.logger": record.name,
+        }
+        span = tracer.start_span("error", attributes=named)
+        kind = type(error).__name__ if error else getattr(record, "code", "error")
+        span.add_event("exception", {"exception.type": kind, "exception.stacktrace": _places(error)})
+        span.set_status(trace.StatusCode.ERROR, outcome_of(error) if error else kind)
+        span.end()
 
 
 def _name_the_job(record: logging.LogRecord) -> bool:
@@ -104,6 +132,7 @@ def _export() -> None:
     provider = TracerProvider(resource=Resource.create({"service.name": "personaforge"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+    logging.getLogger("personaforge").addHandler(_Errors(logging.ERROR))
 
 
 def flush() -> None:

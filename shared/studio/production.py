@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from pydantic import ValidationError
 
 from shared.billing.prices import CREDIT
+from shared.core import telemetry
 from shared.core.errors import ForgeError, OutOfCredits, ProviderFailed, StoreUnavailable
 from shared.core.store import Store
 from shared.providers.modal import Modal
@@ -176,6 +177,7 @@ class Production:
     async def _through(self, stages: dict[str, Callable[[Production], Awaitable[Next]]]) -> None:
         try:
             while True:
+                telemetry.set_stage(self.project.stage)
                 if self.project.stage not in stages:
                     problem = {
                         "code": "newer_pipeline",
@@ -214,6 +216,7 @@ class Production:
             pause = max(pause, float(error.extra.get("retry_after", 0)))
             await self._move("ready", self.project.stage, wake=timedelta(seconds=pause), error=problem)
         else:
+            log.error("project %s has failed", self.project.id, exc_info=error)
             await self._stop("failed", problem)
 
     async def _stop(self, status: str, problem: dict[str, str]) -> None:

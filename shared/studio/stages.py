@@ -33,6 +33,7 @@ from shared.personas.persona import Persona
 from shared.personas.voice import voice_of
 from shared.predictions.heartbeat import Heartbeat, Heartbeats
 from shared.predictions.provenance import NotSigned, Signer, describe, verdict
+from shared.providers.firefly import Firefly
 from shared.providers.pexels import Pexels
 from shared.studio import checks, film, fonts, footage, loudness, music, thumbnail
 from shared.studio.audience import Learned, learned
@@ -71,10 +72,11 @@ class Studio:
         pexels: Pexels,
         signer: Signer,
         processes: BoundedProcesses,
+        firefly: Firefly,
         publisher: Publisher,
     ) -> None:
         self._store, self._runtime, self._heartbeats, self._pexels = store, runtime, heartbeats, pexels
-        self._signer, self._processes, self._publisher = signer, processes, publisher
+        self._signer, self._processes, self._firefly, self._publisher = signer, processes, firefly, publisher
 
     @property
     def stages(self) -> dict[str, Stage]:
@@ -229,10 +231,25 @@ class Studio:
         persona = Persona.model_validate(cast["persona"])
         writer = Writer(production, self._runtime.language_model, persona, cast["words_a_second"])
         concepts = await writer.concepts(" ".join(one["text"] for one in _chosen(production)))
+        if self._firefly.on:
+            key = f"{_round(production)}/grounds"
+            await production.step("thumbnails", key, 0, partial(self._grounds, production, concepts[0], shapes[0]))
         for number, concept in enumerate(concepts):
             make = partial(self._thumbnail, production, number, concept, shapes[0], spoken, persona)
             await production.step("thumbnails", f"{_round(production)}/{number}", 0, make)
         return Advance("review")
+
+    async def _grounds(self, production: Production, concept: dict[str, str], shape: Shape) -> Made:
+        """Painted by Firefly. What it does not give the film gives, and the step says why."""
+        try:
+            pictures = await self._firefly.pictures(concept["description"], shape, len(thumbnail.LAYOUTS))
+        except ForgeError as error:
+            log.warning("thumbnails of project %s are composed: %s", production.project.id, error.detail)
+            return Made({"paths": [], "why": error.detail})
+        paths = [f"{production.project.owner}/{uuid4().hex}.ground.png" for _ in pictures]
+        for path, picture in zip(paths, pictures, strict=True):
+            await self._put(production, path, picture, "image/png")
+        return Made({"paths": paths}, 0.0, tuple(paths))
 
     async def _thumbnail(
         self,
@@ -243,17 +260,21 @@ class Studio:
         spoken: Voiceover,
         persona: Persona,
     ) -> Made:
+        from shared.media.image import decode
+
         portrait = await self._portrait(persona)
         of_round = f"{_round(production)}/"
         paths = [
             one["file_path"] for (stage, key), one in sorted(production.results.items())
             if stage == "footage" and key.startswith(of_round) and "file_path" in one
         ]  # fmt: skip
-        clip = await self._store.get(paths[number % len(paths)]) if paths else None
+        grounds = production.results.get(("thumbnails", f"{of_round}grounds"), {}).get("paths") or []
+        ground = decode(await self._store.get(grounds[number])) if len(grounds) > number else None
+        clip = await self._store.get(paths[number % len(paths)]) if paths and ground is None else None
 
         def compose() -> bytes:
             told = film.picture(film.presented(portrait, spoken.stretch(0, 1), film.SPEAKING), film.SPEAKING)
-            shown = film.picture(film.clip_frames(clip, film.SPEAKING), film.SPEAKING) if clip else None
+            shown = film.picture(film.clip_frames(clip, film.SPEAKING), film.SPEAKING) if clip else ground
             return thumbnail.compose(thumbnail.LAYOUTS[number], shape, concept["words"], told, shown)
 
         picture = await asyncio.to_thread(compose)

@@ -12,8 +12,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from local.stack import Stack
+from tests.support import finished, forked
 from tests.support.container import Container
-from tests.support.operator import row_of
+from tests.support.operator import rest, row_of
 from tests.support.person import Person
 from tests.support.receiver import Receiver
 
@@ -114,3 +115,31 @@ def test_an_unexpected_error_is_logged_by_its_place_not_its_words() -> None:
     assert "| ValueError <- " in shown
     assert __file__ in shown
     assert SAID not in shown
+
+
+def test_a_project_that_fails_is_an_exception_with_its_job_and_stage(stack: Stack, person: Person) -> None:
+    """As a monitor that takes OTLP expects it: a span in error, with an exception event that quotes nobody."""
+    collector = Receiver()
+    film = finished.film(stack, person, size=1000)
+    with rest(stack) as service:
+        row = {"project_id": film["id"], "owner": person.id, "channel_id": "UCnowhere", "privacy": "private"}
+        service.post(
+            "/publications", json={**row, "wanted": {"channel": "UCnowhere", "title": SAID}}
+        ).raise_for_status()
+        where = {"id": f"eq.{film['id']}"}
+        service.patch("/projects", params=where, json={"status": "ready", "stage": "publish"}).raise_for_status()
+    forked.call("producer", {**stack.settings, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}, film["id"])
+    collector.close()
+    sent = [ExportTraceServiceRequest.FromString(request.body) for request in collector.seen]
+    spans = [
+        span for one in sent for group in one.resource_spans for scope in group.scope_spans for span in scope.spans
+    ]
+    (error,) = [span for span in spans if span.name == "error"]
+    named = {one.key: one.value.string_value for one in error.attributes}
+    assert (named["personaforge.job"], named["personaforge.stage"]) == (film["id"], "publish")
+    (event,) = error.events
+    raised = {one.key: one.value.string_value for one in event.attributes}
+    assert (event.name, raised["exception.type"]) == ("exception", "NotFound")
+    assert "channel.py" in raised["exception.stacktrace"]
+    assert SAID not in str(spans)
+    assert person.http.get(f"/v1/projects/{film['id']}").json()["status"] == "failed"
