@@ -6,10 +6,7 @@ A container imports only its own function.
 from importlib import import_module
 from types import ModuleType
 
-ENDPOINTS = (
-    "create_prediction", "prediction_status", "talk", "personas", "gallery", "webhooks", "projects", "publishing",
-    "billing",
-)  # fmt: skip
+ENDPOINTS = ("create_prediction", "prediction_status", "talk", "personas", "gallery", "webhooks", "projects", "billing")
 FUNCTIONS = (*ENDPOINTS, "worker", "producer", "reconcile", "pregenerate", "payments", "analytics", "lipsync")
 
 

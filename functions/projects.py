@@ -1,4 +1,4 @@
-"""/v1/projects: films, from an idea to what a person approved. /v1/gates: for whoever has a link to one."""
+"""/v1/projects: films, from an idea to YouTube. /v1/gates: for whoever has a link. /v1/channels, /v1/analytics."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ from shared.studio.project import (
 )
 from shared.studio.publication import Publication, Publish, want
 from shared.studio.response import ProjectPage, ProjectResponse, ProjectStats, Thumbnail, to_api
+from shared.studio.routes import router as youtube
 from shared.studio.words import count_words, speakable
 
 app = modal.App("personaforge-projects")
@@ -171,6 +172,7 @@ def build(settings: Settings | None = None) -> FastAPI:
             decisions=[Decision.model_validate(row) for row in await services.store.rows(decisions)],
         )
 
+    web.include_router(youtube)
     _add_decisions(web)
     _add_events(web)
     _add_gates(web)

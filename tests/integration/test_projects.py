@@ -83,7 +83,7 @@ def test_an_idea_becomes_a_film_that_a_person_approved(person: Person, chosen: d
     assert {one["attempt"] for one in steps} == {1}
     assert done["cost_credits"] == pytest.approx(sum(one["cost_usd"] for one in steps) * 1000, abs=0.01)
     written = [one for one in steps if one["stage"] == "scripts" and not one["key"].endswith("ranked")]
-    assert len(written) == 18
+    assert len(written) == 19
 
 
 def test_scripts_come_one_by_one_and_whoever_is_to_be_told_is(
@@ -322,12 +322,12 @@ def test_where_nothing_fits_a_card_takes_the_shot_and_it_is_said(
     """A search without a hit, and a file that is none: named in the step, and the film is whole all the same."""
     project = until(
         person,
-        begin(person, persona, idea="what a zeppelin was", style={"no_match": "card"}),
+        begin(person, persona, seconds=20, idea="what a zeppelin was", style={"no_match": "card"}),
         waits("script"),
     )
     first = project["scripts"][0]
     words = ("zeppelin hangar", "old map", "clouds moving")
-    wanted = [{**one, "footage": words[n % 3]} for n, one in enumerate(first["sentences"][:5])]
+    wanted = [{**one, "footage": words[n % 3]} for n, one in enumerate(first["sentences"][:6])]
     with rest(stack) as client:
         where = {"project_id": f"eq.{project['id']}", "key": "eq.1/ranked"}
         ranked = [{**first, "sentences": wanted}, *project["scripts"][1:]]

@@ -250,6 +250,62 @@ def test_a_thumbnail_or_captions_that_are_refused_stop_nothing(
     assert publisher.film(film)["thumbnail"] is None
 
 
+def test_a_consent_that_is_withdrawn_in_the_middle_loses_nothing(
+    stack: Stack, publisher: Publisher, fault: Callable[..., None]
+) -> None:
+    """What was sent is there; connected again and retried, it goes on where it stopped."""
+    film = finished.film(stack, publisher.person)
+    fault("youtube", path="/upload/session", delay_s=0.7, calls=3)
+    publisher.publish(film, privacy="unlisted").raise_for_status()
+    publisher.until(film, lambda found: "Uploading" in found["progress"])
+    httpx.post(f"{publisher.youtube}/_revoke", params={"channel": publisher.channel}, trust_env=False)
+    stopped = publisher.done(film)
+    assert (stopped["status"], stopped["error"]["code"]) == ("failed", "needs_reconnect")
+    publisher.connect()
+    publisher.person.http.post(f"/v1/projects/{film['id']}/retry").raise_for_status()
+    assert publisher.done(film)["publication"]["state"] == "unlisted"
+    publisher.film(film)
+
+
+@pytest.mark.parametrize("ahead_s", [-300, 300])
+def test_clocks_that_differ_by_five_minutes_change_no_time(stack: Stack, publisher: Publisher, ahead_s: int) -> None:
+    """Whoever is right: the film is private until YouTube's clock says so."""
+    publisher.tell("_clock", ahead_s=ahead_s)
+    film = finished.film(stack, publisher.person)
+    at = (datetime.now(UTC) + timedelta(minutes=16)).replace(microsecond=0)
+    publisher.publish(film, privacy="public", at=at.isoformat()).raise_for_status()
+    assert publisher.done(film)["publication"]["state"] == "scheduled"
+    assert publisher.film(film)["public_since"] is None
+    publisher.tell("_clock", ahead_s=17 * 60)
+    assert publisher.film(film)["public_since"] == at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_a_time_that_has_passed_meanwhile_publishes_nothing(stack: Stack, publisher: Publisher) -> None:
+    """It waited too long for a worker: another time is chosen, and a retry keeps to it."""
+    publisher.tell("_clock", ahead_s=5 * 3600)
+    film = finished.film(stack, publisher.person)
+    at = datetime.now(UTC) + timedelta(hours=1)
+    publisher.publish(film, privacy="public", at=at.isoformat()).raise_for_status()
+    stopped = publisher.done(film)
+    assert (stopped["status"], stopped["error"]["code"]) == ("failed", "not_publishable")
+    assert "is over" in stopped["error"]["detail"]
+    assert publisher.film(film)["public_since"] is None
+    later = (datetime.now(UTC) + timedelta(hours=9)).replace(microsecond=0)
+    where = f"/v1/projects/{film['id']}/publication"
+    publisher.person.http.patch(where, json={"privacy": "public", "at": later.isoformat()}).raise_for_status()
+    publisher.person.http.post(f"/v1/projects/{film['id']}/retry").raise_for_status()
+    assert publisher.done(film)["publication"]["state"] == "scheduled"
+
+
+def test_a_long_film_needs_a_verified_channel(stack: Stack, publisher: Publisher) -> None:
+    """YouTube takes 15 minutes of others; nothing is sent."""
+    film = finished.film(stack, publisher.person, seconds=901)
+    publisher.publish(film).raise_for_status()
+    stopped = publisher.done(film)
+    assert (stopped["status"], "phone number" in stopped["error"]["detail"]) == ("failed", True)
+    assert publisher.films() == {}
+
+
 def test_what_youtube_rejects_is_told_in_words(stack: Stack, publisher: Publisher) -> None:
     """Duplicates, copyright, files that cannot be read."""
     for outcome, words in (

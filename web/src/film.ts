@@ -89,6 +89,7 @@ function script(one: Script, choice: Choice): TemplateResult {
     ${now
       ? html`<div class="sentences">${now.map((text, at) => html`<textarea rows="2" dir="auto" maxlength="600" aria-label=${`Sentence ${at + 1}`} .value=${text} @input=${(event: Event) => edits.set(one.id, now.with(at, (event.target as HTMLTextAreaElement).value))}></textarea>`)}</div>`
       : html`<div class="said">${choice.changed && one.draft?.length ? html`<p dir="auto">${changes(one.draft.join(' '), one.sentences.map((sentence) => sentence.text).join(' '))}</p>` : one.sentences.map((sentence) => html`<p dir="auto">${sentence.text}</p>`)}</div>`}
+    ${one.rank_before && one.rank_before !== one.rank ? html`<p class="quiet">${RANKS[one.rank_before] ?? `${one.rank_before}th`} by the judge alone. ${one.learned?.join(' ')}</p>` : nothing}
     ${one.rank ? html`<p class="buttons"><button type="button" class="small" @click=${() => { edits.set(one.id, now ? undefined : one.sentences.map((sentence) => sentence.text)); choice.choose(one.id); }}>${now ? 'Leave it as it was' : 'Edit'}</button></p>` : nothing}
   </article>`;
 }

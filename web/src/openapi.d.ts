@@ -458,141 +458,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/projects/{project}/approve": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Approve
-         * @description The script, or the film, which is published then if that is wanted.
-         */
-        post: operations["approve_v1_projects__project__approve_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/projects/{project}/reject": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Reject */
-        post: operations["reject_v1_projects__project__reject_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/projects/{project}/cancel": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Cancel */
-        post: operations["cancel_v1_projects__project__cancel_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/projects/{project}/retry": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Retry
-         * @description Go on where it stopped; what was paid is kept.
-         */
-        post: operations["retry_v1_projects__project__retry_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/projects/{project}/link": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Link
-         * @description To decide at the gate where it waits, for somebody without an account.
-         */
-        post: operations["link_v1_projects__project__link_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/projects/{project}/events": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Follow
-         * @description Scripts as they are written, their order at the end, and each change of state; ends after a minute.
-         */
-        get: operations["follow_v1_projects__project__events_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/gates/{token}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Look At Gate
-         * @description Only shows: mail scanners follow links.
-         */
-        get: operations["look_at_gate_v1_gates__token__get"];
-        put?: never;
-        /** Decide At Gate */
-        post: operations["decide_at_gate_v1_gates__token__post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/channels": {
         parameters: {
             query?: never;
@@ -726,6 +591,141 @@ export interface paths {
         get: operations["analytics_v1_projects__project__analytics_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve
+         * @description The script, or the film, which is published then if that is wanted.
+         */
+        post: operations["approve_v1_projects__project__approve_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reject */
+        post: operations["reject_v1_projects__project__reject_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cancel */
+        post: operations["cancel_v1_projects__project__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry
+         * @description Go on where it stopped; what was paid is kept.
+         */
+        post: operations["retry_v1_projects__project__retry_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Link
+         * @description To decide at the gate where it waits, for somebody without an account.
+         */
+        post: operations["link_v1_projects__project__link_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/projects/{project}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow
+         * @description Scripts as they are written, their order at the end, and each change of state; ends after a minute.
+         */
+        get: operations["follow_v1_projects__project__events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/gates/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look At Gate
+         * @description Only shows: mail scanners follow links.
+         */
+        get: operations["look_at_gate_v1_gates__token__get"];
+        put?: never;
+        /** Decide At Gate */
+        post: operations["decide_at_gate_v1_gates__token__post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1606,6 +1606,107 @@ export interface components {
             key: string;
         };
         /**
+         * Analytics
+         * @description curve: of each hundredth of the film, the share that still watches; usual: of one's other films. enough: whether
+         *     so many have watched that the curve says something. YouTube's numbers come three days late.
+         */
+        Analytics: {
+            publication: components["schemas"]["Publication"];
+            /** Looked At */
+            looked_at: string | null;
+            /** Seconds */
+            seconds: number;
+            /** Views */
+            views: number;
+            /** Enough */
+            enough: boolean;
+            /** Days */
+            days: components["schemas"]["Day"][];
+            /** Curve */
+            curve: number[];
+            /** Usual */
+            usual: number[];
+            /** Sentences */
+            sentences: components["schemas"]["Lost"][];
+        };
+        /**
+         * Change
+         * @description Who sees the film, and from when on. at: only with public.
+         */
+        Change: {
+            /**
+             * Privacy
+             * @enum {string}
+             */
+            privacy: "private" | "unlisted" | "public";
+            /** At */
+            at?: string | null;
+        };
+        /**
+         * Channel
+         * @description Of YouTube. Only a confirmed one is published to.
+         */
+        Channel: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /** Picture */
+            picture: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "unconfirmed" | "connected" | "needs_reconnect";
+            /** Created At */
+            created_at: string;
+        };
+        /**
+         * ChannelList
+         * @description The caller's, in the order in which they were connected. available: whether publishing is set up here.
+         */
+        ChannelList: {
+            /** Results */
+            results: components["schemas"]["Channel"][];
+            /** Available */
+            available: boolean;
+        };
+        /**
+         * ConsentAddress
+         * @description Where to send the person.
+         */
+        ConsentAddress: {
+            /** Url */
+            url: string;
+        };
+        /**
+         * Consented
+         * @description With what Google sent the person back.
+         */
+        Consented: {
+            /** State */
+            state: string;
+            /** Code */
+            code: string;
+        };
+        /**
+         * Day
+         * @description engaged_views: those that were more than a glance.
+         */
+        Day: {
+            /**
+             * Day
+             * Format: date
+             */
+            day: string;
+            /** Views */
+            views: number;
+            /** Engaged Views */
+            engaged_views: number;
+            /** Minutes */
+            minutes: number;
+        };
+        /**
          * Decision
          * @description What a person decided at a gate. The first one stands.
          */
@@ -1633,6 +1734,23 @@ export interface components {
             by: string;
             /** Created At */
             created_at: string;
+        };
+        /**
+         * Effect
+         * @description What goes with a feature of scripts: points of retention (hundredths) more or less, in so many films.
+         */
+        Effect: {
+            /** Feature */
+            feature: string;
+            /** Points */
+            points: number;
+            /** Films */
+            films: number;
+            /**
+             * Certain
+             * @description Whether it is more than chance, so that it is used.
+             */
+            certain: boolean;
         };
         /**
          * Film
@@ -1681,6 +1799,18 @@ export interface components {
             decisions: components["schemas"]["Decision"][];
         };
         /**
+         * Learned
+         * @description weight: of the audience against the judge, n/(n+20).
+         */
+        Learned: {
+            /** Films */
+            films: number;
+            /** Weight */
+            weight: number;
+            /** Effects */
+            effects: components["schemas"]["Effect"][];
+        };
+        /**
          * Link
          * @description To one gate of one round, for somebody without an account.
          */
@@ -1689,6 +1819,39 @@ export interface components {
             url: string;
             /** Expires At */
             expires_at: string;
+        };
+        /**
+         * Lost
+         * @description A sentence, and how many of a hundred viewers stopped while it was heard. start, end: in seconds.
+         */
+        Lost: {
+            /** Number */
+            number: number;
+            /** Text */
+            text: string;
+            /** Start */
+            start: number;
+            /** End */
+            end: number;
+            /** Lost */
+            lost: number;
+        };
+        /**
+         * Overview
+         * @description published: films that everybody can watch. credits_a_film: what one of them has cost on average.
+         */
+        Overview: {
+            /** Published */
+            published: number;
+            /** Views */
+            views: number;
+            /** Minutes */
+            minutes: number;
+            /** Credits A Film */
+            credits_a_film: number | null;
+            learned: components["schemas"]["Learned"];
+            /** Results */
+            results: components["schemas"]["Watched"][];
         };
         /**
          * OwnApproval
@@ -2160,169 +2323,6 @@ export interface components {
             description: string;
             /** Words */
             words: string;
-        };
-        /**
-         * Analytics
-         * @description curve: of each hundredth of the film, the share that still watches; usual: of one's other films. enough: whether
-         *     so many have watched that the curve says something. YouTube's numbers come three days late.
-         */
-        Analytics: {
-            publication: components["schemas"]["Publication"];
-            /** Looked At */
-            looked_at: string | null;
-            /** Seconds */
-            seconds: number;
-            /** Views */
-            views: number;
-            /** Enough */
-            enough: boolean;
-            /** Days */
-            days: components["schemas"]["Day"][];
-            /** Curve */
-            curve: number[];
-            /** Usual */
-            usual: number[];
-            /** Sentences */
-            sentences: components["schemas"]["Lost"][];
-        };
-        /**
-         * Change
-         * @description Who sees the film, and from when on. at: only with public.
-         */
-        Change: {
-            /**
-             * Privacy
-             * @enum {string}
-             */
-            privacy: "private" | "unlisted" | "public";
-            /** At */
-            at?: string | null;
-        };
-        /**
-         * Channel
-         * @description Of YouTube. Only a confirmed one is published to.
-         */
-        Channel: {
-            /** Id */
-            id: string;
-            /** Title */
-            title: string;
-            /** Picture */
-            picture: string;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "unconfirmed" | "connected" | "needs_reconnect";
-            /** Created At */
-            created_at: string;
-        };
-        /**
-         * ChannelList
-         * @description The caller's, in the order in which they were connected. available: whether publishing is set up here.
-         */
-        ChannelList: {
-            /** Results */
-            results: components["schemas"]["Channel"][];
-            /** Available */
-            available: boolean;
-        };
-        /**
-         * ConsentAddress
-         * @description Where to send the person.
-         */
-        ConsentAddress: {
-            /** Url */
-            url: string;
-        };
-        /**
-         * Consented
-         * @description With what Google sent the person back.
-         */
-        Consented: {
-            /** State */
-            state: string;
-            /** Code */
-            code: string;
-        };
-        /**
-         * Day
-         * @description engaged_views: those that were more than a glance.
-         */
-        Day: {
-            /**
-             * Day
-             * Format: date
-             */
-            day: string;
-            /** Views */
-            views: number;
-            /** Engaged Views */
-            engaged_views: number;
-            /** Minutes */
-            minutes: number;
-        };
-        /**
-         * Effect
-         * @description What goes with a feature of scripts: points of retention (hundredths) more or less, in so many films.
-         */
-        Effect: {
-            /** Feature */
-            feature: string;
-            /** Points */
-            points: number;
-            /** Films */
-            films: number;
-            /**
-             * Certain
-             * @description Whether it is more than chance, so that it is used.
-             */
-            certain: boolean;
-        };
-        /**
-         * Learned
-         * @description weight: of the audience against the judge, n/(n+20).
-         */
-        Learned: {
-            /** Films */
-            films: number;
-            /** Weight */
-            weight: number;
-            /** Effects */
-            effects: components["schemas"]["Effect"][];
-        };
-        /**
-         * Lost
-         * @description A sentence, and how many of a hundred viewers stopped while it was heard. start, end: in seconds.
-         */
-        Lost: {
-            /** Number */
-            number: number;
-            /** Text */
-            text: string;
-            /** Start */
-            start: number;
-            /** End */
-            end: number;
-            /** Lost */
-            lost: number;
-        };
-        /**
-         * Overview
-         * @description published: films that everybody can watch. credits_a_film: what one of them has cost on average.
-         */
-        Overview: {
-            /** Published */
-            published: number;
-            /** Views */
-            views: number;
-            /** Minutes */
-            minutes: number;
-            /** Credits A Film */
-            credits_a_film: number | null;
-            learned: components["schemas"]["Learned"];
-            /** Results */
-            results: components["schemas"]["Watched"][];
         };
         /**
          * Watched
@@ -3637,266 +3637,6 @@ export interface operations {
             };
         };
     };
-    approve_v1_projects__project__approve_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["OwnApproval"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Standing"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    reject_v1_projects__project__reject_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Rejection"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Standing"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    cancel_v1_projects__project__cancel_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProjectResponse"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    retry_v1_projects__project__retry_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProjectResponse"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    link_v1_projects__project__link_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Link"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    follow_v1_projects__project__events_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                project: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/event-stream": unknown;
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    look_at_gate_v1_gates__token__get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                token: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProjectResponse"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    decide_at_gate_v1_gates__token__post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                token: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["GateDecision"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Standing"];
-                };
-            };
-            /** @description Problem */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     list_channels_v1_channels_get: {
         parameters: {
             query?: never;
@@ -4165,6 +3905,266 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Analytics"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_v1_projects__project__approve_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnApproval"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reject_v1_projects__project__reject_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rejection"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_v1_projects__project__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectResponse"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_v1_projects__project__retry_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectResponse"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    link_v1_projects__project__link_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Link"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    follow_v1_projects__project__events_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    look_at_gate_v1_gates__token__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectResponse"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_at_gate_v1_gates__token__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GateDecision"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
                 };
             };
             /** @description Problem */

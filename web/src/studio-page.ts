@@ -9,6 +9,7 @@ import { api, body, Problem, type Persona } from './session.js';
 import { icon, link, navigate, View } from './view.js';
 
 type Stats = components['schemas']['ProjectStats'];
+type Overview = components['schemas']['Overview'];
 type State = 'needs_you' | 'in_work' | 'finished' | 'stopped';
 const FILTERS: [State | '', string][] = [['', 'All'], ['needs_you', 'Needs you'], ['in_work', 'In work'], ['finished', 'Finished'], ['stopped', 'Stopped']];
 const ORDER: Record<string, number> = { waiting: 0, working: 1, ready: 1, failed: 2, succeeded: 3, canceled: 4 };
@@ -16,11 +17,12 @@ const LOOK = 3000; // ms
 const LONGEST = 2000; // characters of an idea
 
 export class StudioPage extends View {
-  static override properties = { personas: { attribute: false }, making: { attribute: false }, films: { state: true }, stats: { state: true }, next: { state: true }, failure: { state: true }, state: { state: true }, idea: { state: true }, sending: { state: true } };
+  static override properties = { personas: { attribute: false }, making: { attribute: false }, films: { state: true }, stats: { state: true }, audience: { state: true }, next: { state: true }, failure: { state: true }, state: { state: true }, idea: { state: true }, sending: { state: true } };
   declare personas: Persona[] | undefined;
   declare making: boolean;
   declare films: Project[] | undefined;
   declare stats: Stats | undefined;
+  declare audience: Overview | undefined;
   declare next: string | null;
   declare failure: string;
   declare state: State | '';
@@ -36,7 +38,11 @@ export class StudioPage extends View {
     Object.assign(this, { failure: '', next: null, idea: sessionStorage.getItem('draft-film') ?? '', sending: false, state: FILTERS.some(([one]) => one === state) ? state : '' });
   }
 
-  override connectedCallback(): void { super.connectedCallback(); void this.updateComplete.then(() => this.#load()); }
+  override connectedCallback(): void {
+    super.connectedCallback();
+    void this.updateComplete.then(() => this.#load());
+    void body(api.GET('/v1/analytics')).then((found) => { this.audience = found; }, () => undefined);
+  }
   override disconnectedCallback(): void { super.disconnectedCallback(); clearTimeout(this.#looking); }
 
   async #load(cursor?: string): Promise<void> {
@@ -89,7 +95,7 @@ export class StudioPage extends View {
   #list(): TemplateResult {
     const { stats } = this, films = [...this.films ?? []].sort((a, b) => ORDER[a.status]! - ORDER[b.status]!);
     return html`<section class="page studio"><header><h1>Studio</h1><a class="button first" href="/studio/new" @click=${link}>${icon('plus')} New film</a></header>
-      ${stats ? html`<dl class="stats card"><div><dd>${stats.in_work}</dd><dt>films in work</dt></div><div><dd>${stats.needs_you}</dd><dt>need you</dt></div><div><dd>${stats.finished}</dd><dt>finished</dt></div><div><dd>${stats.credits_a_film == null ? '–' : Math.round(stats.credits_a_film).toLocaleString('en')}</dd><dt>credits a film, on average</dt></div></dl>` : nothing}
+      ${stats ? html`<dl class="stats card"><div><dd>${stats.in_work}</dd><dt>films in work</dt></div><div><dd>${stats.needs_you}</dd><dt>need you</dt></div><div><dd>${this.audience?.published ?? '–'}</dd><dt>published</dt></div><div><dd>${this.audience ? this.audience.views.toLocaleString('en') : '–'}</dd><dt>views</dt></div><div><dd>${stats.credits_a_film == null ? '–' : Math.round(stats.credits_a_film).toLocaleString('en')}</dd><dt>credits a film, on average</dt></div></dl>` : nothing}
       <channels-card></channels-card>
       <div class="chips" role="group" aria-label="Filter">${FILTERS.map(([state, name]) => html`<button class="pill" aria-pressed=${this.state === state} @click=${() => this.#filter(state)}>${name}${stats ? ` ${state ? stats[state] : stats.all}` : ''}</button>`)}</div>
       ${this.failure ? html`<p class="refusal" role="alert">${this.failure}</p>` : nothing}
