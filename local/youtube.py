@@ -295,7 +295,7 @@ def _tick() -> None:
 
 
 def _processed(video: dict[str, Any]) -> bool:
-    return bool(time.time() + state.ahead - video["arrived"] > PROCESSED_AFTER)
+    return bool(time.time() - video["arrived"] > PROCESSED_AFTER)
 
 
 def _resource(id: str) -> dict[str, Any]:

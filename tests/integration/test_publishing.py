@@ -346,32 +346,31 @@ def test_quotas_are_counted_before_youtube_refuses(stack: Stack, publisher: Publ
     publisher.film(film)
 
 
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"title": "x" * 101}, "100"),
-        ({"title": "a < b"}, "no <"),
-        ({"title": " "}, "title"),
-        ({"description": "\U0001f600" * 1240}, "an emoji is four"),
-        ({"description": "x" * 5001}, "5000"),
-        ({"tags": ["y" * 90] * 6}, "500"),
-        ({"channel": "UCsomebodyelse"}, "no such channel"),
-        ({"shape": "tall"}, "no shape tall"),
-        ({"privacy": "unlisted", "at": "2027-01-01T00:00:00Z"}, "privacy public"),
-        ({"privacy": "public", "at": "2026-01-01T00:00:00Z"}, "a quarter of an hour ahead"),
-        ({"privacy": "public", "at": "2027-01-01T00:00:00"}, "offset"),
-        ({"thumbnail": 3}, "2"),
-    ],
+REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"title": "x" * 101}, "100"),
+    ({"title": "a < b"}, "no <"),
+    ({"title": " "}, "title"),
+    ({"description": "\U0001f600" * 1240}, "an emoji is four"),
+    ({"description": "x" * 5001}, "5000"),
+    ({"tags": ["y" * 90] * 6}, "500"),
+    ({"channel": "UCsomebodyelse"}, "no such channel"),
+    ({"shape": "tall"}, "no shape tall"),
+    ({"privacy": "unlisted", "at": "2027-01-01T00:00:00Z"}, "privacy public"),
+    ({"privacy": "public", "at": "2026-01-01T00:00:00Z"}, "a quarter of an hour ahead"),
+    ({"privacy": "public", "at": "2027-01-01T00:00:00"}, "offset"),
+    ({"thumbnail": 3}, "2"),
 )
-def test_what_youtube_would_refuse_is_refused_at_once(
-    stack: Stack, publisher: Publisher, given: dict[str, Any], words: str
-) -> None:
+
+
+def test_what_youtube_would_refuse_is_refused_at_once(stack: Stack, publisher: Publisher) -> None:
     """With words; nothing is sent, and the film can be published afterwards."""
     film = finished.film(stack, publisher.person, size=1000)
-    answer = publisher.publish(film, **given)
-    assert answer.status_code == 422, answer.text
-    assert words in answer.json()["detail"]
-    assert publisher.look(film)["publication"] is None
+    for given, words in REFUSED:
+        answer = publisher.publish(film, **given)
+        assert answer.status_code == 422, (given, answer.text)
+        assert words in answer.json()["detail"]
+        assert publisher.look(film)["publication"] is None
+    publisher.publish(film).raise_for_status()
 
 
 def test_a_consent_is_its_askers_alone(stack: Stack, publisher: Publisher, sign_up: Callable[[], Person]) -> None:
