@@ -175,13 +175,13 @@ export class PersonaVideo extends Base {
       await answer.text();
       throw new Failure('no_media_source', '');
     }
-    const talk = this.#other();
-    const feed = (this.#feed = new SourceFeed(talk)); // it opens while the answer is written
     const answer = await this.fetch(url, { signal });
     if (!answer.ok || !answer.body) throw await problem(answer);
     const given = answer.headers.get('content-type') ?? '';
     const type = given.includes('codecs=') ? given : DEFAULT_TYPE;
     if (!Class.isTypeSupported(type)) throw new Failure('codec', 'This browser cannot play the video.');
+    const talk = this.#other();
+    const feed = (this.#feed = new SourceFeed(talk, type));
     const media = new Mp4Stream((words) => this.#words.push(...words));
     const reader = answer.body.getReader();
     const read = async (): Promise<void> => {
@@ -194,7 +194,7 @@ export class PersonaVideo extends Base {
     const reading = read();
     reading.catch(() => undefined);
     signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
-    await feed.open(type);
+    await feed.open();
     await until(() => feed.ready, reading, signal);
     await this.#play(talk, signal, asked, reading);
   }

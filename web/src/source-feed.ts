@@ -24,7 +24,7 @@ export class SourceFeed {
   #closed = false;
   #opened: Promise<void>;
 
-  constructor(private readonly video: HTMLVideoElement) {
+  constructor(private readonly video: HTMLVideoElement, private readonly type: string) {
     const Class = sourceClass()!;
     this.#source = new Class() as Source;
     this.#opened = new Promise((resolve) => this.#source.addEventListener('sourceopen', () => resolve(), { once: true }));
@@ -38,11 +38,10 @@ export class SourceFeed {
     }
   }
 
-  /** type: what will be appended, with its codecs. */
-  async open(type: string): Promise<void> {
+  async open(): Promise<void> {
     await this.#opened;
     if (this.#closed) return;
-    this.#buffer = this.#source.addSourceBuffer(type);
+    this.#buffer = this.#source.addSourceBuffer(this.type);
     this.#buffer.addEventListener('updateend', () => this.#pump());
     this.#pump();
   }
