@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 
 import modal
 
 from shared.core import telemetry
 from shared.core.containers import image, secrets
-from shared.core.errors import ForgeError
 from shared.core.settings import SUPABASE, Settings
 from shared.core.store import Store
+from shared.core.time import format_time
+from shared.providers.google import NeedsReconnect
+from shared.providers.youtube import QuotaUsedUp
 from shared.studio import audience
 from shared.studio.channel import Channels
 
@@ -34,10 +37,18 @@ async def analytics() -> int:
         query = query.in_("state", ["scheduled", "public", "unlisted", "private"])
         for row in await store.rows(query.order("looked_at", nullsfirst=True).limit(MOST)):
             try:
+                # First, so that one that cannot be read is not the first tomorrow as well.
+                looked = store.as_service().from_("publications").update({"looked_at": format_time(datetime.now(UTC))})
+                await store.rows(looked.eq("project_id", row["project_id"]))
                 await audience.look(store, channels, row)
                 done += 1
-            except ForgeError as error:  # of one channel; the others go on
-                log.error("the audience of project %s is not known: %s", row["project_id"], error.detail)
+            except QuotaUsedUp as error:
+                log.error("the audience of the rest is asked for tomorrow: %s", error.detail)
+                break
+            except NeedsReconnect:  # which its owner sees
+                continue
+            except Exception:  # of one film; the others go on
+                log.exception("the audience of project %s is not known", row["project_id"])
     log.info("analytics", extra={"films": done})
     await asyncio.to_thread(telemetry.flush)
     return done

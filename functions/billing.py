@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
@@ -15,13 +16,14 @@ from shared.billing import order as orders
 from shared.billing.order import Order
 from shared.billing.packs import PACKS
 from shared.core.containers import image, secrets
-from shared.core.errors import Conflict, InvalidInput, NotFound, SettingMissing
+from shared.core.errors import Conflict, NotFound, ProviderFailed, SettingMissing
 from shared.core.settings import Settings
 from shared.core.time import Time
 from shared.core.web import KIB, Context, ContextDep, CurrentUser, function_app
 from shared.providers.stripe import Stripe
 
 app = modal.App("personaforge-billing")
+log = logging.getLogger("personaforge.billing")
 PAGE = 50
 
 
@@ -118,8 +120,8 @@ def build(settings: Settings | None = None) -> FastAPI:
     @web.get("/v1/billing")
     async def look(context: ContextDep, stripe: StripeDep, user: CurrentUser) -> Billing:
         found = await context.store.call("billing", {}, user)
-        packs = [Offer(pack=name, **vars(one)) for name, one in PACKS.items()] if stripe.on else []
-        return Billing(**found, mode=("live" if stripe.live else "test") if stripe.on else "off", packs=packs)
+        packs = [Offer(pack=name, **vars(one)) for name, one in PACKS.items()] if stripe.sells else []
+        return Billing(**found, mode=("live" if stripe.live else "test") if stripe.sells else "off", packs=packs)
 
     @web.get("/v1/billing/ledger")
     async def ledger(
@@ -142,15 +144,18 @@ def build(settings: Settings | None = None) -> FastAPI:
         if not rows:
             raise NotFound("There is no such order of yours.")
         found = Order.model_validate(rows[0])
-        if found.status in ("open", "pending") and stripe.on:
-            found = await orders.follow(context.store, stripe, order)
+        if found.status in ("open", "pending") and stripe.may_ask(str(order)):
+            try:
+                found = await orders.follow(context.store, stripe, order)
+            except ProviderFailed as error:  # what is known is told; the webhook brings the rest
+                log.warning("order %s was not looked at: %s", order, error.detail)
         return found
 
     @web.post("/v1/billing/checkout", status_code=201)
     async def checkout(body: Purchase, context: ContextDep, stripe: StripeDep, user: CurrentUser) -> Checkout:
         """Note an order and have Stripe show a page where it is paid."""
-        if not stripe.on:
-            raise Conflict("Credits are not sold here: this backend has no STRIPE_SECRET_KEY.")
+        if not stripe.sells:
+            raise Conflict("Credits are not sold here. See Selling credits in docs/operations.md.")
         page = f"{context.settings.forge_url}/credits"
         made, url = await orders.begin(context.store, stripe, user, body.pack, PACKS[body.pack], page)
         return Checkout(order=made, url=url)
@@ -165,11 +170,8 @@ def build(settings: Settings | None = None) -> FastAPI:
             raise SettingMissing("STRIPE_SECRET_KEY or STRIPE_WEBHOOK_SECRET is not set.")
         news = await stripe.news(await request.body(), stripe_signature)
         if news.order:  # else it is about something else that this account sells
-            try:
-                order = UUID(news.order)
-            except ValueError as error:
-                raise InvalidInput("This order is none of ours.") from error
-            await orders.follow(context.store, stripe, order, news.session)
+            # An order that is not there may be a moment later: 404, and Stripe comes again.
+            await orders.follow(context.store, stripe, UUID(news.order), news.session)
 
     return web
 

@@ -192,7 +192,9 @@ def _add_decisions(web: FastAPI) -> None:
             if gate != "film":
                 raise InvalidInput("A script is not published: say how when you approve the film.")
             shown = await _shown(services, row)
-            await want(services.store, Project.from_row(row), body.publish, shown.credits)
+            if shown.waiting_for == "film":  # else it is decided: the one that stands is told
+                await want(services.store, Project.from_row(row), body.publish, shown.credits)
+            payload["publish"] = True  # in the decision itself: a wish that lies about publishes nothing
         return await _decide(services, row, gate, "approve", payload, str(user.id), body.round)
 
     @web.post("/v1/projects/{project}/reject")
@@ -206,6 +208,11 @@ def _add_decisions(web: FastAPI) -> None:
         """With its films. One that is not ended is canceled first."""
         store = services.store
         await _row(store, project, store.as_user(user))
+        planned = store.as_service().from_("publications").select("state").eq("project_id", str(project))
+        if await store.rows(
+            planned.in_("state", ["uploading", "processing", "scheduled"]).not_.is_("video_id", "null")
+        ):
+            raise Conflict("YouTube would publish this film all the same. Make it private first.")
         query = store.as_service().from_("projects").delete().eq("id", str(project)).eq("owner", str(user.id))
         if not await store.rows(query.in_("status", ["succeeded", "failed", "canceled"])):
             raise Conflict("This project is not ended. Cancel it first.")

@@ -161,7 +161,7 @@ class Stack:
             of_google = {"GOOGLE_CONSENT_URL": f"{url}/consent", "GOOGLE_TOKEN_URL": url, "YOUTUBE_ANALYTICS_URL": url}
             self.settings |= {"YOUTUBE_CLIENT_ID": "standin", **of_google}
         if not self.real("stripe"):
-            self.settings["STRIPE_WEBHOOK_SECRET"] = kept["standin"]
+            self.settings |= {"STRIPE_WEBHOOK_SECRET": kept["standin"], "FORGE_TEST_SALES": "yes"}
         if not self.real("supabase"):
             self._supabase(kept)
         self._modal(kept)

@@ -202,7 +202,11 @@ begin
     return jsonb_build_object(
         'balance', account.balance,
         'held', (
-            select coalesce(-sum(credits), 0) from public.usage where owner = caller and kind in ('reserve', 'release')
+            select coalesce(sum(reserved), 0) from public.predictions
+            where owner = caller and status in ('starting', 'processing')
+        ) + (
+            select coalesce(sum(s.reserved), 0) from public.steps s join public.projects f on f.id = s.project_id
+            where f.owner = caller and s.result is null
         ),
         'month', (
             select coalesce(jsonb_object_agg(model, credits), '{}') from (
@@ -382,7 +386,7 @@ declare
     claimed public.projects;
 begin
     -- One that is stopped below gives back what is reserved: its account is locked first, see limit_rate.
-    perform public.ensure_account(owner) from public.projects where id = p_id and claims >= 5;
+    perform public.ensure_account(owner) from public.projects where id = p_id and (claims >= 5 or cancel_requested);
     select * into claimed from public.projects
     where (p_id is null or id = p_id) and wake_at <= now()
       and (status = 'ready' or (status = 'working' and lease_until < now()))
@@ -395,6 +399,12 @@ begin
             status = 'failed', updated_at = now(), lease_by = null, lease_until = null,
             error = '{"code": "worker_died", "detail": "Five workers died of this step. It can be retried."}'
         where id = claimed.id;
+        perform public.release_steps(claimed.id, claimed.owner);
+        return null;
+    end if;
+    if claimed.cancel_requested then  -- its worker died before it heard of it
+        update public.projects set
+            status = 'canceled', updated_at = now(), lease_by = null, lease_until = null where id = claimed.id;
         perform public.release_steps(claimed.id, claimed.owner);
         return null;
     end if;
@@ -469,6 +479,9 @@ declare
     created public.orders;
 begin
     perform public.limit_rate(p_owner, 'orders');
+    if (select count(*) from public.orders where owner = p_owner and status = 'open') >= 20 then
+        raise exception 'twenty orders are not paid yet; pay one of them, or wait for a day' using errcode = 'PT429', hint = '3600';
+    end if;
     insert into public.orders (owner, pack, credits, amount, currency, live)
     values (p_owner, p_pack, p_credits, p_amount, p_currency, p_live) returning * into created;
     return created;
@@ -809,7 +822,7 @@ begin
         )
     ) else '{"purchase": 0, "refund": 0, "dispute": 0}' end;
     for line in select key, value::numeric - coalesce((followed.booked ->> key)::numeric, 0) as change
-        from jsonb_each_text(wanted) order by key desc  -- what comes in first
+        from jsonb_each_text(wanted) order by 2 desc  -- what comes in first
     loop
         perform public.book(
             followed.owner, line.key, line.change, p_id, format('order %s %s %s', p_id, followed.seen + 1, line.key)
@@ -859,21 +872,31 @@ CREATE FUNCTION public.ledger(p_before bigint DEFAULT NULL::bigint, p_limit inte
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
-    with lines as (
-        select max(id) as id, max(created_at) as at, kind, sum(credits) as credits, prediction_id as about
-        from public.usage where owner = auth.uid() and kind not in ('reserve', 'release')
-        group by kind, prediction_id, case kind when 'charge' then null else id end
-    ), summed as (
-        select *, sum(credits) over (order by id) as balance from lines
+    with raw as (
+        select id, created_at, kind, credits, prediction_id from public.usage
+        where owner = auth.uid() and kind not in ('reserve', 'release') and (p_before is null or id < p_before)
+        order by id desc limit 2000
+    ), settled as (
+        select coalesce(sum(credits), 0) as balance from public.usage
+        where owner = auth.uid() and kind not in ('reserve', 'release') and (p_before is null or id < p_before)
+    ), after as (
+        select *, (select balance from settled) - coalesce(sum(credits) over (
+            order by id desc rows between unbounded preceding and 1 preceding
+        ), 0) as balance from raw
+    ), lines as (
+        select max(id) as id, max(created_at) as at, kind, sum(credits) as credits, prediction_id as about,
+            (array_agg(balance order by id desc))[1] as balance
+        from after group by kind, prediction_id, case kind when 'charge' then null else id end
+        order by max(id) desc limit p_limit
     )
     select jsonb_build_object(
         'id', s.id, 'at', s.at, 'kind', s.kind, 'credits', s.credits, 'balance', s.balance,
         'model', coalesce(p.model, case when f.id is not null then 'film' end), 'persona', one.name,
         'about', coalesce(f.input ->> 'idea', p.input ->> 'scene'), 'pack', o.pack
     )
-    from summed s left join public.predictions p on p.id = s.about left join public.personas one on one.id = p.persona_id
+    from lines s left join public.predictions p on p.id = s.about left join public.personas one on one.id = p.persona_id
         left join public.projects f on f.id = s.about left join public.orders o on o.id = s.about
-    where p_before is null or s.id < p_before order by s.id desc limit p_limit;
+    order by s.id desc;
 $$;
 
 -- Name: limit_personas(); Type: FUNCTION; Schema: public; Owner: -
@@ -945,9 +968,9 @@ begin
     return new;
 end $$;
 
--- Name: move_project(uuid, uuid, text, text, text, interval, interval, jsonb, jsonb); Type: FUNCTION; Schema: public; Owner: -
+-- Name: move_project(uuid, uuid, text, text, text, interval, interval, jsonb, jsonb, boolean); Type: FUNCTION; Schema: public; Owner: -
 
-CREATE FUNCTION public.move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text DEFAULT NULL::text, p_gate interval DEFAULT NULL::interval, p_wake interval DEFAULT '00:00:00'::interval, p_error jsonb DEFAULT NULL::jsonb, p_output jsonb DEFAULT NULL::jsonb) RETURNS void
+CREATE FUNCTION public.move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text DEFAULT NULL::text, p_gate interval DEFAULT NULL::interval, p_wake interval DEFAULT '00:00:00'::interval, p_error jsonb DEFAULT NULL::jsonb, p_output jsonb DEFAULT NULL::jsonb, p_patient boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -960,7 +983,8 @@ begin
         error = nullif(public.as_object(p_error), 'null'),
         output = coalesce(nullif(public.as_object(p_output), 'null'), output),
         claims = 0,
-        attempt = case when p_stage <> held.stage or p_status <> 'ready' or p_error is null then 0 else attempt end,
+        attempt = case when p_stage <> held.stage or p_status <> 'ready' or p_error is null or p_patient then 0
+            else attempt end,
         lease_by = case when p_status = 'working' then lease_by end,
         lease_until = case when p_status = 'working' then lease_until end,
         updated_at = now()
@@ -1290,7 +1314,8 @@ declare
     project public.projects;
 begin
     for project in
-        select * from public.projects where persona_id = old.id and status <> 'succeeded' order by id for update
+        select * from public.projects where persona_id = old.id and status <> 'succeeded' and stage <> 'publish'  -- what was approved stays
+        order by id for update
     loop
         if project.status = 'working' and project.lease_until > now() then
             update public.projects set cancel_requested = true where id = project.id;
@@ -1337,6 +1362,7 @@ CREATE FUNCTION public.take_consent(p_state text, p_owner uuid) RETURNS text
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
     AS $$
+    delete from public.consents where created_at < now() - interval '1 day';
     delete from public.consents
     where state = p_state and owner = p_owner and created_at > now() - interval '1 hour' returning verifier;
 $$;
@@ -1430,20 +1456,28 @@ begin
     if not found then
         raise exception 'no such project' using errcode = 'PT404';
     end if;
-    if not (project.status = 'succeeded' or (project.status = 'waiting' and project.waiting_for = 'film')) then
+    if not (
+        project.status = 'succeeded' or (project.status = 'waiting' and project.waiting_for = 'film')
+        or (project.status in ('failed', 'canceled') and project.stage = 'publish')
+    ) then
         raise exception 'there is no film to publish: this project is %', project.status using errcode = 'PT409';
     end if;
     insert into public.publications (project_id, owner, channel_id, wanted, privacy, publish_at)
     values (p_id, p_owner, p_channel, public.as_object(p_wanted), p_privacy, p_publish_at)
     on conflict (project_id) do update set
         channel_id = p_channel, wanted = public.as_object(p_wanted), privacy = p_privacy, publish_at = p_publish_at
-        where publications.video_id is null and project.status = 'waiting';
+        where publications.video_id is null and project.status <> 'succeeded';
     if not found then
         raise exception 'this film is published already' using errcode = 'PT409';
     end if;
-    if project.status = 'succeeded' then
+    if project.status <> 'waiting' then
+        -- An upload that was begun with other words is given up: before another one the channel is looked through for it.
+        insert into public.steps (project_id, owner, stage, key, result, ended_at)
+        select p_id, p_owner, 'publish', replace(key, 'session', 'lost'), '{"lost": 0}', now() from public.steps
+        where project_id = p_id and stage = 'publish' and key like 'session-%'
+        on conflict do nothing;
         update public.projects set
-            status = 'ready', stage = 'publish', wake_at = now(), attempt = 0, claims = 0, updated_at = now()
+            status = 'ready', stage = 'publish', error = null, cancel_requested = false, wake_at = now(), attempt = 0, claims = 0, updated_at = now()
         where id = p_id;
     end if;
 end $$;
@@ -1927,6 +1961,10 @@ CREATE INDEX recent_requests_by_owner ON public.recent_requests USING btree (own
 
 CREATE INDEX usage_by_owner ON public.usage USING btree (owner, id DESC);
 
+-- Name: video_days_by_owner; Type: INDEX; Schema: public; Owner: -
+
+CREATE INDEX video_days_by_owner ON public.video_days USING btree (owner);
+
 -- Name: videos_by_owner; Type: INDEX; Schema: public; Owner: -
 
 CREATE INDEX videos_by_owner ON public.predictions USING btree (owner, created_at DESC, id DESC) WHERE ((status = 'succeeded'::public.prediction_status) AND (NOT system) AND (output IS NOT NULL));
@@ -2382,10 +2420,10 @@ REVOKE ALL ON FUNCTION public.limit_running(p_owner uuid, p_limit integer) FROM 
 
 REVOKE ALL ON FUNCTION public.limit_uploads() FROM PUBLIC;
 
--- Name: FUNCTION move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text, p_gate interval, p_wake interval, p_error jsonb, p_output jsonb); Type: ACL; Schema: public; Owner: -
+-- Name: FUNCTION move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text, p_gate interval, p_wake interval, p_error jsonb, p_output jsonb, p_patient boolean); Type: ACL; Schema: public; Owner: -
 
-REVOKE ALL ON FUNCTION public.move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text, p_gate interval, p_wake interval, p_error jsonb, p_output jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION public.move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text, p_gate interval, p_wake interval, p_error jsonb, p_output jsonb) TO service_role;
+REVOKE ALL ON FUNCTION public.move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text, p_gate interval, p_wake interval, p_error jsonb, p_output jsonb, p_patient boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.move_project(p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text, p_gate interval, p_wake interval, p_error jsonb, p_output jsonb, p_patient boolean) TO service_role;
 
 -- Name: FUNCTION note_logs(p_id uuid, p_logs text); Type: ACL; Schema: public; Owner: -
 

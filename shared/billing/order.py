@@ -68,16 +68,18 @@ async def follow(store: Store, stripe: Stripe, order_id: UUID, session: str | No
             raise NotFound("There is no such order.")
         order = Order.model_validate(rows[0])
         known = order.session or session
-        if known is None:
+        if known is None or order.live != stripe.live:  # of the other mode: its key is not here any more
             return order
         payment = await stripe.payment(known)
         status: Status = payment.status
-        fits = (payment.order, payment.live) == (str(order.id), order.live)
-        if not fits or (status == "paid" and (payment.amount, payment.currency) != (order.amount, order.currency)):
+        paid_for = (payment.order, payment.live, payment.amount, payment.currency)
+        if status == "paid" and paid_for != (str(order.id), order.live, order.amount, order.currency):
             log.error("order %s: Stripe's session %s is not what was ordered", order.id, known)
             status = "mismatch"
         told = (known, status, min(payment.refunded, order.amount), min(payment.disputed, order.amount))
-        if told == (order.session, order.status, order.refunded, order.disputed):
+        links = (payment.receipt_url or order.receipt_url, payment.invoice_url or order.invoice_url)  # come later
+        before = (order.session, order.status, order.refunded, order.disputed)
+        if (told, links) == (before, (order.receipt_url, order.invoice_url)):
             return order
         found = {
             "p_refunded": payment.refunded, "p_disputed": payment.disputed, "p_receipt_url": payment.receipt_url,

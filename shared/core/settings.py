@@ -70,6 +70,7 @@ class Settings:
     stripe_secret_key = _Setting("")  # credits are sold with it: sk_test_… or sk_live_…
     stripe_webhook_secret = _Setting("")  # whsec_… of the endpoint /v1/billing/stripe
     stripe_base_url = _Setting("https://api.stripe.com")
+    forge_test_sales = _Setting("no", ("no", "yes"))  # yes: also in Stripe's test mode, where anybody can pay
 
     youtube_client_id = _Setting("")  # of an OAuth client of one's own at Google, for publishing
     youtube_client_secret = _Setting("")

@@ -38,6 +38,15 @@ class Grant:
     scopes: frozenset[str]
 
 
+def error_of(answer: httpx.Response) -> dict[str, Any]:
+    """The body of a refusal, where it is one."""
+    try:
+        found = answer.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 class Google:
     """Every call raises ProviderFailed."""
 
@@ -84,7 +93,7 @@ class Google:
         answer = await self._post("token", {"client_id": self._id, "client_secret": self._secret, **form})
         if answer.is_success:
             return json_object(NAME, answer)
-        found = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+        found = error_of(answer)
         if found.get("error") == "invalid_grant":  # also where a clock is wrong
             raise NeedsReconnect("Google does not know this consent any more. Connect the channel again.")
         if answer.status_code >= 500:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -9,14 +10,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from shared.core import telemetry
-from shared.core.errors import InvalidInput, ProviderFailed, ProviderTimeout, Unauthenticated, provider_error
+from shared.core.errors import (
+    ForgeError,
+    InvalidInput,
+    ProviderFailed,
+    ProviderTimeout,
+    Unauthenticated,
+    provider_error,
+)
 from shared.core.settings import Settings
 
 if TYPE_CHECKING:
     import stripe
 
 T = TypeVar("T")
+log = logging.getLogger("personaforge.stripe")
 TIMEOUT = 10.0  # seconds; the SDK's own is 80
+SELDOM = 2.0  # seconds between two questions about one order by whoever waits for it
 TOLERANCE = 300  # seconds that a webhook's time may be off; the SDK looks only into the past
 EVENTS = (
     "checkout.session.completed",
@@ -24,13 +34,17 @@ EVENTS = (
     "checkout.session.async_payment_failed",
     "checkout.session.expired",
     "charge.refunded",
-    "charge.refund.updated",
+    "refund.updated",
+    "refund.failed",
     "charge.dispute.created",
-    "charge.dispute.closed",
+    "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
     "charge.dispute.funds_reinstated",
+    "charge.dispute.closed",
 )
-# Of a dispute: a warning takes no money, and what was won is given back.
-_WITHHELD = ("needs_response", "under_review", "lost")
+_QUIET = "checkout.session.expired"  # changes no ledger: not asked for again
+# Of a dispute: a warning takes no money, and what was won is given back. Any other state withholds it.
+_FREE = ("won", "warning_needs_response", "warning_under_review", "warning_closed")
 
 
 @dataclass(frozen=True)
@@ -61,11 +75,24 @@ class Stripe:
 
     def __init__(self, settings: Settings) -> None:
         self._key, self._secret = settings.stripe_secret_key, settings.stripe_webhook_secret
-        self._url = settings.stripe_base_url
+        self._url, self._home = settings.stripe_base_url, settings.forge_url
+        self._asked: dict[str, float] = {}
+        self._test_sales = settings.forge_test_sales == "yes"
 
     @property
     def on(self) -> bool:
         return bool(self._key)
+
+    @property
+    def sells(self) -> bool:
+        """In test mode anybody pays with a test card, and what credits buy is real: that has to be wanted."""
+        return self.on and (self.live or self._test_sales)
+
+    def may_ask(self, order: str) -> bool:
+        """Whether this order was not asked about in the last seconds: a page that waits must not use up requests."""
+        now = time.monotonic()
+        self._asked = {one: at for one, at in self._asked.items() if now - at < SELDOM}
+        return self.on and self._asked.setdefault(order, now) == now
 
     @property
     def live(self) -> bool:
@@ -102,8 +129,8 @@ class Stripe:
                         }
                     ],
                     "client_reference_id": order,
-                    "metadata": {"order": order},
-                    "payment_intent_data": {"metadata": {"order": order}},
+                    "metadata": {"personaforge_order": order, "personaforge": self._home},
+                    "payment_intent_data": {"metadata": {"personaforge_order": order, "personaforge": self._home}},
                     "invoice_creation": {"enabled": True},
                     "adaptive_pricing": {"enabled": False},  # what is paid is compared with what was ordered
                     "success_url": f"{page}?order={order}",
@@ -131,7 +158,7 @@ class Stripe:
             disputes = await self._call(
                 self._client.v1.disputes.list_async(params={"payment_intent": intent.id, "limit": 100})
             )
-            disputed = sum(one.amount for one in disputes.data if one.status in _WITHHELD)
+            disputed = sum(one.amount for one in disputes.data if one.status not in _FREE)
         status: Literal["open", "pending", "paid", "failed", "expired"] = "open"
         if found.payment_status == "paid":
             status = "paid"
@@ -162,34 +189,48 @@ class Stripe:
         if stamp > time.time() + TOLERANCE:
             raise Unauthenticated("The webhook's time lies in the future.")
         try:
-            live, about = event.livemode, event.data.object if event.type in EVENTS else None
+            if event.livemode != self.live:
+                raise InvalidInput("An event of Stripe's test mode where the key is live, or the other way round.")
+            return await self._about(event.data.object) if event.type in EVENTS else News(None, None)
         except (AttributeError, KeyError, TypeError) as error:
             raise InvalidInput("The body is no event of Stripe's that is understood here.") from error
-        if live != self.live:
-            raise InvalidInput("An event of Stripe's test mode where the key is live, or the other way round.")
-        return await self._about(about) if about else News(None, None)
 
     async def since(self, moment: int) -> dict[str, News]:
-        """What events of that time (seconds since 1970) and later were about, by order."""
+        """What events of that time (seconds since 1970) and later were about, by order. One that cannot be read is
+        left out."""
         found: dict[str, News] = {}
-        listed = await self._call(
-            self._client.v1.events.list_async(params={"created": {"gte": moment}, "types": list(EVENTS), "limit": 100})
-        )
-        async for event in listed.auto_paging_iter():
-            news = await self._about(event.data.object)
-            if news.order and not (news.order in found and found[news.order].session):
-                found[news.order] = news
+        after, more = "", True
+        while more:
+            events = self._client.v1.events.list_async(
+                params={
+                    "created": {"gte": moment},
+                    "types": [one for one in EVENTS if one != _QUIET],
+                    "limit": 100,
+                    **({"starting_after": after} if after else {}),
+                }
+            )
+            page = await self._call(events)
+            for event in page.data:
+                try:
+                    news = await self._about(event.data.object)
+                except (ForgeError, AttributeError, KeyError, TypeError) as error:
+                    log.error("an event of Stripe's is left out: %s (%s)", event.id, type(error).__name__)
+                    continue
+                if news.order and not (news.order in found and found[news.order].session):
+                    found[news.order] = news
+            after, more = page.data[-1].id if page.data else "", page.has_more
         return found
 
     async def _about(self, about: Any) -> News:
+        """Of an object: our order, or nothing where it is of another shop, or another deployment, of this account."""
         metadata = about.metadata.to_dict() if getattr(about, "metadata", None) else {}
-        if about.object == "checkout.session":
-            return News(metadata.get("order"), about.id)
         intent_id = getattr(about, "payment_intent", None)
-        if "order" not in metadata and isinstance(intent_id, str):  # refunds and disputes do not have it
+        if "personaforge" not in metadata and isinstance(intent_id, str):  # refunds and disputes do not have it
             intent = await self._call(self._client.v1.payment_intents.retrieve_async(intent_id))
             metadata = intent.metadata.to_dict() if intent.metadata else {}
-        return News(metadata.get("order"), None)
+        if metadata.get("personaforge") != self._home:
+            return News(None, None)
+        return News(metadata.get("personaforge_order"), about.id if about.object == "checkout.session" else None)
 
     async def _call(self, request: Awaitable[T]) -> T:
         import stripe
@@ -209,7 +250,7 @@ class Stripe:
 _WORDS = {
     400: "It refused the request as wrong.",
     401: "It does not know our key. Look at STRIPE_SECRET_KEY.",
-    403: "Our key lacks a right. It needs checkout sessions, payment intents, disputes and events.",
+    403: "Our key lacks a right. It needs checkout sessions, payment intents, charges, invoices, disputes, events.",
     404: "It does not know this payment.",
     429: "It is asked too often just now.",
 }

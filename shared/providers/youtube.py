@@ -23,6 +23,7 @@ from shared.core.errors import (
     provider_error,
 )
 from shared.core.settings import Settings
+from shared.providers.google import error_of
 from shared.providers.job import json_object
 
 NAME = "youtube"
@@ -204,8 +205,7 @@ class YouTube:
         raise self._refusal(method, address, answer)
 
     def _refusal(self, method: str, address: str, answer: httpx.Response) -> ForgeError:
-        found = answer.json() if "json" in answer.headers.get("content-type", "") else {}
-        error = found.get("error") if isinstance(found, dict) else None
+        error = error_of(answer).get("error")
         reasons = [one.get("reason") for one in error.get("errors", [])] if isinstance(error, dict) else []
         reason, status = str(reasons[0]) if reasons else "", answer.status_code
         if method == "PUT" and "upload_id=" in address and status in (404, 410):

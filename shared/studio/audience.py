@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import re
 import statistics
 from dataclasses import dataclass
@@ -21,10 +22,12 @@ from shared.studio.publication import take
 from shared.studio.words import count_words
 
 log = logging.getLogger("personaforge.audience")
+DAY = timedelta(days=1)  # earlier: YouTube counts days in California
 DELAY = timedelta(days=3)  # after which YouTube's numbers are whole
 ENOUGH = 200  # views under which a curve is noise
 PRIOR = 20  # films that weigh as much as the judge
-CERTAIN = 2.0  # standard errors that an effect must differ from nothing by
+CHANCE, SHUFFLES = 0.05, 2000  # of all features together that one of them is chance, tested by so many shuffles
+SIDE = 4  # films with a feature, and without it, that are the least
 POINT = 20  # judge's wins that all of the audience is worth: five points of retention are one pair won
 SAID = {
     "question": "Films that open with a question",
@@ -131,22 +134,34 @@ def at(curve: list[float], share: float) -> float:
 
 
 def learn(films: list[Row]) -> Learned:
-    """From films with `features` and `watched`. An effect counts when both kinds were tried at least twice and their
-    difference is more than chance: with a few films most are not."""
+    """From films with `features` and `watched`. An effect counts when it is more than chance: rarely do as many films,
+    dealt out at random to both kinds, differ as much (a permutation test, with Bonferroni's share of each feature)."""
     effects = []
     for feature in SAID:
         split: dict[bool, list[float]] = {True: [], False: []}
         for one in films:
             split[bool(one["features"].get(feature))].append(float(one["watched"]))
         have, lack = split[True], split[False]
-        if len(have) < 2 or len(lack) < 2:
+        if len(have) < SIDE or len(lack) < SIDE:
             continue
         difference = statistics.fmean(have) - statistics.fmean(lack)
-        error = (statistics.variance(have) / len(have) + statistics.variance(lack) / len(lack)) ** 0.5
-        certain = abs(difference) > CERTAIN * error and len(films) >= 6
+        certain = not _may_be_chance(have, lack)
         points = round(100 * difference, 1)
         effects.append(Effect(feature=feature, points=points, films=len(have) + len(lack), certain=certain))
     return Learned(films=len(films), weight=round(len(films) / (len(films) + PRIOR), 3), effects=effects)
+
+
+def _may_be_chance(have: list[float], lack: list[float]) -> bool:
+    dice, films = random.Random(0), [*have, *lack]  # noqa: S311  # the same films always say the same
+    count, whole = len(have), sum(films)
+    difference = abs(sum(have) / count - sum(lack) / len(lack))
+    allowed, exceeded = SHUFFLES * CHANCE / len(SAID), 0
+    for _ in range(SHUFFLES):
+        some = sum(dice.sample(films, count))
+        exceeded += abs(some / count - (whole - some) / len(lack)) >= difference - 1e-9
+        if exceeded > allowed:
+            return True
+    return False
 
 
 async def learned(store: Store, owner: UUID) -> Learned:
@@ -184,10 +199,12 @@ async def look(store: Store, channels: Channels, row: Row) -> None:
     if found is None:
         change |= {"state": "removed", "problem": "It was deleted at YouTube."}
     elif row["state"] == "scheduled" and found["status"]["privacyStatus"] == "public":
-        change |= {"state": "public", "published_at": row["publish_at"]}
+        change |= {"state": "public", "published_at": row["publish_at"] or found["snippet"]["publishedAt"]}
     published = change.get("published_at") or row["published_at"]
+    if found and not published and found["status"]["privacyStatus"] == "public":
+        published = change["published_at"] = found["snippet"]["publishedAt"]
     last = (youtube.clock - DELAY).date()
-    if published and found and (first := parse_time(published).date()) <= last:
+    if published and found and (first := parse_time(published).date() - DAY) <= last:
         change |= await _numbers(store, youtube, row, first, last)
     await store.rows(table.update(change).eq("project_id", row["project_id"]))
 

@@ -68,8 +68,7 @@ class Channels:
         if not taken:
             raise InvalidInput("This consent was not asked for by you, was used, or is over an hour old. Begin again.")
         grant = await self.google.exchange(code, unseal(self._key, taken, _hash(state)), self._back)
-        if lacking := set(SCOPES) - grant.scopes:
-            await self.google.revoke(grant.refresh_token)
+        if lacking := set(SCOPES) - grant.scopes:  # not revoked: that would end other consents of this person to us
             names = ", ".join(sorted(scope.rpartition("/")[2] for scope in lacking))
             raise InvalidInput(f"Not everything was allowed: {names}. Connect again and tick everything.")
 

@@ -24,6 +24,7 @@ from shared.studio.project import Decision, Project
 log = logging.getLogger("personaforge.production")
 HEARTBEAT = 15.0  # seconds; a lease lasts sixty
 PAUSES = (10, 60, 300)  # seconds before a stage is tried again
+PATIENT = 300  # seconds that a provider asks for, beyond which it is waited for as long as it takes
 GATE_OPEN = timedelta(days=7)
 _AT_ONCE = 20  # projects that one pass of the schedule wakes
 
@@ -146,6 +147,10 @@ class Production:
                     raise
                 await asyncio.sleep(pause)
 
+    async def hold(self) -> None:
+        """Make sure that the project is still this worker's, and wanted. Raises LeaseLost, Canceled."""
+        await self._call("extend_lease")
+
     async def together(self, steps: Iterable[Awaitable[Any]]) -> list[Any]:
         """Several at once. What is finished stays finished when one fails."""
         done = await asyncio.gather(*steps, return_exceptions=True)
@@ -211,9 +216,12 @@ class Production:
 
     async def _failed(self, error: ForgeError) -> None:
         problem = {"code": error.code, "detail": error.detail}
-        if error.retryable and self.project.attempt <= len(PAUSES):
-            pause = PAUSES[self.project.attempt - 1] * random.uniform(0.8, 1.2)  # noqa: S311  # spread, not secret
-            pause = max(pause, float(error.extra.get("retry_after", 0)))
+        asked = float(error.extra.get("retry_after", 0))
+        if error.retryable and asked > PATIENT:  # for a day's quota, for example: that is no failed attempt
+            pause = asked * random.uniform(1, 1.02)  # noqa: S311  # spread, not secret
+            await self._move("ready", self.project.stage, wake=timedelta(seconds=pause), error=problem, patient=True)
+        elif error.retryable and self.project.attempt <= len(PAUSES):
+            pause = max(PAUSES[self.project.attempt - 1] * random.uniform(0.8, 1.2), asked)  # noqa: S311
             await self._move("ready", self.project.stage, wake=timedelta(seconds=pause), error=problem)
         else:
             log.error("project %s has failed", self.project.id, exc_info=error)
@@ -232,10 +240,12 @@ class Production:
         wake: timedelta = timedelta(),
         error: dict[str, str] | None = None,
         output: dict[str, Any] | None = None,
+        patient: bool = False,
     ) -> None:
         await self._call(
             "move_project", p_status=status, p_stage=stage, p_waiting_for=waiting_for,
             p_gate=_interval(gate) if gate else None, p_wake=_interval(wake), p_error=error, p_output=output,
+            p_patient=patient,
         )  # fmt: skip
 
     async def _beat(self, working: asyncio.Task[Any] | None) -> None:

@@ -9,9 +9,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from shared.core.errors import ForgeError, InvalidInput, NotFound, ProviderBusy, ProviderFailed, ProviderRefused
+from shared.core.errors import (
+    ForgeError,
+    InvalidInput,
+    NotFound,
+    ProviderBusy,
+    ProviderFailed,
+    ProviderRefused,
+    SettingInvalid,
+)
 from shared.core.sealed import seal, unseal
 from shared.core.store import Row, Store
 from shared.core.text import Text
@@ -27,13 +35,29 @@ TITLE, DESCRIPTION, TAGS = 100, 5000, 500  # characters, bytes and characters th
 DISCLOSURE = "The presenter and the voice of this film are made with AI."
 UNVERIFIED = 900  # seconds of a film on a channel whose phone number is not verified
 UPLOADS_A_DAY, UNITS_A_DAY = 100, 10_000  # of a Google project, as YouTube grants them
-UNITS = {"look": 1, "find": 3, "thumbnail": 50, "captions": 400, "change": 51}
+UNITS = {"channel": 1, "look": 1, "find": 3, "thumbnail": 50, "captions": 400, "change": 52}
+RESERVE = 1000  # of a day's units, kept for hiding what must not be seen
+FURTHEST = timedelta(days=730)  # ahead, of a time that is wanted
 LEAD = timedelta(minutes=15)  # of a time that is wanted: more than clocks differ
 SLACK = timedelta(minutes=2)  # before the time, within which YouTube is not told of it any more
+CHANGES = 5  # of how a film is to be shown, while it is shown
 FAILURES = 5  # of pieces in a row, after which the upload rests
+PATIENCE = 3  # attempts, after which a film goes without its own thumbnail
 LOST = 60  # seconds after which a film that was sent is looked for a second time
 LOOKS = (1, 2, 4, 8, 15)  # seconds between looks at YouTube's processing, by one worker; another goes on a minute later
-LONGEST = timedelta(hours=24)  # of processing
+LONGEST, OFTEN = timedelta(hours=24), timedelta(minutes=2)  # of processing; and for how long it is looked at often
+
+
+def _moment(at: datetime) -> datetime:
+    """In whole seconds of UTC, as YouTube keeps it."""
+    if at.tzinfo is None:
+        raise ValueError("the time needs an offset, such as Z")
+    if not datetime(2026, 1, 1, tzinfo=UTC) < at < datetime.now(UTC) + FURTHEST:
+        raise ValueError("the time lies in the past, or more than two years ahead")
+    return at.astimezone(UTC).replace(microsecond=0)
+
+
+Moment = Annotated[Time, AfterValidator(_moment)]
 
 
 class Publish(BaseModel):
@@ -53,7 +77,7 @@ class Publish(BaseModel):
     captions: bool = Field(False, description="Also as a track of its own, beside those in the picture.")
     thumbnail: int = Field(0, ge=0, le=2, description="One of `thumbnails`.")
     privacy: Literal["private", "unlisted", "public"] = "private"
-    at: Time | None = None
+    at: Moment | None = None
 
     @field_validator("title", "description", "tags")
     @classmethod
@@ -73,8 +97,6 @@ class Publish(BaseModel):
     def _at_means_public(self) -> Publish:
         if self.at is not None and self.privacy != "public":
             raise ValueError("a time is when a film becomes public: give it with privacy public")
-        if self.at is not None and self.at.tzinfo is None:
-            raise ValueError("the time needs an offset, such as Z")
         return self
 
 
@@ -119,7 +141,7 @@ async def show(store: Store, youtube: YouTube, video: str, privacy: str, at: dat
 
     Raises NotPublishable where YouTube keeps something else, or the time is over.
     """
-    await take(store, UNITS["change"])
+    await take(store, UNITS["change"], hiding=privacy != "public")
     found = await youtube.video(video)
     if found is None:
         return {"state": "removed", "problem": "It was deleted at YouTube."}
@@ -147,30 +169,35 @@ async def show(store: Store, youtube: YouTube, video: str, privacy: str, at: dat
     )
 
 
-async def take(store: Store, units: int) -> None:
+async def take(store: Store, units: int, *, hiding: bool = False) -> None:
     """Of the day's units. Raises QuotaUsedUp before YouTube does."""
-    given = {"p_bucket": "units", "p_units": units, "p_limit": UNITS_A_DAY}
-    if seconds := await store.call("take_quota", given):
+    limit = UNITS_A_DAY if hiding else UNITS_A_DAY - RESERVE
+    if seconds := await store.call("take_quota", {"p_bucket": "units", "p_units": units, "p_limit": limit}):
         raise QuotaUsedUp(seconds)
 
 
 async def reschedule(store: Store, channels: Channels, project: Project, privacy: str, at: datetime | None) -> Row:
-    """Have a film shown to others, or at another time; at once where it is at YouTube already. Returns its row.
+    """Have a film shown to others, or at another time: at once where it is at YouTube. Returns its row.
 
     Raises NotFound, InvalidInput, NotPublishable.
     """
     if at and at < datetime.now(UTC) + LEAD:
         raise InvalidInput("The time has to be at least a quarter of an hour ahead.")
     table = store.as_service().from_("publications")
-    change: dict[str, Any] = {"privacy": privacy, "publish_at": format_time(at) if at else None}
-    rows = await store.rows(table.update(change).eq("project_id", str(project.id)).eq("owner", str(project.owner)))
+    change: Row = {"privacy": privacy, "publish_at": format_time(at) if at else None}
+    rows = await store.rows(table.select("*").eq("project_id", str(project.id)).eq("owner", str(project.owner)))
     if not rows:
         raise NotFound("This project has no publication.")
-    if rows[0]["video_id"] is None or rows[0]["state"] in ("uploading", "processing"):
-        return rows[0]  # its publisher reads it when the film is there
+    video = rows[0]["video_id"]
+    if video is None or (project.stage == "publish" and project.status in ("ready", "working")):
+        # Its publisher reads this when the film is there, and once more after showing it.
+        return (await store.rows(table.update(change).eq("project_id", str(project.id))))[0]
+    await take(store, UNITS["channel"], hiding=privacy != "public")
     youtube, _ = await channels.checked(project.owner, rows[0]["channel_id"])
-    state = await show(store, youtube, rows[0]["video_id"], privacy, at)
-    return (await store.rows(table.update(state).eq("project_id", str(project.id))))[0]
+    state = await show(store, youtube, video, privacy, at)
+    if rows[0]["published_at"]:
+        state.pop("published_at", None)
+    return (await store.rows(table.update({**change, **state}).eq("project_id", str(project.id))))[0]
 
 
 class Publication(BaseModel):
@@ -207,7 +234,7 @@ class Publisher:
     def __init__(self, store: Store, channels: Channels, heartbeats: Heartbeats, key: str, piece: int = PIECE) -> None:
         """key: seals what may write to an upload. piece: in bytes, a multiple of 256 KiB."""
         self._store, self._channels, self._heartbeats = store, channels, heartbeats
-        self._key, self._piece = key, piece
+        self._key, self._piece, self._since = key, piece, ""
 
     async def publish(self, production: Production) -> Next:
         """Upload it privately, wait until YouTube has processed it, add what belongs to it, show it as is wanted."""
@@ -215,6 +242,7 @@ class Publisher:
         if row is None:
             return Finish(dict(production.project.output or {}))
         wanted = Publish.model_validate(row["wanted"])
+        await take(self._store, UNITS["channel"])
         youtube, channel = await self._channels.checked(production.project.owner, row["channel_id"])
         films: dict[str, Any] = (production.project.output or {})["films"]
         film = films[wanted.shape or production.project.input.shapes[0]]
@@ -228,17 +256,28 @@ class Publisher:
             await self.change(production, video_id=video, state="processing")
         found = await self._processed(production, youtube, video)
         if found is None:
-            return Later(LOST)
+            return Later(_rest(youtube.clock - parse_time(self._since)))
         await production.step("publish", "thumbnail", 0, lambda: self._thumbnail(production, youtube, video, wanted))
         if wanted.captions:
             add = lambda: self._captions(youtube, video, wanted.language, film["captions"])  # noqa: E731
             await production.step("publish", "captions", 0, add)
-        row = await self.row(production)
-        assert row, "it is deleted with its project alone"
-        at = parse_time(row["publish_at"]) if row["publish_at"] else None
-        state = await show(self._store, youtube, video, row["privacy"], at)
-        await self.change(production, **state)
+        await self._shown(production, youtube, video)
         return Finish(dict(production.project.output or {}))
+
+    async def _shown(self, production: Production, youtube: YouTube, video: str) -> None:
+        """As is wanted by now: once more when that was changed while YouTube was told."""
+        for _ in range(CHANGES):
+            row = await self.row(production)
+            assert row, "it is deleted with its project alone"
+            await production.hold()  # whoever has canceled it does not see it public
+            at = parse_time(row["publish_at"]) if row["publish_at"] else None
+            state = await show(self._store, youtube, video, row["privacy"], at)
+            table = self._store.as_service().from_("publications")
+            same = table.update(state).eq("project_id", row["project_id"]).eq("privacy", row["privacy"])
+            same = same.eq("publish_at", row["publish_at"]) if row["publish_at"] else same.is_("publish_at", "null")
+            if await self._store.rows(same):
+                return
+        raise ProviderBusy("youtube", "How it is to be shown changes too often just now.", retry_after=LOST)
 
     async def row(self, production: Production) -> Row | None:
         query = self._store.as_service().from_("publications").select("*")
@@ -266,10 +305,10 @@ class Publisher:
         )
         if begun["sha256"] != hashlib.sha256(data).hexdigest():
             raise NotPublishable("The film has changed since its upload began.")
-        address = unseal(self._key, begun["address"], f"upload {production.project.id}")
         try:
+            address = unseal(self._key, begun["address"], f"upload {production.project.id}")
             return await self._send(production, youtube, address, data)
-        except SessionGone:
+        except (SessionGone, SettingInvalid):  # ended, or sealed with a key that is not ours any more
             await take(self._store, UNITS["find"])
             if found := await youtube.find(uploads, _tag(production)):
                 return found
@@ -347,22 +386,32 @@ class Publisher:
             await self._tell(production, "YouTube is processing\n")
             await take(self._store, UNITS["look"])
             found = await youtube.video(video)
-            if found is None or found["status"]["uploadStatus"] == "deleted":
-                await self.change(production, state="removed", problem="It was deleted at YouTube.")
-                raise NotPublishable("The film is not at YouTube any more: it was deleted there.")
-            status = found["status"]
-            if status["uploadStatus"] in ("failed", "rejected"):
-                verb = status["uploadStatus"]
-                reason = status.get("failureReason") or status.get("rejectionReason") or ""
-                words = f"YouTube {verb} it: {REASONS.get(reason, 'it gives no reason')}."
-                await self.change(production, state="rejected", problem=words)
-                raise NotPublishable(words)
-            if status["uploadStatus"] == "processed":
+            if found and found["status"]["uploadStatus"] == "processed":
                 return found
-            if youtube.clock - parse_time(found["snippet"]["publishedAt"]) > LONGEST:
-                raise NotPublishable("YouTube has processed it for a day and is not done. Look there; then retry.")
+            if found:
+                self._since = found["snippet"]["publishedAt"]
+                await self._refused(production, found["status"])
+                age = youtube.clock - parse_time(self._since)
+                if age > LONGEST:
+                    raise NotPublishable("YouTube has processed it for a day and is not done. Look there; then retry.")
+                if age > OFTEN:  # one look, and a longer rest
+                    return None
             await asyncio.sleep(pause)
+        if found is None:  # it is not listed at once
+            await self.change(production, state="removed", problem="It was deleted at YouTube.")
+            raise NotPublishable("The film is not at YouTube any more: it was deleted there.")
         return None
+
+    async def _refused(self, production: Production, status: dict[str, Any]) -> None:
+        """Raises NotPublishable, in words, for a film that YouTube does not take."""
+        verb, reason = status["uploadStatus"], status.get("failureReason") or status.get("rejectionReason") or ""
+        if verb == "deleted":
+            await self.change(production, state="removed", problem="It was deleted at YouTube.")
+            raise NotPublishable("The film is not at YouTube any more: it was deleted there.")
+        if verb in ("failed", "rejected"):
+            words = f"YouTube {verb} it: {REASONS.get(reason, 'it gives no reason')}."
+            await self.change(production, state="rejected", problem=words)
+            raise NotPublishable(words)
 
     async def _thumbnail(self, production: Production, youtube: YouTube, video: str, wanted: Publish) -> Made:
         """Not every channel may have its own: then YouTube chooses a frame, and the step says so."""
@@ -373,6 +422,10 @@ class Publisher:
         try:
             await youtube.set_thumbnail(video, await self._store.get(pictures[wanted.thumbnail]["picture"]))
         except ProviderRefused as error:
+            return Made({"set": False, "why": error.detail})
+        except ProviderBusy as error:  # a limit of pictures alone stops no film
+            if production.project.attempt < PATIENCE:
+                raise
             return Made({"set": False, "why": error.detail})
         return Made({"set": True})
 
@@ -393,6 +446,11 @@ class Publisher:
 def _tag(production: Production) -> str:
     """By which a film is found again among a channel's."""
     return f"pf-{production.project.id}"
+
+
+def _rest(age: timedelta) -> float:
+    """Seconds between two looks at a film that is processed: a minute, and more the longer it takes."""
+    return LOST if age < timedelta(minutes=15) else 300 if age < timedelta(hours=1) else 1800
 
 
 def _mb(count: int) -> str:

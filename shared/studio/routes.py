@@ -22,7 +22,7 @@ from shared.studio.audience import ENOUGH, Learned, Lost, at, by_sentence, learn
 from shared.studio.channel import Channel, Channels
 from shared.studio.production import wake
 from shared.studio.project import Project
-from shared.studio.publication import Publication, Publish, reschedule, want
+from shared.studio.publication import Moment, Publication, Publish, reschedule, want
 
 PAGE = 100
 router = APIRouter()
@@ -108,12 +108,12 @@ class Change(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     privacy: Literal["private", "unlisted", "public"]
-    at: Time | None = None
+    at: Moment | None = None
 
     @model_validator(mode="after")
     def _at_means_public(self) -> Change:
-        if self.at is not None and (self.privacy != "public" or self.at.tzinfo is None):
-            raise ValueError("a time needs an offset, such as Z, and privacy public")
+        if self.at is not None and self.privacy != "public":
+            raise ValueError("a time is when a film becomes public: give it with privacy public")
         return self
 
 
@@ -149,7 +149,7 @@ async def publish(project: UUID, body: Publish, context: ContextDep, user: Curre
     """Publish a film that is finished."""
     store = context.store
     found = await _project(store, project, user)
-    if found.status != "succeeded":
+    if found.status != "succeeded" and found.stage != "publish":
         raise Conflict("This film is not finished. Say how it is to be published when you approve it.")
     await want(store, found, body, list((found.output or {}).get("credits", [])))
     await wake(context.services.modal, str(project))

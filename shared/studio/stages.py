@@ -299,7 +299,8 @@ class Studio:
         seconds = production.of("voice", _round(production))["seconds"]
         credits = [credit(one) for one in lines]
         output = {"films": made, "seconds": seconds, "credits": credits, "thumbnails": pictures}
-        return Advance("publish", output) if await self._publisher.row(production) else Finish(output)
+        wanted = production.decisions["film", production.project.round].payload.get("publish")
+        return Advance("publish", output) if wanted else Finish(output)
 
     async def _shot(
         self,

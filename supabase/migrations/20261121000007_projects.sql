@@ -128,7 +128,7 @@ declare
     claimed public.projects;
 begin
     -- One that is stopped below gives back what is reserved: its account is locked first, see limit_rate.
-    perform public.ensure_account(owner) from public.projects where id = p_id and claims >= 5;
+    perform public.ensure_account(owner) from public.projects where id = p_id and (claims >= 5 or cancel_requested);
     select * into claimed from public.projects
     where (p_id is null or id = p_id) and wake_at <= now()
       and (status = 'ready' or (status = 'working' and lease_until < now()))
@@ -141,6 +141,12 @@ begin
             status = 'failed', updated_at = now(), lease_by = null, lease_until = null,
             error = '{"code": "worker_died", "detail": "Five workers died of this step. It can be retried."}'
         where id = claimed.id;
+        perform public.release_steps(claimed.id, claimed.owner);
+        return null;
+    end if;
+    if claimed.cancel_requested then  -- its worker died before it heard of it
+        update public.projects set
+            status = 'canceled', updated_at = now(), lease_by = null, lease_until = null where id = claimed.id;
         perform public.release_steps(claimed.id, claimed.owner);
         return null;
     end if;
@@ -237,7 +243,8 @@ end $$;
 -- Go on with a stage, or stop: p_status says how. p_wake: earliest time to be taken up again. p_gate: how long a gate is open.
 create function public.move_project(
     p_id uuid, p_by uuid, p_status text, p_stage text, p_waiting_for text default null, p_gate interval default null,
-    p_wake interval default '0 seconds', p_error jsonb default null, p_output jsonb default null
+    p_wake interval default '0 seconds', p_error jsonb default null, p_output jsonb default null,
+    p_patient boolean default false  -- it waits for a time that is known, which is no failed attempt
 ) returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -249,7 +256,8 @@ begin
         error = nullif(public.as_object(p_error), 'null'),
         output = coalesce(nullif(public.as_object(p_output), 'null'), output),
         claims = 0,
-        attempt = case when p_stage <> held.stage or p_status <> 'ready' or p_error is null then 0 else attempt end,
+        attempt = case when p_stage <> held.stage or p_status <> 'ready' or p_error is null or p_patient then 0
+            else attempt end,
         lease_by = case when p_status = 'working' then lease_by end,
         lease_until = case when p_status = 'working' then lease_until end,
         updated_at = now()
@@ -352,7 +360,8 @@ declare
     project public.projects;
 begin
     for project in
-        select * from public.projects where persona_id = old.id and status <> 'succeeded' order by id for update
+        select * from public.projects where persona_id = old.id and status <> 'succeeded' and stage <> 'publish'  -- what was approved stays
+        order by id for update
     loop
         if project.status = 'working' and project.lease_until > now() then
             update public.projects set cancel_requested = true where id = project.id;

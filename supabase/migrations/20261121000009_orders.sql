@@ -41,6 +41,9 @@ declare
     created public.orders;
 begin
     perform public.limit_rate(p_owner, 'orders');
+    if (select count(*) from public.orders where owner = p_owner and status = 'open') >= 20 then
+        raise exception 'twenty orders are not paid yet; pay one of them, or wait for a day' using errcode = 'PT429', hint = '3600';
+    end if;
     insert into public.orders (owner, pack, credits, amount, currency, live)
     values (p_owner, p_pack, p_credits, p_amount, p_currency, p_live) returning * into created;
     return created;
@@ -78,7 +81,7 @@ begin
         )
     ) else '{"purchase": 0, "refund": 0, "dispute": 0}' end;
     for line in select key, value::numeric - coalesce((followed.booked ->> key)::numeric, 0) as change
-        from jsonb_each_text(wanted) order by key desc  -- what comes in first
+        from jsonb_each_text(wanted) order by 2 desc  -- what comes in first
     loop
         perform public.book(
             followed.owner, line.key, line.change, p_id, format('order %s %s %s', p_id, followed.seen + 1, line.key)
@@ -93,24 +96,34 @@ begin
 end $$;
 
 -- The caller's ledger, newest first: what a prediction or a film has cost is one line. `balance`: after it, of what is
--- settled. p_before: `id` of the last line that was seen.
+-- settled. p_before: `id` of the last line that was seen. Reads 2,000 lines at most.
 create function public.ledger(p_before bigint default null, p_limit integer default 50) returns setof jsonb
 language sql stable security definer set search_path = '' as $$
-    with lines as (
-        select max(id) as id, max(created_at) as at, kind, sum(credits) as credits, prediction_id as about
-        from public.usage where owner = auth.uid() and kind not in ('reserve', 'release')
-        group by kind, prediction_id, case kind when 'charge' then null else id end
-    ), summed as (
-        select *, sum(credits) over (order by id) as balance from lines
+    with raw as (
+        select id, created_at, kind, credits, prediction_id from public.usage
+        where owner = auth.uid() and kind not in ('reserve', 'release') and (p_before is null or id < p_before)
+        order by id desc limit 2000
+    ), settled as (
+        select coalesce(sum(credits), 0) as balance from public.usage
+        where owner = auth.uid() and kind not in ('reserve', 'release') and (p_before is null or id < p_before)
+    ), after as (
+        select *, (select balance from settled) - coalesce(sum(credits) over (
+            order by id desc rows between unbounded preceding and 1 preceding
+        ), 0) as balance from raw
+    ), lines as (
+        select max(id) as id, max(created_at) as at, kind, sum(credits) as credits, prediction_id as about,
+            (array_agg(balance order by id desc))[1] as balance
+        from after group by kind, prediction_id, case kind when 'charge' then null else id end
+        order by max(id) desc limit p_limit
     )
     select jsonb_build_object(
         'id', s.id, 'at', s.at, 'kind', s.kind, 'credits', s.credits, 'balance', s.balance,
         'model', coalesce(p.model, case when f.id is not null then 'film' end), 'persona', one.name,
         'about', coalesce(f.input ->> 'idea', p.input ->> 'scene'), 'pack', o.pack
     )
-    from summed s left join public.predictions p on p.id = s.about left join public.personas one on one.id = p.persona_id
+    from lines s left join public.predictions p on p.id = s.about left join public.personas one on one.id = p.persona_id
         left join public.projects f on f.id = s.about left join public.orders o on o.id = s.about
-    where p_before is null or s.id < p_before order by s.id desc limit p_limit;
+    order by s.id desc;
 $$;
 
 -- The caller's account at a glance: balance, what is held for work in progress, this month's cost by model, limits and how
@@ -124,7 +137,11 @@ begin
     return jsonb_build_object(
         'balance', account.balance,
         'held', (
-            select coalesce(-sum(credits), 0) from public.usage where owner = caller and kind in ('reserve', 'release')
+            select coalesce(sum(reserved), 0) from public.predictions
+            where owner = caller and status in ('starting', 'processing')
+        ) + (
+            select coalesce(sum(s.reserved), 0) from public.steps s join public.projects f on f.id = s.project_id
+            where f.owner = caller and s.result is null
         ),
         'month', (
             select coalesce(jsonb_object_agg(model, credits), '{}') from (

@@ -55,6 +55,8 @@ create table public.video_days (
     primary key (project_id, day)
 );
 
+create index video_days_by_owner on public.video_days (owner);
+
 -- Calls of this deployment's Google project, by bucket and day in California: refused here before YouTube refuses.
 create table public.youtube_quota (
     bucket text not null,
@@ -100,20 +102,28 @@ begin
     if not found then
         raise exception 'no such project' using errcode = 'PT404';
     end if;
-    if not (project.status = 'succeeded' or (project.status = 'waiting' and project.waiting_for = 'film')) then
+    if not (
+        project.status = 'succeeded' or (project.status = 'waiting' and project.waiting_for = 'film')
+        or (project.status in ('failed', 'canceled') and project.stage = 'publish')
+    ) then
         raise exception 'there is no film to publish: this project is %', project.status using errcode = 'PT409';
     end if;
     insert into public.publications (project_id, owner, channel_id, wanted, privacy, publish_at)
     values (p_id, p_owner, p_channel, public.as_object(p_wanted), p_privacy, p_publish_at)
     on conflict (project_id) do update set
         channel_id = p_channel, wanted = public.as_object(p_wanted), privacy = p_privacy, publish_at = p_publish_at
-        where publications.video_id is null and project.status = 'waiting';
+        where publications.video_id is null and project.status <> 'succeeded';
     if not found then
         raise exception 'this film is published already' using errcode = 'PT409';
     end if;
-    if project.status = 'succeeded' then
+    if project.status <> 'waiting' then
+        -- An upload that was begun with other words is given up: before another one the channel is looked through for it.
+        insert into public.steps (project_id, owner, stage, key, result, ended_at)
+        select p_id, p_owner, 'publish', replace(key, 'session', 'lost'), '{"lost": 0}', now() from public.steps
+        where project_id = p_id and stage = 'publish' and key like 'session-%'
+        on conflict do nothing;
         update public.projects set
-            status = 'ready', stage = 'publish', wake_at = now(), attempt = 0, claims = 0, updated_at = now()
+            status = 'ready', stage = 'publish', error = null, cancel_requested = false, wake_at = now(), attempt = 0, claims = 0, updated_at = now()
         where id = p_id;
     end if;
 end $$;
@@ -148,6 +158,7 @@ $$;
 -- Take a consent that is not older than an hour; it can be taken once.
 create function public.take_consent(p_state text, p_owner uuid) returns text
 language sql security definer set search_path = '' as $$
+    delete from public.consents where created_at < now() - interval '1 day';
     delete from public.consents
     where state = p_state and owner = p_owner and created_at > now() - interval '1 hour' returning verifier;
 $$;

@@ -306,6 +306,75 @@ def test_a_long_film_needs_a_verified_channel(stack: Stack, publisher: Publisher
     assert publisher.films() == {}
 
 
+def test_a_wish_without_a_decision_publishes_nothing(stack: Stack, publisher: Publisher) -> None:
+    """An approval that came too late left a wish behind; whoever approves later without one publishes nothing."""
+    film = finished.film(stack, publisher.person)
+    with rest(stack) as service:
+        where = {"id": f"eq.{film['id']}"}
+        closed = {"status": "waiting", "waiting_for": "film", "stage": "review", "gate_until": "2026-01-01T00:00:00Z"}
+        service.patch("/projects", params=where, json=closed).raise_for_status()
+        steps = [("voice", "1", {"seconds": 20})]
+        rows = [
+            {"project_id": film["id"], "owner": publisher.person.id, "stage": s, "key": k, "result": r}
+            for s, k, r in steps
+        ]
+        service.post("/steps", json=rows).raise_for_status()
+        wanted = {"channel": publisher.channel, "title": "One", "privacy": "public"}
+        approve = f"/v1/projects/{film['id']}/approve"
+        late = publisher.person.http.post(approve, json={"round": 1, "publish": wanted})
+        assert late.status_code == 409
+        assert service.get("/publications", params={"project_id": f"eq.{film['id']}"}).json() != []
+        service.patch("/projects", params=where, json={"gate_until": "2027-01-01T00:00:00Z"}).raise_for_status()
+    publisher.person.http.post(approve, json={"round": 1}).raise_for_status()
+    assert publisher.done(film)["status"] == "succeeded"
+    assert publisher.films() == {}
+
+
+def test_a_film_that_is_canceled_before_it_is_shown_stays_private(
+    stack: Stack, publisher: Publisher, fault: Callable[..., None]
+) -> None:
+    """Also when its worker died meanwhile; what is at YouTube can be hidden and shown all the same."""
+    film = finished.film(stack, publisher.person)
+    fault("youtube", path="/upload/youtube/v3/thumbnails", delay_s=1.5)
+    publisher.publish(film, privacy="public").raise_for_status()
+    publisher.until(film, lambda found: (found["publication"] or {}).get("state") == "processing")
+    publisher.person.http.post(f"/v1/projects/{film['id']}/cancel").raise_for_status()
+    assert publisher.until(film, lambda found: found["status"] == "canceled")
+    assert publisher.film(film)["public_since"] is None
+    where = f"/v1/projects/{film['id']}/publication"
+    shown = publisher.person.http.patch(where, json={"privacy": "unlisted"})
+    assert (shown.status_code, shown.json()["state"]) == (200, "unlisted"), shown.text
+    assert publisher.film(film)["status"]["privacyStatus"] == "unlisted"
+
+
+def test_what_is_scheduled_is_not_deleted_under_it(stack: Stack, publisher: Publisher) -> None:
+    """YouTube would publish it all the same: private first. A time with fractions is kept in whole seconds."""
+    film = finished.film(stack, publisher.person)
+    at = datetime.now(UTC).replace(microsecond=654_321) + timedelta(hours=2)
+    publisher.publish(film, privacy="public", at=at.isoformat()).raise_for_status()
+    assert publisher.done(film)["publication"]["state"] == "scheduled"
+    refused = publisher.person.http.delete(f"/v1/projects/{film['id']}")
+    assert (refused.status_code, "private first" in refused.json()["detail"]) == (409, True)
+    where = f"/v1/projects/{film['id']}/publication"
+    assert publisher.person.http.patch(where, json={"privacy": "private"}).json()["state"] == "private"
+    assert publisher.person.http.delete(f"/v1/projects/{film['id']}").status_code == 204
+    far = publisher.person.http.patch(where, json={"privacy": "public", "at": "9999-12-31T23:59:59-12:00"})
+    assert far.status_code == 422
+
+
+def test_words_that_youtube_refuses_can_be_changed(
+    stack: Stack, publisher: Publisher, fault: Callable[..., None]
+) -> None:
+    """The project stops; another wish begins anew, after the channel was looked through."""
+    film = finished.film(stack, publisher.person)
+    fault("youtube", path="/upload/youtube/v3/videos", status=400, code="invalidCategoryId")
+    publisher.publish(film, category="99").raise_for_status()
+    assert publisher.done(film)["status"] == "failed"
+    publisher.publish(film, category="27", title="Another title").raise_for_status()
+    assert publisher.done(film)["status"] == "succeeded"
+    assert publisher.film(film)["snippet"]["title"] == "Another title"
+
+
 def test_what_youtube_rejects_is_told_in_words(stack: Stack, publisher: Publisher) -> None:
     """Duplicates, copyright, files that cannot be read."""
     for outcome, words in (
@@ -356,7 +425,7 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"channel": "UCsomebodyelse"}, "no such channel"),
     ({"shape": "tall"}, "no shape tall"),
     ({"privacy": "unlisted", "at": "2027-01-01T00:00:00Z"}, "privacy public"),
-    ({"privacy": "public", "at": "2026-01-01T00:00:00Z"}, "a quarter of an hour ahead"),
+    ({"privacy": "public", "at": "2026-01-01T00:00:00Z"}, "lies in the past"),
     ({"privacy": "public", "at": "2027-01-01T00:00:00"}, "offset"),
     ({"thumbnail": 3}, "2"),
 )

@@ -80,6 +80,14 @@ def script(number: int, opening: str, wins: int) -> dict[str, Any]:
     return {"id": f"1-{number}", "rank": 3 - wins, "wins": wins, "score": 3.0, "sentences": said}
 
 
+OPENINGS = (
+    "Did you know this?",
+    "It rained for 40 days.",
+    "You have walked past it.",
+    "What is it that falls on the old town when all the others are asleep?",
+    "The rain fell on the old town for longer than anybody could remember.",
+    "Incomprehensibilities notwithstanding, meteorologists disagreed about precipitation.",
+)
 SCRIPTS = [
     script(1, "The rain fell on the old town for longer than anybody could remember.", 2),
     script(2, "It was a summer that nobody who was there would ever want to forget.", 1),
@@ -100,14 +108,21 @@ def test_a_planted_preference_moves_the_order_and_says_why() -> None:
     assert "open with a question kept" in order[0]["learned"][0]
 
 
-def test_planted_noise_moves_nothing() -> None:
-    """Of two hundred audiences without any preference, almost none changes an order."""
+@pytest.mark.parametrize("films", [8, 12, 20, 50])
+@pytest.mark.parametrize("spread", [0.05, 0.1])
+def test_planted_noise_moves_almost_nothing(films: int, spread: float) -> None:
+    """Of a hundred audiences without any preference, and scripts of any kind, hardly one changes an order."""
     moved = 0
-    for seed in range(200):
+    for seed in range(100):
         dice = random.Random(seed)  # noqa: S311
-        known = learn([film(dice, question=dice.random() < 0.5, better=0.0) for _ in range(20)])
-        moved += [one["id"] for one in reordered(SCRIPTS, known)] != ["1-1", "1-2", "1-3"]
-    assert moved <= 10
+        known = learn([
+            {"features": {name: dice.random() < 0.5 for name in features([])}, "watched": dice.gauss(0.5, spread)}
+            for _ in range(films)
+        ])  # fmt: skip
+        openings = dice.sample(OPENINGS, 3)
+        order = reordered([script(number + 1, opening, 2 - number) for number, opening in enumerate(openings)], known)
+        moved += [one["id"] for one in order] != ["1-1", "1-2", "1-3"]
+    assert moved <= 6
 
 
 def test_the_more_films_the_surer_and_none_teach_nothing() -> None:
@@ -118,7 +133,7 @@ def test_the_more_films_the_surer_and_none_teach_nothing() -> None:
     dice = random.Random(3)  # noqa: S311
     found = statistics.fmean(
         any(one.certain for one in learn([film(dice, question=n % 2 == 0, better=0.15) for n in range(count)]).effects)
-        for count in (2, 4, 5)
+        for count in (2, 4, 6)
         for _ in range(20)
     )
     assert found == 0

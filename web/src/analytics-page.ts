@@ -136,7 +136,7 @@ export class AnalyticsPage extends View {
     const sure = found.effects.filter((one) => one.certain);
     return html`<section class="card"><header class="row"><h2>What this changes</h2><span class="tag">Learned from ${found.films} ${found.films === 1 ? 'film' : 'films'}, weight ${Math.round(found.weight * 100)} %</span></header>
       ${sure.length ? html`<ul>${sure.map((one) => html`<li>${WORDS[one.feature] ?? one.feature}: ${Math.abs(Math.round(one.points))} points ${one.points > 0 ? 'more' : 'less'} of the film were watched.</li>`)}</ul><p class="quiet">The next scripts are ordered with that; each says where it was before.</p>`
-        : html`<p class="quiet">Nothing yet that is more than chance. ${found.films < 6 ? 'Six films with 200 views each are the least.' : ''} The judge’s order stands.</p>`}</section>`;
+        : html`<p class="quiet">Nothing yet that is more than chance. ${found.films < 8 ? 'Eight films with 200 views each are the least.' : ''} The judge’s order stands.</p>`}</section>`;
   }
 }
 

@@ -14,7 +14,10 @@ const LOOKS = 20;
 const MODELS: Record<string, string> = { film: 'Films', talk: 'Answers', clip: 'Clips', portrait: 'Pictures', lipsync: 'Lip-sync' };
 const LIMITS: Record<string, string> = { running: 'At the same time', minute: 'A minute' };
 const number = (value: number): string => Math.round(value).toLocaleString('en');
-const price = (amount: number, currency: string): string => new Intl.NumberFormat('en', { style: 'currency', currency, minimumFractionDigits: amount % 100 ? 2 : 0 }).format(amount / 100);
+const price = (amount: number, currency: string): string => {
+  const digits = new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2, whole = amount / 10 ** digits;
+  return new Intl.NumberFormat('en', { style: 'currency', currency, minimumFractionDigits: Number.isInteger(whole) ? 0 : digits }).format(whole);
+};
 
 export class CreditsPage extends View {
   static override properties = { billing: { state: true }, lines: { state: true }, older: { state: true }, orders: { state: true }, jobs: { state: true }, failure: { state: true }, note: { state: true }, paying: { state: true } };
@@ -32,12 +35,16 @@ export class CreditsPage extends View {
 
   override connectedCallback(): void {
     super.connectedCallback();
+    addEventListener('pageshow', this.#shown);
     const query = new URLSearchParams(location.search), order = query.get('order');
     if (query.has('left')) this.note = 'Nothing was charged.';
     if (order) void this.#landed(order, 0);
     void this.#load();
   }
-  override disconnectedCallback(): void { super.disconnectedCallback(); clearTimeout(this.#looking); }
+  override disconnectedCallback(): void { super.disconnectedCallback(); clearTimeout(this.#looking); removeEventListener('pageshow', this.#shown); }
+
+  /** Come back by the browser's own button: the page is as it was left. */
+  #shown = (event: PageTransitionEvent): void => { if (event.persisted) { this.paying = ''; void this.#load(); } };
 
   async #load(): Promise<void> {
     try {
@@ -47,9 +54,11 @@ export class CreditsPage extends View {
   }
 
   async #more(): Promise<void> {
-    const page = await body(api.GET('/v1/billing/ledger', { params: { query: { before: this.older ?? undefined } } }));
-    this.lines = [...this.lines ?? [], ...page.results];
-    this.older = page.before;
+    try {
+      const page = await body(api.GET('/v1/billing/ledger', { params: { query: { before: this.older ?? undefined } } }));
+      this.lines = [...this.lines ?? [], ...page.results];
+      this.older = page.before;
+    } catch (error) { this.failure = (error as Error).message; }
   }
 
   /** Come back from paying, perhaps before Stripe has told of it. */
@@ -66,7 +75,10 @@ export class CreditsPage extends View {
       }[order.status];
       if (order.status === 'open' && looks < LOOKS && this.isConnected) this.#looking = setTimeout(() => void this.#landed(id, looks + 1), SETTLES);
       if (order.status !== 'open') { history.replaceState(null, '', '/credits'); void this.#load(); this.dispatchEvent(new CustomEvent('account', { bubbles: true })); }
-    } catch (error) { this.failure = (error as Error).message; }
+    } catch (error) {
+      this.failure = (error as Error).message;
+      if (looks < LOOKS && this.isConnected) this.#looking = setTimeout(() => void this.#landed(id, looks + 1), SETTLES);
+    }
   }
 
   async #buy(pack: 'small' | 'medium' | 'large'): Promise<void> {
