@@ -1,7 +1,7 @@
 """Stand-in for Google's sign-in and YouTube: consent, resumable uploads, processing, schedule, thumbnails, views.
 
 A test acts over HTTP:
-POST /consent/{allow|less|deny} ?state=…&channel=UC…    what a person does on Google's page (also by its buttons)
+POST /consent/{allow|unpaid|less|deny} ?state=…&channel=UC…    what a person does on Google's page (also by its buttons)
 POST /_clock {"ahead_s": 3600}                          moves YouTube's time, and publishes what is due
 POST /_outcome {"uploadStatus": "rejected", "rejectionReason": "duplicate"}   of the next films; {} for well
 POST /_views/{video} {"views": 500, "curve": [1, 0.9, …]}                     what its audience does
@@ -134,7 +134,7 @@ async def consent(request: Request) -> Response:
     back = asked["redirect_uri"]
     if what == "deny":
         return RedirectResponse(f"{back}?error=access_denied&state={asked['state']}", 303)
-    scopes = asked["scope"].split()[1:] if what == "less" else asked["scope"].split()
+    scopes = asked["scope"].split()[{"less": 1}.get(what, 0) : {"unpaid": -1}.get(what)]
     code = uuid4().hex
     channel = asked.get("channel", "UCforge")
     state.codes[code] = Grant(channel, " ".join(scopes), asked["code_challenge"], back)
@@ -190,7 +190,7 @@ def authorized(handler: Any, scope: str = "youtube.force-ssl") -> Any:
             return refused(401, "authError", "Invalid Credentials")
         if scope not in grant.scopes:
             return refused(403, "insufficientPermissions")
-        request.state.channel = grant.channel
+        request.state.channel, request.state.scopes = grant.channel, grant.scopes
         answer: Response = await handler(request)
         return answer
 
@@ -399,6 +399,8 @@ async def report(request: Request) -> Response:
     if not found:
         return refused(400, "badRequest", "The query is not supported.")
     video, dimension, metrics = state.videos.get(found[1]), asked["dimensions"], asked["metrics"].split(",")
+    if "estimatedRevenue" in metrics and "yt-analytics-monetary" not in request.state.scopes:
+        return refused(403, "insufficientPermissions")
     planted = state.views.get(found[1], {})
     columns = [dimension, *metrics]
     rows: list[list[Any]] = []
@@ -412,10 +414,8 @@ async def report(request: Request) -> Response:
                 share = {"audienceWatchRatio": curve[place * len(curve) // 100], "relativeRetentionPerformance": 0.5}
                 rows.append([round((place + 1) / 100, 2), *[share[one] for one in metrics]])
         elif dimension == "day":
-            a_day = {
-                "views": planted["views"] // max(1, days),
-                "engagedViews": planted["views"] * 8 // 10 // max(1, days),
-            }
+            views = planted["views"] // max(1, days)
+            a_day = {"views": views, "engagedViews": views * 8 // 10, "estimatedRevenue": round(views * 0.002, 3)}
             rows = [
                 [str(began + timedelta(days=number)), *[a_day.get(one, a_day["views"]) for one in metrics]]
                 for number in range(max(0, days))

@@ -123,6 +123,7 @@ CREATE FUNCTION public.audience() RETURNS jsonb
         'published', (select count(*) from shown where state = 'public'),
         'views', (select coalesce(sum(views), 0) from shown),
         'minutes', (select coalesce(sum(minutes), 0) from public.video_days where owner = auth.uid()),
+        'revenue', (select sum(revenue) from public.video_days where owner = auth.uid()),
         'credits_a_film', (select round(avg(credits), 1) from costs)
     );
 $$;
@@ -1502,6 +1503,7 @@ CREATE TABLE public.channels (
     title text NOT NULL,
     picture text DEFAULT ''::text NOT NULL,
     state text DEFAULT 'unconfirmed'::text NOT NULL,
+    monetary boolean DEFAULT false NOT NULL,
     refresh_token text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT channels_state_check CHECK ((state = ANY (ARRAY['unconfirmed'::text, 'connected'::text, 'needs_reconnect'::text])))
@@ -1714,7 +1716,8 @@ CREATE TABLE public.video_days (
     day date NOT NULL,
     views integer DEFAULT 0 NOT NULL,
     engaged_views integer DEFAULT 0 NOT NULL,
-    minutes numeric(14,2) DEFAULT 0 NOT NULL
+    minutes numeric(14,2) DEFAULT 0 NOT NULL,
+    revenue numeric(14,4)
 );
 
 -- Name: webhook_deliveries; Type: TABLE; Schema: public; Owner: -

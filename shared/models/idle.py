@@ -16,6 +16,7 @@ from shared.models.model import InputWithPersona, Model
 from shared.personas import persona as personas
 from shared.personas.persona import Persona
 from shared.predictions.outcome import IdleChange, Outcome
+from shared.predictions.output import Outputs
 from shared.predictions.prediction import Prediction
 from shared.predictions.receipt import Receipt
 from shared.predictions.work import Work
@@ -40,8 +41,8 @@ class IdleInput(InputWithPersona):
 class IdleWork(Work):
     """The loops of the persona as it looks when `run` begins."""
 
-    def __init__(self, store: Store, prediction: Prediction) -> None:
-        self._store, self._prediction = store, prediction
+    def __init__(self, store: Store, outputs: Outputs, prediction: Prediction) -> None:
+        self._store, self._outputs, self._prediction = store, outputs, prediction
         self._loops: dict[Mood, bytes] = {}
         self._stopped = threading.Event()
 
@@ -86,18 +87,6 @@ class IdleWork(Work):
         from shared.media import colour, image, video
 
         poster = video.first_frame(self._loops["listening"])
-        owner, path = self._prediction.owner, f"{self._prediction.owner}/{uuid4().hex}"
-        files = (f"{path}.idle.mp4", f"{path}.thinking.mp4", f"{path}.poster.jpg")
-        uploads = await asyncio.gather(
-            self._store.put(files[0], self._loops["listening"], "video/mp4", owner=owner),
-            self._store.put(files[1], self._loops["thinking"], "video/mp4", owner=owner),
-            self._store.put(files[2], image.jpeg(poster), "image/jpeg", owner=owner),
-            return_exceptions=True,
-        )
-        if errors := [error for error in uploads if error]:
-            await self._store.remove(*files)
-            raise errors[0]
-        change = IdleChange(*files, hue=colour.edge_hue(poster), look_since=self._persona.look_since.isoformat())
         receipt = Receipt(
             engine="cpu",
             compute_ms=round(self._took * 1000),
@@ -105,12 +94,34 @@ class IdleWork(Work):
             duration_s=video.duration(self._loops["listening"]),
             bytes=sum(map(len, self._loops.values())),
             cost_usd=round(prices.compute(self._took), 6),
+            models=["cpu"],
+            consent_at=self._persona.consent_at,
         )
+        made = (
+            (self._loops["listening"], "video/mp4"),
+            (self._loops["thinking"], "video/mp4"),
+            (image.jpeg(poster), "image/jpeg"),
+        )
+        kept = [await self._outputs.signed(self._prediction, data, kind, receipt) for data, kind in made]
+        owner, path = self._prediction.owner, f"{self._prediction.owner}/{uuid4().hex}"
+        files = (f"{path}.idle.mp4", f"{path}.thinking.mp4", f"{path}.poster.jpg")
+        uploads = await asyncio.gather(
+            *(
+                self._store.put(file, data, kind, owner=owner)
+                for file, (data, _), (_, kind) in zip(files, kept, made, strict=True)
+            ),
+            return_exceptions=True,
+        )
+        if errors := [error for error in uploads if error]:
+            await self._store.remove(*files)
+            raise errors[0]
+        change = IdleChange(*files, hue=colour.edge_hue(poster), look_since=self._persona.look_since.isoformat())
+        receipt = receipt.model_copy(update={"provenance": kept[0][1], "bytes": sum(len(data) for data, _ in kept)})
         return Outcome("succeeded", output=files[0], receipt=receipt, files=files, idle=change)
 
 
 async def make_work(services: Services, prediction: Prediction, user: User | None) -> Work:  # noqa: ARG001
-    return IdleWork(services.store, prediction)
+    return IdleWork(services.store, services.outputs, prediction)
 
 
 MODEL = Model(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from shared.core.errors import NotFound
@@ -59,13 +59,7 @@ class Outputs:
         poster: bytes | None = None,
     ) -> Output:
         """Sign and upload all files, or leave none. kind: content type of `data`. poster: a JPEG."""
-        provenance = None
-        if self._signer.on and kind in SIGNABLE:
-            try:
-                data, provenance = await self._signed(prediction, data, kind, receipt), "signed"
-            except NotSigned as error:
-                log.error("the output of %s is delivered without its manifest", prediction.id, exc_info=error)
-                provenance = "failed"
+        data, provenance = await self.signed(prediction, data, kind, receipt)
         path, owner = f"{prediction.owner}/{uuid4().hex}", prediction.owner
         contents = {f"{path}.{_ENDINGS[kind]}": (data, kind)}
         if captions is not None:
@@ -85,6 +79,18 @@ class Outputs:
             f"{path}.poster.jpg" if poster is not None else None,
             receipt.model_copy(update={"provenance": provenance, "bytes": len(data)}),
         )
+
+    async def signed(
+        self, prediction: Prediction, data: bytes, kind: str, receipt: Receipt
+    ) -> tuple[bytes, Literal["signed", "failed"] | None]:
+        """With a manifest, where there are certificates and the kind takes one; and what became of it."""
+        if not self._signer.on or kind not in SIGNABLE:
+            return data, None
+        try:
+            return await self._signed(prediction, data, kind, receipt), "signed"
+        except NotSigned as error:
+            log.error("the output of %s is delivered without its manifest", prediction.id, exc_info=error)
+            return data, "failed"
 
     async def sign_later(self) -> int:
         """Sign in their places those that could not be signed; returns how many now are."""

@@ -22,6 +22,9 @@ SCOPES = (
     "https://www.googleapis.com/auth/yt-analytics.readonly",
 )
 
+# What films earn: asked for, and done without where it is not given or the channel earns nothing.
+MONETARY = "https://www.googleapis.com/auth/yt-analytics-monetary.readonly"
+
 
 class NeedsReconnect(ForgeError):
     """The consent is gone: withdrawn, unused for months, or given to an app in testing for more than a week."""
@@ -63,7 +66,8 @@ class Google:
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         # Without `offline` there is no refresh token, and without `consent` none for who has consented before.
         asked = {
-            "client_id": self._id, "redirect_uri": redirect, "response_type": "code", "scope": " ".join(SCOPES),
+            "client_id": self._id, "redirect_uri": redirect, "response_type": "code",
+            "scope": " ".join((*SCOPES, MONETARY)),
             "access_type": "offline", "prompt": "consent", "include_granted_scopes": "true", "state": state,
             "code_challenge": challenge, "code_challenge_method": "S256",
         }  # fmt: skip

@@ -79,10 +79,17 @@ class Sent:
 class YouTube:
     """One channel's. Every call raises ProviderFailed and its kinds, or NeedsReconnect."""
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient, token: Callable[[bool], Awaitable[str]]) -> None:
-        """token: gives an access token, a new one where it is told to."""
+    def __init__(
+        self,
+        settings: Settings,
+        http: httpx.AsyncClient,
+        token: Callable[[bool], Awaitable[str]],
+        *,
+        monetary: bool = False,
+    ) -> None:
+        """token: gives an access token, a new one where it is told to. monetary: whether it shows what films earn."""
         self._base, self._analytics = settings.youtube_base_url, settings.youtube_analytics_url
-        self._http, self._token = http, token
+        self._http, self._token, self.monetary = http, token, monetary
         self.clock = datetime.now(UTC)  # YouTube's, as of its last answer: publication goes by it, not by ours
 
     async def channel(self) -> Channel:

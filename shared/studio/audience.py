@@ -211,12 +211,14 @@ async def look(store: Store, channels: Channels, row: Row) -> None:
 
 async def _numbers(store: Store, youtube: Any, row: Row, first: date, last: date) -> Row:
     video, project = row["video_id"], row["project_id"]
-    metrics = ("views", "engagedViews", "estimatedMinutesWatched")
+    earned = ("estimatedRevenue",) if youtube.monetary else ()
+    metrics = ("views", "engagedViews", "estimatedMinutesWatched", *earned)
     days = await youtube.report(video, "day", metrics, str(first), str(last))
     kept = [
         {
             "project_id": project, "owner": row["owner"], "day": one["day"], "views": one["views"],
             "engaged_views": one["engagedViews"], "minutes": one["estimatedMinutesWatched"],
+            "revenue": one.get("estimatedRevenue"),
         }
         for one in days
     ]  # fmt: skip

@@ -19,7 +19,7 @@ from shared.core.sealed import seal, unseal
 from shared.core.settings import Settings
 from shared.core.store import Store
 from shared.core.time import Time, format_time
-from shared.providers.google import SCOPES, Google, NeedsReconnect
+from shared.providers.google import MONETARY, SCOPES, Google, NeedsReconnect
 from shared.providers.youtube import Channel as Found
 from shared.providers.youtube import YouTube
 
@@ -78,6 +78,7 @@ class Channels:
         found = await YouTube(self._settings, self._http, token).channel()
         row = {
             "owner": str(user.id), "id": found.id, "title": found.title, "picture": found.picture,
+            "monetary": MONETARY in grant.scopes,
             "refresh_token": seal(self._key, grant.refresh_token, _about(user.id, found.id)), "state": "unconfirmed",
             "created_at": format_time(datetime.now(UTC)),
         }  # fmt: skip
@@ -119,7 +120,7 @@ class Channels:
                     raise
             return kept[0]
 
-        return YouTube(self._settings, self._http, token)
+        return YouTube(self._settings, self._http, token, monetary=bool(row["monetary"]))
 
     async def checked(self, owner: UUID, id: str) -> tuple[YouTube, Found]:
         """The same, once it is certain that the consent is for this channel: people have several."""
@@ -129,7 +130,7 @@ class Channels:
             raise NeedsReconnect(f"The consent is for another channel now, {found.title}. Connect the right one again.")
         return youtube, found
 
-    async def _row(self, owner: UUID, id: str) -> dict[str, str]:
+    async def _row(self, owner: UUID, id: str) -> dict[str, Any]:
         query = self._store.as_service().from_("channels").select("*").eq("owner", str(owner)).eq("id", id).limit(1)
         rows = await self._store.rows(query)
         if not rows:

@@ -68,11 +68,13 @@ class Watched(BaseModel):
 
 
 class Overview(BaseModel):
-    """published: films that everybody can watch. credits_a_film: what one of them has cost on average."""
+    """published: films that everybody can watch. revenue: in US dollars, where a channel shows it. credits_a_film: what
+    one of them has cost on average."""
 
     published: int
     views: int
     minutes: float
+    revenue: float | None
     credits_a_film: float | None
     learned: Learned
     results: list[Watched]
@@ -86,6 +88,7 @@ class Day(BaseModel):
     views: int
     engaged_views: int
     minutes: float
+    revenue: float | None
 
 
 class Analytics(BaseModel):

@@ -15,6 +15,7 @@ create table public.channels (
     title text not null,
     picture text not null default '',
     state text not null default 'unconfirmed' check (state in ('unconfirmed', 'connected', 'needs_reconnect')),
+    monetary boolean not null default false,  -- whether the consent shows what films earn
     refresh_token text not null,  -- sealed; see shared/core/sealed.py
     created_at timestamptz not null default now(),
     primary key (owner, id)
@@ -52,6 +53,7 @@ create table public.video_days (
     views integer not null default 0,
     engaged_views integer not null default 0,
     minutes numeric(14, 2) not null default 0,
+    revenue numeric(14, 4),  -- in US dollars, as YouTube estimates it; null where it does not say
     primary key (project_id, day)
 );
 
@@ -151,6 +153,7 @@ language sql stable security definer set search_path = '' as $$
         'published', (select count(*) from shown where state = 'public'),
         'views', (select coalesce(sum(views), 0) from shown),
         'minutes', (select coalesce(sum(minutes), 0) from public.video_days where owner = auth.uid()),
+        'revenue', (select sum(revenue) from public.video_days where owner = auth.uid()),
         'credits_a_film', (select round(avg(credits), 1) from costs)
     );
 $$;

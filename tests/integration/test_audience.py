@@ -78,8 +78,28 @@ def test_who_watched_comes_back_by_day_and_by_sentence(stack: Stack, publisher: 
     assert (worst["number"], worst["text"]) == (3, "It is called weather.")
     assert worst["lost"] == pytest.approx(34, abs=1)
     overview = publisher.person.http.get("/v1/analytics").json()
+    assert overview["revenue"] == pytest.approx(sum(one["revenue"] for one in found["days"]))
+    assert overview["revenue"] == pytest.approx(800 * 0.002, abs=0.01)
     assert (overview["published"], overview["views"], overview["learned"]["films"]) == (1, 800, 1)
     assert overview["results"][0]["watched"] == pytest.approx(sum(CURVE) / 100, abs=0.001)
+
+
+def test_a_channel_that_does_not_show_what_it_earns_is_read_all_the_same(stack: Stack, publisher: Publisher) -> None:
+    """The consent to that is not asked for twice: no revenue is told, and no error."""
+    back = publisher.consent("unpaid")
+    given = {"state": back["state"], "code": back["code"]}
+    assert publisher.person.http.post("/v1/channels", json=given).status_code == 201
+    publisher.person.http.post(f"/v1/channels/{publisher.channel}/confirm").raise_for_status()
+    film = finished.film(stack, publisher.person)
+    publisher.publish(film, privacy="public").raise_for_status()
+    publisher.done(film)
+    (video,) = publisher.films()
+    publisher.tell(f"_views/{video}", views=300, curve=CURVE)
+    publisher.tell("_clock", ahead_s=10 * DAY)
+    forked.call("analytics", stack.settings)
+    found = publisher.person.http.get(f"/v1/projects/{film['id']}/analytics").json()
+    assert (found["views"] > 200, {one["revenue"] for one in found["days"]}) == (True, {None})
+    assert publisher.person.http.get("/v1/analytics").json()["revenue"] is None
 
 
 def test_a_film_that_becomes_public_at_its_time_is_known_to_be(stack: Stack, publisher: Publisher) -> None:

@@ -16,6 +16,7 @@ from local.stack import Stack
 from shared.predictions.id import PredictionId
 from shared.predictions.provenance import COMPOSITE, GENERATED, GENERATION
 from tests.support.container import Container
+from tests.support.idle import loops
 from tests.support.media import Decoded
 from tests.support.operator import reconcile
 from tests.support.person import Person
@@ -127,3 +128,16 @@ def test_what_cannot_be_signed_is_delivered_and_signed_later(
     assert after["receipt"]["provenance"] == "signed"
     assert after["output"] == before
     assert read(stored(before), "video/mp4")["validation_state"] in ("Valid", "Trusted")
+
+
+def test_loops_and_posters_carry_one_too(sign_up: Callable[[], Person], astronaut: bytes) -> None:
+    """What a persona does while it does not speak is made as well, of a photo with its consent."""
+    person = sign_up()
+    made = loops(person, person.persona(astronaut))
+    for name, kind in (("idle", "video/mp4"), ("thinking", "video/mp4"), ("poster", "image/jpeg")):
+        found = read(stored(made[name]), kind)
+        assert found["validation_state"] in ("Valid", "Trusted")
+        said = told(found)
+        assert said["c2pa.actions.v2"]["actions"][0]["digitalSourceType"] == COMPOSITE
+        assert said[GENERATION]["model"] == "idle"
+        assert said[GENERATION]["consent"]["persona"] == made["id"]

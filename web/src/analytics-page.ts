@@ -12,6 +12,7 @@ type Analytics = components['schemas']['Analytics'];
 type Learned = components['schemas']['Learned'];
 const WORDS: Record<string, string> = { question: 'Films that open with a question', short_opening: 'A first sentence of eight words or fewer', addressed: 'Saying you at the beginning', numbers: 'A number in the first two sentences', short_sentences: 'Ten words a sentence or fewer', long_words: 'Many long words' };
 const number = (value: number): string => Math.round(value).toLocaleString('en');
+const dollars = (value: number): string => `$${value.toFixed(2)}`;
 const points = (value: number): string => `${value > 0 ? '−' : '+'}${Math.abs(Math.round(value))}`;
 const colour = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const day = (text: string): string => new Date(`${text}T12:00`).toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
@@ -100,7 +101,7 @@ export class AnalyticsPage extends View {
 
   #all(found: Overview): TemplateResult {
     return html`<section class="page analytics"><header><h1>Analytics</h1></header>
-      ${this.#stats([[number(found.published), 'films are public'], [number(found.views), 'views'], [number(found.minutes), 'minutes watched'], [found.credits_a_film == null ? '–' : number(found.credits_a_film), 'credits a film at YouTube']])}
+      ${this.#stats([[number(found.published), 'films are public'], [number(found.views), 'views'], [number(found.minutes), 'minutes watched'], [found.revenue == null ? '–' : dollars(found.revenue), 'earned at YouTube'], [found.credits_a_film == null ? '–' : number(found.credits_a_film), 'credits a film at YouTube']])}
       ${found.results.length ? html`<div class="scroll card flush"><table class="ledger"><thead><tr><th>Film</th><th>State</th><th>Views</th><th>Watched</th></tr></thead><tbody>${found.results.map((one) => html`<tr><td dir="auto"><a href=${`/analytics/${one.project}`} @click=${link}>${one.publication.title}</a></td><td class="quiet">${one.publication.state}</td><td>${number(one.views)}</td><td>${one.watched == null ? '–' : `${Math.round(one.watched * 100)} %`}</td></tr>`)}</tbody></table></div>`
         : html`<section class="empty"><h2>No film is at YouTube yet</h2><p>Approve one in the studio and say how it is to be published.</p><a class="button first" href="/studio" @click=${link}>Studio</a></section>`}
       ${this.#learned(found.learned)}</section>`;
@@ -110,7 +111,7 @@ export class AnalyticsPage extends View {
     const { publication } = found, watched = found.curve.length ? found.curve.reduce((sum, one) => sum + one, 0) / found.curve.length : undefined;
     const sum = (name: 'engaged_views' | 'minutes'): number => found.days.reduce((total, one) => total + one[name], 0), most = found.days.reduce((best, one) => one.views > best.views ? one : best, found.days[0]!);
     return html`<section class="page analytics"><p class="quiet crumbs"><a href="/analytics" @click=${link}>Analytics</a></p><header><h1 dir="auto">${publication.title} <span class="tag">${publication.state}</span></h1></header>
-      ${this.#stats([[number(found.views), 'views'], [number(sum('engaged_views')), 'engaged views'], [number(sum('minutes')), 'minutes watched'], [watched === undefined ? '–' : `${Math.round(watched * 100)} %`, 'watched on average']])}
+      ${this.#stats([[number(found.views), 'views'], [number(sum('engaged_views')), 'engaged views'], [number(sum('minutes')), 'minutes watched'], [watched === undefined ? '–' : `${Math.round(watched * 100)} %`, 'watched on average'], ...(found.days.some((one) => one.revenue != null) ? [[dollars(found.days.reduce((total, one) => total + (one.revenue ?? 0), 0)), 'earned'] as [string, string]] : [])])}
       <div class="columns"><div>${this.#curve(found)}${this.#learned(this.overview!.learned)}</div><aside>${this.#sentences(found)}
         <section class="card"><header class="row"><h2>Views by day</h2>${found.days.length ? html`<small class="quiet">most on ${day(most.day)}: ${number(most.views)}</small>` : nothing}</header>
           ${found.days.length ? html`<div class="views" role="img" aria-label=${found.days.map((one) => `${day(one.day)}: ${one.views}`).join(', ')}></div><p class="row quiet"><span>${day(found.days[0]!.day)}</span><span>${day(found.days.at(-1)!.day)}</span></p>` : html`<p class="quiet">YouTube’s numbers come about three days late.</p>`}</section></aside></div></section>`;

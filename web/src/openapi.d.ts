@@ -1705,6 +1705,8 @@ export interface components {
             engaged_views: number;
             /** Minutes */
             minutes: number;
+            /** Revenue */
+            revenue: number | null;
         };
         /**
          * Decision
@@ -1838,7 +1840,8 @@ export interface components {
         };
         /**
          * Overview
-         * @description published: films that everybody can watch. credits_a_film: what one of them has cost on average.
+         * @description published: films that everybody can watch. revenue: in US dollars, where a channel shows it. credits_a_film: what
+         *     one of them has cost on average.
          */
         Overview: {
             /** Published */
@@ -1847,6 +1850,8 @@ export interface components {
             views: number;
             /** Minutes */
             minutes: number;
+            /** Revenue */
+            revenue: number | null;
             /** Credits A Film */
             credits_a_film: number | null;
             learned: components["schemas"]["Learned"];
