@@ -11,11 +11,11 @@ _ABBREVIATION = re.compile(r"(?:\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|e\.g|i
 
 LONGEST = 240  # characters: a sentence without an end is cut all the same
 _WINDOW = 2 * LONGEST  # in which an end is looked for: else the time would grow with the square of the text
-SHORTEST = 12  # a voice needs a few words to find its melody
+SHORTEST = 12  # characters: a voice needs a few words to find its melody, and “Well,” ends before more is spoken
 
 
 class Segmenter:
-    """Feed text as it comes; get segments back. The first ends with its first clause, later ones with sentences."""
+    """Feed text as it comes; get segments back. The first ends with a clause, later ones with sentences."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -39,10 +39,9 @@ class Segmenter:
 
     def _end(self) -> int | None:
         """Where the text can be cut, or None while its end is not in sight."""
-        least = 1 if self._first else SHORTEST
         for match in (_CLAUSE if self._first else _SENTENCE).finditer(self._text, 0, _WINDOW):
             end = match.end()
-            if len(self._text[:end].strip()) > least and not _ABBREVIATION.search(self._text[max(0, end - 8) : end]):
+            if len(self._text[:end].strip()) > SHORTEST and not _ABBREVIATION.search(self._text[max(0, end - 8) : end]):
                 return end
         if len(self._text) > LONGEST:
             clauses = [match.end() for match in _CLAUSE.finditer(self._text, 0, LONGEST)]

@@ -292,8 +292,7 @@ def test_single_keys_work_outside_fields_and_can_be_turned_off(page: Page, stack
     page.wait_for_selector("dialog.keys[open]")
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog.keys[open]", state="hidden")  # while it is open keys are its own
-    page.keyboard.press("g")
-    page.keyboard.press("g")
+    page.keyboard.type("gg")
     page.wait_for_url("**/gallery")
     page.keyboard.press("n")
     page.wait_for_url("**/personas/new")

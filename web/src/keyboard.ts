@@ -10,7 +10,7 @@ const KEYS: [string, string][] = [
   ['[ ]', 'Previous and next persona'], ['G, then T C G S Y A', 'Go to Talk, Clips, Gallery, Studio, Analytics or Credits'], ['?', 'This list'],
 ];
 const PLACES: Record<string, string> = { t: '/', c: '/clips', g: '/gallery', s: '/studio', y: '/analytics', a: '/credits' };
-const GO = 1500; // ms after G
+const GO = 1500; // ms after G; by when keys were pressed, not by when a busy page reads them
 
 /** Whether a key is meant for the page: not while something is written, pressed or chosen, nor with the browser's own. */
 export const single = (event: KeyboardEvent): boolean =>
@@ -21,17 +21,17 @@ export const single = (event: KeyboardEvent): boolean =>
 export class KeyboardList extends View {
   static override properties = { open: { state: true } };
   declare open: boolean;
-  #went = 0;
+  #went = -Infinity;
 
   override connectedCallback(): void { super.connectedCallback(); addEventListener('keydown', this.#onKey); }
   override disconnectedCallback(): void { super.disconnectedCallback(); removeEventListener('keydown', this.#onKey); }
 
   #onKey = (event: KeyboardEvent): void => {
     if (!single(event)) return;
-    const key = event.key.toLowerCase(), going = performance.now() - this.#went < GO;
-    this.#went = 0;
+    const key = event.key.toLowerCase(), going = event.timeStamp - this.#went < GO;
+    this.#went = -Infinity;
     if (going && PLACES[key]) navigate(PLACES[key]);
-    else if (key === 'g') this.#went = performance.now();
+    else if (key === 'g') this.#went = event.timeStamp;
     else if (key === 'n') navigate('/personas/new');
     else if (key === '[' || key === ']') this.dispatchEvent(new CustomEvent('neighbour', { detail: key === '[' ? -1 : 1, bubbles: true }));
     else if (key === '?') this.show();

@@ -181,6 +181,7 @@ export class PersonaVideo extends Base {
     const type = given.includes('codecs=') ? given : DEFAULT_TYPE;
     if (!Class.isTypeSupported(type)) throw new Failure('codec', 'This browser cannot play the video.');
     const talk = this.#other();
+    const first = presented(talk);
     const feed = (this.#feed = new SourceFeed(talk, type));
     const media = new Mp4Stream((words) => this.#words.push(...words));
     const reader = answer.body.getReader();
@@ -196,7 +197,7 @@ export class PersonaVideo extends Base {
     signal.addEventListener('abort', () => void reader.cancel().catch(() => undefined));
     await feed.open();
     await until(() => feed.ready, reading, signal);
-    await this.#play(talk, signal, asked, reading);
+    await this.#play(talk, signal, asked, first, reading);
   }
 
   /** What is kept of a prediction, once it has ended. */
@@ -216,16 +217,17 @@ export class PersonaVideo extends Base {
     }
     if (found.captions) this.#words = await captions(found.captions, signal);
     const talk = this.#other();
+    const first = presented(talk);
     talk.src = found.output;
     if (found.degraded?.delivered === 'voice') {
-      await this.#play(talk, signal, asked, undefined, true);
+      await this.#play(talk, signal, asked, first, undefined, true);
       throw new Failure('voice_only', 'No picture just now. The answer was spoken.');
     }
-    await this.#play(talk, signal, asked);
+    await this.#play(talk, signal, asked, first);
   }
 
   /** Until its end. asked: when, for the time to the first frame. */
-  async #play(talk: HTMLVideoElement, signal: AbortSignal, asked: number, arriving?: Promise<void>, voice = false): Promise<void> {
+  async #play(talk: HTMLVideoElement, signal: AbortSignal, asked: number, first: Promise<void>, arriving?: Promise<void>, voice = false): Promise<void> {
     talk.muted = this.muted;
     const ended = new Promise<void>((resolve, reject) => {
       const options = { signal };
@@ -243,10 +245,11 @@ export class PersonaVideo extends Base {
       await this.#offer(talk, signal);
     }
     if (!voice) {
-      await Promise.race([presented(talk), ended]);
+      await Promise.race([first, ended]);
       signal.throwIfAborted();
       this.dispatchEvent(new CustomEvent('firstframe', { detail: { ms: Math.round(performance.now() - asked) } }));
-      void this.#show(talk);
+      this.#become('speaking');
+      void this.#show(talk, true);
     }
     this.#become('speaking');
     const watching = setInterval(() => this.#watch(talk), 40);
@@ -307,14 +310,14 @@ export class PersonaVideo extends Base {
   }
 
   /** The upper of two pictures fades; the lower one stays until a frame of the upper was presented. */
-  async #show(video: HTMLVideoElement): Promise<void> {
+  async #show(video: HTMLVideoElement, presentedAlready = false): Promise<void> {
     if (video !== this.#talk || video.paused) {
       if (!video.currentSrc && !video.src) return;
       video.currentTime = 0;
       await video.play().catch(() => undefined);
     }
     if (matchMedia('(prefers-reduced-motion: reduce)').matches && video.classList.contains('loop')) return;
-    if (!await soon(presented(video)) || !this.#wanted(video)) return;
+    if (!presentedAlready && !await soon(presented(video)) || !this.#wanted(video)) return;
     video.classList.add('fade', 'shown');
     await new Promise((resolve) => setTimeout(resolve, FADE + 40));
     if (!this.#wanted(video)) return;

@@ -203,9 +203,10 @@ export class TalkPage extends View {
     const recognition = (this.#recognition = new Class());
     recognition.lang = navigator.language;
     recognition.interimResults = true;
+    const typed = this.draft.trim() && `${this.draft.trim()} `; // it is said on
     recognition.addEventListener('result', (event) => {
       const { results } = event as unknown as { results: ArrayLike<ArrayLike<{ transcript: string }>> };
-      this.#setDraft(Array.from(results, (one) => one[0]!.transcript).join(''));
+      this.#setDraft(typed + Array.from(results, (one) => one[0]!.transcript).join(''));
     });
     let heard = false;
     recognition.addEventListener('result', () => { heard = true; });
