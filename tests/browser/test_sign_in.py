@@ -101,7 +101,7 @@ def test_a_link_is_sent_to_the_address_that_was_typed(page: Page, site: str, sta
 
 
 def test_who_comes_back_by_the_link_is_signed_in_and_stays_so(
-    page: Page, site: str, stack: Stack, sign_up: Callable[[], Person], errors: list[str]
+    page: Page, site: str, sign_up: Callable[[], Person], errors: list[str]
 ) -> None:
     """The session is kept by Supabase's client: a reload needs no second mail. The token leaves the address."""
     person = sign_up()

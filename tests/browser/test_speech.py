@@ -20,8 +20,9 @@ window.SpeechRecognition = class extends EventTarget {
   start() { window.started = this.lang; }
   stop() { this.dispatchEvent(new Event('end')); }
   abort() { this.dispatchEvent(new Event('end')); }
-  hear(...heard) { this.dispatchEvent(Object.assign(new Event('result'), { results: heard.map(transcript => [{ transcript }]) })); }
-  refuse() { this.dispatchEvent(Object.assign(new Event('error'), { error: 'not-allowed' })); this.stop(); }
+  hear(...heard) { this.#tell('result', { results: heard.map(transcript => [{ transcript }]) }); }
+  refuse() { this.#tell('error', { error: 'not-allowed' }); this.stop(); }
+  #tell(kind, detail) { this.dispatchEvent(Object.assign(new Event(kind), detail)); }
 };"""
 DRAFT = "document.querySelector('.composer textarea').value"
 
