@@ -279,7 +279,7 @@ async def _events(services: Services, client: Any, row: Row) -> AsyncIterator[st
     while True:
         shown = await _shown(services, row)
         for script in shown.scripts:
-            if script.rank is None and script.id not in told:
+            if script.id not in told:
                 told.add(script.id)
                 yield _event("script", script.model_dump_json())
         if shown.scripts and shown.scripts[0].rank and "order" not in told:

@@ -91,6 +91,9 @@ def film(
     idea: Annotated[str, typer.Argument(help="What the film is about, in a sentence.")],
     shape: Annotated[list[str] | None, typer.Option(help="wide, tall or square; more than once for several.")] = None,
     seconds: Annotated[int, typer.Option(help="About how long.")] = 60,
+    research: Annotated[
+        Path | None, typer.Option(help="A text with its facts, such as notes.", exists=True, dir_okay=False)
+    ] = None,
     corner: Annotated[bool, typer.Option("--corner", help="Over footage the persona stays in a corner.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the films, captions and receipt.")] = Path("film"),
     yes: Annotated[bool, typer.Option("--yes", help="Take the first script, and the film as it is.")] = False,
@@ -104,10 +107,14 @@ def film(
         _stop("Somebody has to choose a script and look at the film: run it in a terminal, or with --yes.", 2)
     if out.exists() and not out.is_dir():
         _stop(f"{out} is a file; name a folder.", 2)
+    try:
+        notes = research.read_text() if research else ""
+    except UnicodeDecodeError:
+        _stop(f"{research} is no text in UTF-8.", 2)
     out.mkdir(parents=True, exist_ok=True)
     with _running(DATA / "demo", 0) as stack, console.status("signing up") as status, connected(stack) as http:
         style = {"presenter": "corner" if corner else "full"}
-        asked = {"idea": idea, "seconds": seconds, "shapes": shapes, "style": style}
+        asked = {"idea": idea, "research": notes, "seconds": seconds, "shapes": shapes, "style": style}
         result = filming.Film(http, status).make(dict(ADA), asked, out, yes=yes)
     print(json.dumps(result)) if as_json else filming.show(result)
 

@@ -65,6 +65,8 @@ def _draft(question: str) -> dict[str, Any]:
     angle = json.loads((re.search(r"<angle>(.*?)</angle>", question, re.S) or ["", "{}"])[1])
     lot = int(hashlib.sha256(question.encode()).hexdigest(), 16)
     sentences = [{"text": f"{_idea(question).rstrip('.?!')[:80]}?", "footage": ""}]
+    if fact := re.search(r"<research>\s*(.+?[.!?])(?=\s|</)", question, re.S):
+        sentences.append({"text": fact[1], "footage": ""})
     place = lot % len(LINES)
     while sum(len(one["text"].split()) for one in sentences) < wanted - 6:
         text = LINES[place % len(LINES)]

@@ -153,6 +153,18 @@ class StoreUnavailable(ForgeError):
     code, status, title, retryable = "store_unavailable", 503, "The database did not answer", True
 
 
+class FileTooLarge(ForgeError):
+    """Of what was made here: uploads have a limit of their own."""
+
+    code, status, title, retryable = "file_too_large", 507, "File too large for the storage", False
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The file is larger than this Supabase project takes. Raise the limit under Storage, Settings, Global file "
+            "size limit (a film of three minutes has up to 190 MB), then retry."
+        )
+
+
 class ProviderFailed(ForgeError):
     """A vendor failed. `provider` is its name; `provider_status` its HTTP status where there was one."""
 

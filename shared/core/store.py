@@ -19,6 +19,7 @@ from shared.core.auth import User
 from shared.core.errors import (
     Conflict,
     DatabaseNotMigrated,
+    FileTooLarge,
     ForgeError,
     InvalidInput,
     NotFound,
@@ -274,6 +275,8 @@ class Store:
             except StorageApiError as error:
                 if str(error.status) == "404" or error.code in ("not_found", "NoSuchKey"):
                     raise NotFound("There is no such file.") from error
+                if str(error.status) == "413" or error.code == "EntityTooLarge":
+                    raise FileTooLarge from error
                 raise StoreUnavailable(f"File storage refused the request ({error.code}).") from error
             except (httpx.HTTPError, TimeoutError) as error:
                 raise StoreUnavailable("File storage could not be reached. Retry in a moment.") from error

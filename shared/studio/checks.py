@@ -16,7 +16,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from shared.media.types import Floats, Pixels
 from shared.studio import fonts, loudness
 from shared.studio.captions import Captions
-from shared.studio.film import SIZES
+from shared.studio.film import SIZES, largest
 from shared.studio.project import Shape
 from shared.studio.shots import FPS, Shot
 from shared.studio.voiceover import Voiceover
@@ -85,6 +85,7 @@ def check(
     heard = loudness.measure(sound)
     boxes = _boxes(path)
     drift = _drift(sound, voice)
+    size, most = path.stat().st_size, largest(voice.seconds)
     width, height = SIZES[shape]
     planned_still = [(shot.start - 0.1, shot.end + 0.1) for shot in shots if shot.number in cards]
     black, still = _longest(seen.black, []), _longest(seen.still, planned_still)
@@ -107,6 +108,7 @@ def check(
         _flashing(seen),
         Check("drift", abs(drift) < 0.04, f"{drift * 1000:.0f} ms", "under 40 ms"),
         Check("index first", boxes.index("moov") < boxes.index("mdat"), " ".join(boxes), "moov before mdat"),
+        Check("size", size <= most, f"{size / 1e6:.1f} MB", f"at most {most / 1e6:.1f} MB"),
         Check("edit list", b"elst" not in path.read_bytes()[:2_000_000], "", "none"),
     ]  # fmt: skip
     if captions:

@@ -30,17 +30,18 @@ from shared.studio.voiceover import Word, words_of
 
 SIZES: dict[Shape, tuple[int, int]] = {"wide": (1920, 1080), "tall": (1080, 1920), "square": (1080, 1080)}
 # Two B-frames and a closed group of half a second, as YouTube asks for; every shot alike, so that they join.
+_PICTURE = 8_000_000  # bits a second at most, as YouTube asks for at 1080p: a film of three minutes is 180 MB
 _X264 = {
     "preset": "veryfast",
     "crf": "20",
-    "maxrate": "8M",  # as YouTube asks for at 1080p: a film of three minutes is 180 MB at most
-    "bufsize": "16M",
+    "maxrate": str(_PICTURE),
+    "bufsize": str(2 * _PICTURE),
     "profile": "high",
     "bf": "2",
     "g": str(FPS // 2),
     "x264-params": "open-gop=0",
 }
-_AAC = 192_000
+_AAC = 192_000  # bits a second
 _DARK = 0.45  # of what lies beside a picture that is too narrow: it must not be looked at
 LOST_BESIDE, LOST_ABOVE = 0.46, 0.25  # of a picture, that may be cut away: heads reach up to the edge
 _UNNAMED = 2  # of FFmpeg's colour spaces
@@ -51,6 +52,7 @@ SOFT = 0.08  # of the width of a picture that fades into its ground
 _AHEAD = 4  # frames of a shape that wait to be encoded: 3 MB each
 CARD, CARD_WIDE = 1080, 0.5  # pixels; share of the width: an upright film shows 0.56 of a square
 SPEAKING = 20  # frames after which a persona that begins to speak is in the middle of it
+FOCUS = (0.5, 0.35)  # of width and height, that stays in view: eyes are above the middle
 ZOOM = 0.06  # by which a still grows within its shot
 
 
@@ -280,7 +282,7 @@ def render_shot(
     corner: frames of the persona, to be seen in a corner.
     """
     paths = {shape: folder / f"{shape}-{shot.number}.mp4" for shape in captions}
-    fitting = {shape: Fitting(shape, focus=(0.5, 0.35), fill=shot.kind == "clip") for shape in captions}
+    fitting = {shape: Fitting(shape, focus=FOCUS, fill=shot.kind == "clip") for shape in captions}
     files = {shape: ShotFile(path, shape) for shape, path in paths.items()}
     corners = {shape: Corner(shape) for shape in captions} if corner is not None else {}
     beside: Iterable[Planes | None] = repeat(None) if corner is None else corner
@@ -371,6 +373,11 @@ def joined(shots: Iterable[Path], sound: Floats, target: Path) -> None:
             file.mux_one(waiting)
             waiting = next(packets, None)
     listing.unlink()
+
+
+def largest(seconds: float) -> int:
+    """Bytes that a film of this length has at most: at its highest rate, with the encoder's buffer and a manifest."""
+    return round((seconds * (_PICTURE + _AAC) + 2 * _PICTURE) / 8) + 2**20
 
 
 def _seconds(packet: av.Packet[Any]) -> float:

@@ -45,6 +45,7 @@ class ProjectInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
     idea: Text = Field(min_length=3, max_length=2000)
+    research: Text = Field("", max_length=20_000, description="Notes and sources: facts come from them.")
     persona: UUID
     seconds: int = Field(60, ge=15, le=180, description="About how long; the film is as long as its voice.")
     shapes: list[Shape] = Field(["wide"], min_length=1, max_length=3)

@@ -305,7 +305,7 @@ def test_letters_beyond_english_are_drawn_and_not_as_boxes() -> None:
 def test_each_fault_of_a_films_file_and_sources_is_found(
     tmp_path: Path, good: tuple[Path, Voiceover, list[Shot]]
 ) -> None:
-    """Bars, flashes, clipped sound, another size, too long, index behind, edit list, unknown clips, no manifest."""
+    """Bars, flashes, clipped sound, another size, length, index, edit list, file size, unknown clips, no manifest."""
     path, voice, shots = good
     count = shots[-1].last
 
@@ -348,6 +348,9 @@ def test_each_fault_of_a_films_file_and_sources_is_found(
                 packet.stream = streams[packet.stream.index]
                 target.mux(packet)
     assert {"index first", "edit list"} <= report(tmp_path / "plain.mp4")
+    padding = film.largest(voice.seconds)
+    (tmp_path / "padded.mp4").write_bytes(path.read_bytes() + padding.to_bytes(4) + b"free" + bytes(padding - 8))
+    assert report(tmp_path / "padded.mp4") == {"size"}
     assert report(clips={1: "a" * 64}, ledger={1: "b" * 64}) == {"credits"}
     assert report(clips={1: "a" * 64}, ledger={1: "a" * 64}) == set()
     assert report(provenance="Invalid") == {"provenance"}

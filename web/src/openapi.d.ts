@@ -1894,6 +1894,12 @@ export interface components {
             /** Idea */
             idea: string;
             /**
+             * Research
+             * @description Notes and sources: facts come from them.
+             * @default
+             */
+            research?: string;
+            /**
              * Persona
              * Format: uuid
              */

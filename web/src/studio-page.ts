@@ -79,7 +79,7 @@ export class StudioPage extends View {
       const style = { tone: text('tone') || undefined, avoid: text('avoid').split(',').map((one) => one.trim()).filter(Boolean), captions: text('captions') as 'words' | 'lines' | 'none', presenter: text('presenter') as 'full' | 'corner', no_match: text('no_match') as 'presenter' | 'card' };
       const made = await body(api.POST('/v1/projects', {
         params: { header: { 'idempotency-key': this.#key } },
-        body: { idea: this.idea.trim(), persona: text('persona'), seconds: Number(text('seconds')), shapes, style },
+        body: { idea: this.idea.trim(), research: text('research'), persona: text('persona'), seconds: Number(text('seconds')), shapes, style },
       }));
       sessionStorage.removeItem('draft-film');
       navigate(`/studio/${made.id}`);
@@ -127,6 +127,7 @@ export class StudioPage extends View {
         <p class="quiet">${this.stats?.credits_a_film ? `About ${Math.round(this.stats.credits_a_film).toLocaleString('en')} credits, as your films were on average.` : 'It says what it costs, step by step, and stops where your credits do.'}</p>
         <p class="buttons"><button class="first" ?disabled=${this.sending || left < 0 || !ready.length || this.idea.trim().length < 3}>Write three scripts</button></p></div>
         <div class="fields">
+        <label>Facts to draw from<textarea name="research" rows="4" dir="auto" maxlength="20000" placeholder="Notes, sources. Without them the writer uses what it knows."></textarea></label>
         <label>Tone<input name="tone" dir="auto" maxlength="200" placeholder="friendly and exact"></label>
         <label>Words to avoid, with commas<input name="avoid" dir="auto" maxlength="400"></label>
         <label>Captions<select name="captions"><option value="words">The spoken word lit</option><option value="lines">Lines</option><option value="none">None</option></select></label>
