@@ -22,8 +22,8 @@ from shared.core.settings import ELEVENLABS, REPLICATE, SUPABASE, Settings
 from shared.core.text import Text
 from shared.core.web import KIB, CurrentUser, function_app
 from shared.files import upload
-from shared.models import catalogue, registry
-from shared.models.catalogue import ModelPage, ModelResponse, Version, VersionPage
+from shared.models import listing, registry
+from shared.models.listing import ModelPage, ModelResponse, Version, VersionPage
 from shared.models.model import Model
 from shared.predictions.lifecycle import PredictionRequest, Receiver
 from shared.predictions.prediction import Prediction, PredictionResponse, to_api
@@ -104,7 +104,7 @@ def build(settings: Settings | None = None) -> FastAPI:
 
     @web.get("/v1/models")
     async def list_models(services: ServicesDep) -> ModelPage:
-        return catalogue.page(services.settings.forge_url)
+        return listing.page(services.settings.forge_url)
 
     @web.api_route("/v1/models", methods=["QUERY"], include_in_schema=False)  # OpenAPI 3.1 knows no such method
     async def search_models(services: ServicesDep, request: Request) -> ModelPage:
@@ -113,19 +113,19 @@ def build(settings: Settings | None = None) -> FastAPI:
         if words.startswith('"'):
             with suppress(ValueError):
                 words = str(json.loads(words))
-        return catalogue.page(services.settings.forge_url, words)
+        return listing.page(services.settings.forge_url, words)
 
     @web.get("/v1/models/{owner}/{name}")
     async def get_model(owner: str, name: str, services: ServicesDep) -> ModelResponse:
-        return catalogue.find(services.settings.forge_url, owner, name)
+        return listing.find(services.settings.forge_url, owner, name)
 
     @web.get("/v1/models/{owner}/{name}/versions")
     async def list_versions(owner: str, name: str, services: ServicesDep) -> VersionPage:
-        return VersionPage(results=[catalogue.find(services.settings.forge_url, owner, name).latest_version])
+        return VersionPage(results=[listing.find(services.settings.forge_url, owner, name).latest_version])
 
     @web.get("/v1/models/{owner}/{name}/versions/{version}")
     async def get_version(owner: str, name: str, version: str, services: ServicesDep) -> Version:
-        return catalogue.version(services.settings.forge_url, owner, name, version)
+        return listing.version(services.settings.forge_url, owner, name, version)
 
     return web
 

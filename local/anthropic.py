@@ -85,6 +85,16 @@ async def messages(request: Request) -> Response:
     return JSONResponse({**message, "content": content, "stop_reason": reason, "usage": usage}, headers=headers)
 
 
+def _choice_complaint(model: str, kind: object, tools: object) -> str:
+    if tools in ("any", "tool"):
+        return "tool_choice: forced tool use is not supported by this model"
+    if kind == "disabled" and any(name in model for name in ("opus-5-5", "fable-5")):
+        return "thinking: this model always thinks; lower output_config.effort instead"
+    if kind == "between_tools" and "sonnet-5-5" not in model:
+        return "thinking.type: Input should be 'adaptive', 'disabled' or 'enabled'"
+    return ""
+
+
 def _complaint(body: Any) -> str:  # one rule, one line
     """What the API would refuse in this request, or nothing."""
     if not isinstance(body, dict):
@@ -95,8 +105,9 @@ def _complaint(body: Any) -> str:  # one rule, one line
     for field in ("temperature", "top_p", "top_k"):
         if field in body:
             return f"{field}: This parameter is not supported by this model"
-    if (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
-        return "tool_choice: forced tool use is not supported by this model"
+    kind, tools = ((body.get(name) or {}).get("type") for name in ("thinking", "tool_choice"))
+    if choice := _choice_complaint(body["model"], kind, tools):
+        return choice
     if not isinstance(body["max_tokens"], int) or body["max_tokens"] < 1:
         return "max_tokens: Input should be greater than or equal to 1"
     turns = body["messages"]

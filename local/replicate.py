@@ -84,8 +84,9 @@ def portrait(inputs: dict[str, Any]) -> tuple[bytes, str]:
 
 def lipsync(inputs: dict[str, Any]) -> tuple[bytes, str]:
     """A picture and a sound (WAV) become a video; the mouth follows the sound itself."""
-    picture = read_picture(_bytes(inputs["image"]))
-    with wave.open(BytesIO(_bytes(inputs["audio"]))) as file:
+    picture, sound = (inputs.get(one) or inputs.get(other) for one, other in _LIPSYNC_NAMES)
+    picture = read_picture(_bytes(str(picture)))
+    with wave.open(BytesIO(_bytes(str(sound)))) as file:
         rate, samples = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)
         samples = samples[:: file.getnchannels()]
     count = round(len(samples) * RATE / rate)
@@ -101,15 +102,36 @@ def lipsync(inputs: dict[str, Any]) -> tuple[bytes, str]:
 
 
 def _seconds_of_audio(inputs: dict[str, Any]) -> float:
-    with wave.open(BytesIO(_bytes(inputs["audio"]))) as sound:
+    with wave.open(BytesIO(_bytes(inputs.get("audio") or inputs["driven_audio"]))) as sound:
         return float(sound.getnframes() / sound.getframerate())
 
 
+def clip(inputs: dict[str, Any]) -> tuple[bytes, str]:
+    """What the stand-in for fal makes of the same words and picture."""
+    from local.fal import make_clip
+
+    picture = base64.b64encode(_bytes(inputs["image"])).decode()
+    return make_clip({**inputs, "image_url": f"data:;base64,{picture}"}, False, lambda _: None), "video/mp4"
+
+
+_LIPSYNC_NAMES = (("image", "source_image"), ("audio", "driven_audio"))
 _IMAGE = {"required": ["prompt"], "run": portrait, "units": lambda _: {"pictures": 1}}
 _VIDEO = {
     "required": ["image", "audio"], "run": lipsync, "units": lambda inputs: {"seconds": _seconds_of_audio(inputs)},
 }  # fmt: skip
-MODELS: dict[str, dict[str, Any]] = {"black-forest-labs/flux-1.1-pro": _IMAGE, "bytedance/omni-human-1.5": _VIDEO}
+# By the vendor's pages: what each needs, and whether its output is one address or a list.
+MODELS: dict[str, dict[str, Any]] = {
+    "black-forest-labs/flux-1.1-pro": _IMAGE,
+    "black-forest-labs/flux-2-pro": _IMAGE,
+    "black-forest-labs/flux-2-klein-4b": {**_IMAGE, "list": True},
+    "bytedance/omni-human-1.5": _VIDEO,
+    "bytedance/omni-human": _VIDEO,
+    "prunaai/p-video-avatar": _VIDEO,
+    "cjwbw/sadtalker": {**_VIDEO, "required": ["source_image", "driven_audio"], "units": lambda _: {"runs": 1}},
+    "character-ai/ovi-i2v": {"required": ["prompt", "image"], "run": clip, "units": lambda _: {"runs": 1}},
+}
+# Models of the community are called by a version alone.
+VERSIONS = {"3aa3dac9353cc4d6bd62a8f95957bd844003b401ca4e4a9b33baa574c549d376": "cjwbw/sadtalker"}
 
 
 def _bytes(address: str) -> bytes:
@@ -148,7 +170,8 @@ async def create(request: Request) -> Response:
         return _problem(422, "The body is not an object")
     params = request.path_params
     name = f"{params['owner']}/{params['name']}" if params else str(body.get("version") or body.get("model") or "")
-    model = MODELS.get(name.partition(":")[0])
+    known = VERSIONS.get(name.rpartition(":")[2], name)
+    model = None if name in VERSIONS.values() else MODELS.get(known)
     inputs = body.get("input")
     if model is None:
         return _problem(404 if params else 422, f"There is no model or version {name!r}")
@@ -162,7 +185,7 @@ async def create(request: Request) -> Response:
         "web": f"{base}/p/{job_id}",
     }
     prediction = {
-        "id": job_id, "model": name, "version": "hidden", "input": inputs, "output": None, "logs": "", "error": None,
+        "id": job_id, "model": known, "version": "hidden", "input": inputs, "output": None, "logs": "", "error": None,
         "status": "starting", "created_at": _now(), "started_at": None, "completed_at": None, "metrics": {},
         "urls": urls, "data_removed": False, "source": "api",
     }  # fmt: skip
@@ -208,7 +231,8 @@ async def _work(run: Run, model: dict[str, Any], base: str, *, stuck: bool) -> N
         data, kind = await asyncio.to_thread(model["run"], body["input"])
         file_id = uuid4().hex
         state.files[file_id] = (data, kind)
-        body.update(status="succeeded", output=f"{base}/delivery/{file_id}")
+        address = f"{base}/delivery/{file_id}"
+        body.update(status="succeeded", output=[address] if model.get("list") else address)
     except asyncio.CancelledError:
         raise
     except Exception as error:

@@ -37,6 +37,8 @@ class Settings:
 
     forge_engine = _Setting("cpu", ("cpu", "musetalk"))  # musetalk: on the GPU of functions/lipsync.py, cpu next
     forge_decoder = _Setting("vae", ("vae", "taesd"))  # of musetalk; taesd: about a quarter of a frame's arithmetic
+    forge_clip_model = _Setting("fal-ai/ovi")  # or character-ai/ovi-i2v, at Replicate: shared/providers/catalogue.py
+    forge_hosted_models = _Setting("")  # JSON: descriptions of models that the catalogue lacks
     forge_loopback_urls = _Setting("no", ("no", "yes"))  # yes where all runs on one machine: users may name 127.0.0.1
 
     forge_c2pa_chain = _Setting("")  # certificates that sign what is made, the leaf first (PEM); without: nothing is
@@ -65,7 +67,6 @@ class Settings:
     fal_key = _Setting()  # for clips alone
     fal_base_url = _Setting("https://queue.fal.run")
     fal_keys_url = _Setting("https://rest.fal.ai/.well-known/jwks.json")  # with which its webhooks are signed
-    fal_clip_model = _Setting("fal-ai/ovi")
 
     stripe_secret_key = _Setting("")  # credits are sold with it: sk_test_… or sk_live_…
     stripe_webhook_secret = _Setting("")  # whsec_… of the endpoint /v1/billing/stripe
@@ -108,6 +109,13 @@ class Settings:
                 if name in needed:
                     problems.append(error)
             except SettingInvalid as error:
+                problems.append(error)
+        if "elevenlabs_api_key" in needed:  # functions that begin work, which buys from models
+            from shared.providers import catalogue
+
+            try:
+                catalogue.check(self)
+            except ForgeError as error:
                 problems.append(error)
         if problems:
             raise type(problems[0])(" ".join(problem.detail for problem in problems))

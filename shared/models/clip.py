@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from shared.billing import prices
 from shared.billing.budget import Budget
 from shared.core.auth import User
-from shared.core.errors import PictureUnusable, ProviderFailed, SettingInvalid
+from shared.core.errors import InvalidInput, PictureUnusable, ProviderFailed
 from shared.core.fetch import Fetcher
 from shared.core.text import Text
 from shared.files import upload
@@ -25,6 +23,8 @@ from shared.predictions.outcome import Outcome
 from shared.predictions.output import succeeded
 from shared.predictions.prediction import Prediction
 from shared.predictions.receipt import Receipt
+from shared.providers import catalogue
+from shared.providers.catalogue import HostedModel as CatalogueModel
 from shared.providers.job import JobProvider
 from shared.runners.hosted import Hosted, HostedModel, Request
 from shared.runners.services import Services
@@ -32,29 +32,6 @@ from shared.runners.services import Services
 LARGEST_PICTURE = 20 * 1024 * 1024
 WORDS = 14  # that can be said unhurried in five seconds
 SIZES = {"wide": "992x512", "tall": "512x992", "square": "720x720"}  # of those that Ovi offers
-
-
-@dataclass(frozen=True)
-class ClipModel:
-    """A hosted model of the catalogue. from_picture: its variant that begins with a picture. speech and sound: how it
-    is told what is said and heard; people type no tags."""
-
-    from_picture: str
-    speech: str
-    sound: str
-
-    def prompt(self, wanted: ClipInput) -> str:
-        """The one text that it takes."""
-        parts = [f"{_plain(wanted.scene).rstrip('.')}."]
-        parts += [self.speech.format(_plain(wanted.says))] if wanted.says else []
-        parts += [self.sound.format(_plain(wanted.sound))] if wanted.sound else []
-        return " ".join(parts)
-
-
-# By their names at fal. Ovi 1.0 has tags for both; 1.1 takes "Audio: …" as the last part: README of character-ai/Ovi.
-CATALOGUE = {
-    "fal-ai/ovi": ClipModel("fal-ai/ovi/image-to-video", "<S>{}<E>", "<AUDCAP>{}<ENDAUDCAP>"),
-}
 
 
 class ClipInput(Input):
@@ -97,22 +74,27 @@ class ClipInput(Input):
 
 
 class HostedClip(HostedModel):
-    def provider(self, services: Services) -> JobProvider:
-        return services.fal
+    def provider(self, services: Services, job_id: str = "") -> JobProvider:
+        """Of a job that runs, where it runs, whatever the setting says by now: fal's ids are paths."""
+        model = catalogue.hosted(services.settings, "clip")
+        at_fal = "/" in job_id if job_id else model.provider == "fal"
+        return services.fal if at_fal else services.replicate
 
     async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:  # noqa: ARG002  # nothing else is bought
-        """Raises PictureUnusable, FetchFailed; NotFound for a persona without a portrait."""
+        """Raises PictureUnusable, FetchFailed; NotFound for a persona without a portrait; InvalidInput."""
         wanted = ClipInput.model_validate(prediction.input)
-        name = services.fal.clip_model
-        if name not in CATALOGUE:
-            raise SettingInvalid(f"FAL_CLIP_MODEL is {name!r}; it may be {' or '.join(CATALOGUE)}.")
-        model = CATALOGUE[name]
-        inputs = {"prompt": model.prompt(wanted)}
+        model = catalogue.hosted(services.settings, "clip")
+        prompt = _prompt(model, wanted)
         picture = await _first_frame(services, wanted, user)
-        if picture is None:
-            return Request(name, inputs | {"resolution": SIZES[wanted.shape]}, prices.fal(name))
-        address = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
-        return Request(model.from_picture, inputs | {"image_url": address}, prices.fal(name))
+        if picture is not None:
+            if model.provider == "fal":
+                address = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+            else:
+                address = await services.replicate.upload(picture, "frame.jpg")
+            return Request(model.from_picture, model.given(prompt=prompt, picture=address), model.cost(0))
+        if model.from_picture == model.name:
+            raise InvalidInput(f"{model.name} begins with a picture: give `image`, or a `persona` with a portrait.")
+        return Request(model.call, model.given(prompt=prompt) | {"resolution": SIZES[wanted.shape]}, model.cost(0))
 
     async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
         """Raises ProviderFailed for what is no video, whatever it is called."""
@@ -122,16 +104,17 @@ class HostedClip(HostedModel):
         try:
             picture = await asyncio.to_thread(lambda: jpeg(first_frame(data)))
         except ValueError as error:
-            raise ProviderFailed(services.fal.name, "Its output is not a video.") from error
-        model, wanted = services.fal.clip_model, ClipInput.model_validate(prediction.input)
+            provider = self.provider(services, prediction.provider_id or "")
+            raise ProviderFailed(provider.name, "Its output is not a video.") from error
+        model, wanted = catalogue.hosted(services.settings, "clip"), ClipInput.model_validate(prediction.input)
         shown = None if wanted.image else wanted.persona
         persona = await personas.look_up(services.store, shown, prediction.owner)
         known = {
-            "model": model,
-            "models": [model],
+            "model": model.name,
+            "models": [model.name],
             "consent_at": persona and persona.consent_at,
             "duration_s": await asyncio.to_thread(duration, data),
-            "cost_usd": prices.fal(model),
+            "cost_usd": model.cost(0),
         }
         kept = await services.outputs.keep(
             prediction, data, _kind(data), receipt.model_copy(update=known), poster=picture
@@ -157,6 +140,14 @@ async def _first_frame(services: Services, wanted: ClipInput, user: User) -> byt
         return await services.processes.run(still, data)
     except (TimeoutError, MemoryError) as error:
         raise PictureUnusable("Decoding this picture takes too long or too much memory. Save it anew.") from error
+
+
+def _prompt(model: CatalogueModel, wanted: ClipInput) -> str:
+    """The one text that it takes. What is said and heard stands in tags of its own version: people type none."""
+    parts = [f"{_plain(wanted.scene).rstrip('.')}."]
+    parts += [model.speech.format(_plain(wanted.says))] if wanted.says else []
+    parts += [model.sound_tag.format(_plain(wanted.sound))] if wanted.sound else []
+    return " ".join(parts)
 
 
 def _plain(text: str) -> str:

@@ -24,6 +24,7 @@ from shared.predictions.outcome import Outcome
 from shared.predictions.output import succeeded
 from shared.predictions.prediction import Prediction
 from shared.predictions.receipt import Receipt
+from shared.providers import catalogue
 from shared.providers.job import JobProvider
 from shared.runners.hosted import Hosted, HostedModel, Request
 from shared.runners.services import Services
@@ -58,14 +59,14 @@ class LipsyncInput(InputWithPersona):
 
 
 class LipsyncModel(HostedModel):
-    def provider(self, services: Services) -> JobProvider:
+    def provider(self, services: Services, job_id: str = "") -> JobProvider:  # noqa: ARG002  # there is one
         return services.replicate
 
     async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:
         """Raises AudioUnusable for a sound that hosted models do not take."""
-        from shared.media.audio import LONGEST
         from shared.media.types import RATE
 
+        model = catalogue.hosted(services.settings, "lipsync")
         wanted = LipsyncInput.model_validate(prediction.input)
         persona = await personas.find(services.store, wanted.persona, user)
         picture = await services.store.get(persona.required_portrait)
@@ -79,11 +80,10 @@ class LipsyncModel(HostedModel):
             say = wanted.say or ""
             await budget.commit(prices.elevenlabs(services.settings.elevenlabs_model, len(say)), "The voice")
             samples = await _speak(services.settings, persona, say)
-        if len(samples) > LONGEST * RATE:
-            raise AudioUnusable(f"This takes {len(samples) / RATE:.0f} s; hosted models take up to {LONGEST} s.")
-        inputs = await services.replicate.lipsync_inputs(picture, samples)
-        model = services.replicate.lipsync_model
-        return Request(model, inputs, prices.replicate(model, len(samples) / RATE))
+        if model.longest and len(samples) > model.longest * RATE:
+            raise AudioUnusable(f"This takes {len(samples) / RATE:.0f} s; {model.name} takes up to {model.longest} s.")
+        inputs = await services.replicate.lipsync_inputs(model, picture, samples)
+        return Request(model.call, inputs, model.cost(len(samples) / RATE))
 
     async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
         from shared.media.image import jpeg
@@ -94,18 +94,19 @@ class LipsyncModel(HostedModel):
         except ValueError as error:
             raise ProviderFailed(services.replicate.name, "Its output is not a video.") from error
         seconds = await asyncio.to_thread(duration, data)
-        model, characters = services.replicate.lipsync_model, len(str(prediction.input.get("say") or ""))
+        characters = len(str(prediction.input.get("say") or ""))
+        model = catalogue.hosted(services.settings, "lipsync")
         voice_model = services.settings.elevenlabs_model
         voice = prices.elevenlabs(voice_model, characters)
         persona = await personas.look_up(services.store, prediction.persona_id, prediction.owner)
         known = {
-            "model": model,
-            "models": [*([voice_model] if characters else []), model],
+            "model": model.name,
+            "models": [*([voice_model] if characters else []), model.name],
             "consent_at": persona and persona.consent_at,
             "characters": characters,
             "duration_s": seconds,
             "realtime_factor": round((seconds or 0) / (receipt.total_ms or 1) * 1000, 3),
-            "cost_usd": round(prices.replicate(model, seconds or 0) + voice, 6),
+            "cost_usd": round(model.cost(seconds or 0) + voice, 6),
         }
         receipt = receipt.model_copy(update=known)
         return succeeded(await services.outputs.keep(prediction, data, "video/mp4", receipt, poster=picture))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.billing import prices
 from shared.billing.budget import Budget
 from shared.core.auth import User
 from shared.core.text import Text
@@ -16,6 +15,7 @@ from shared.predictions.outcome import Outcome, PortraitChange
 from shared.predictions.output import succeeded
 from shared.predictions.prediction import Prediction
 from shared.predictions.receipt import Receipt
+from shared.providers import catalogue
 from shared.providers.job import JobProvider
 from shared.runners.hosted import Hosted, HostedModel, Request
 from shared.runners.services import Services
@@ -28,20 +28,20 @@ class PortraitInput(InputWithPersona):
 
 
 class PortraitModel(HostedModel):
-    def provider(self, services: Services) -> JobProvider:
+    def provider(self, services: Services, job_id: str = "") -> JobProvider:  # noqa: ARG002  # there is one
         return services.replicate
 
     async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:  # noqa: ARG002  # nothing else is bought
         wanted = PortraitInput.model_validate(prediction.input)
         persona = await personas.find(services.store, wanted.persona, user)
-        model = services.replicate.portrait_model
-        return Request(model, {"prompt": wanted.prompt or _prompt(persona)}, prices.replicate(model, 1))
+        model = catalogue.hosted(services.settings, "portrait")
+        return Request(model.call, model.given(prompt=wanted.prompt or _prompt(persona)), model.cost(0))
 
     async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
         """Raises PictureUnusable when the model drew nothing that can speak."""
         portrait = await read_portrait(services.processes, data, generated=True)
-        model = services.replicate.portrait_model
-        known = {"model": model, "models": [model], "cost_usd": round(prices.replicate(model, 1), 6)}
+        model = catalogue.hosted(services.settings, "portrait")
+        known = {"model": model.name, "models": [model.name], "cost_usd": round(model.cost(0), 6)}
         kept = await services.outputs.keep(prediction, portrait.png, "image/png", receipt.model_copy(update=known))
         return succeeded(kept, portrait=PortraitChange(kept.file, portrait.face))
 

@@ -12,10 +12,13 @@ from pydantic import BaseModel, ValidationError
 from shared.core import telemetry
 from shared.core.errors import Declined, ForgeError, ProviderBusy, ProviderFailed, ProviderTimeout, provider_error
 from shared.core.settings import Settings
+from shared.providers import catalogue
 
 NAME = "anthropic"
 M = TypeVar("M", bound=BaseModel)
 MAX_TOKENS = 1500  # of an answer: two minutes of speech
+THINKING = 1000  # tokens beside it, of a model that cannot answer without
+CHARACTERS_A_TOKEN = 4  # at least, of English: what is shorter by this count may be too short for the cache
 
 
 @dataclass
@@ -26,6 +29,13 @@ class Usage:
     model: str = ""
     tokens_in: int = 0
     tokens_out: int = 0
+    billed_in: float = 0.0  # tokens at the full price: a read of the cache costs a tenth, a write a quarter more
+
+    def read(self, usage: Any) -> None:
+        """Add what a request says of its input."""
+        written, cached = usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0
+        self.tokens_in += usage.input_tokens + written + cached
+        self.billed_in += usage.input_tokens + 1.25 * written + 0.1 * cached
 
 
 class Malformed(ProviderFailed):
@@ -40,7 +50,9 @@ class LanguageModel:
     def __init__(self, settings: Settings) -> None:
         from anthropic import AsyncAnthropic
 
-        self.model = settings.anthropic_model
+        self._known = catalogue.claude(settings)
+        self.model = self._known.name
+        self.max_tokens = MAX_TOKENS + (THINKING if self._known.effort else 0)
         self._client = AsyncAnthropic(
             api_key=settings.anthropic_api_key,
             base_url=settings.anthropic_base_url,
@@ -51,6 +63,16 @@ class LanguageModel:
     async def close(self) -> None:
         await self._client.close()
 
+    def _system(self, text: str) -> Any:
+        """The persona as a prefix to be cached, where it is long enough: a shorter one is refused in silence."""
+        long = len(text) >= self._known.cached_from * CHARACTERS_A_TOKEN
+        return [{"type": "text", "text": text, **({"cache_control": {"type": "ephemeral"}} if long else {})}]
+
+    def _quick(self) -> dict[str, Any]:
+        """What has it answer without thinking first, as far as it can: nobody waits for a talk's first word."""
+        thinking = {"thinking": self._known.thinking} if self._known.thinking else {}
+        return {**thinking, **({"output_config": {"effort": self._known.effort}} if self._known.effort else {})}
+
     async def write(self, system: str, messages: list[dict[str, str]], usage: Usage) -> AsyncIterator[str]:
         """The answer in pieces as Claude writes it.
 
@@ -58,16 +80,17 @@ class LanguageModel:
         """
         arguments: Any = {
             "model": self.model,
-            "max_tokens": MAX_TOKENS,
-            "system": [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}],
+            "max_tokens": self.max_tokens,
+            "system": self._system(system),
             "messages": messages,
+            **self._quick(),
         }
         stop_reason, written = None, 0
         async with _call(), self._client.messages.stream(**arguments) as stream:
             async for event in stream:
                 if event.type == "message_start":
                     usage.message_id, usage.model = event.message.id, str(event.message.model)
-                    usage.tokens_in = event.message.usage.input_tokens
+                    usage.read(event.message.usage)
                 elif event.type == "text":
                     written += len(event.text)
                     usage.tokens_out = max(usage.tokens_out + 1, written // 3)  # at most; the exact number comes last
@@ -87,16 +110,17 @@ class LanguageModel:
         from anthropic import transform_schema
 
         form: Any = {"format": {"type": "json_schema", "schema": transform_schema(kind)}}
+        form |= {"effort": self._known.effort} if self._known.effort else {}
         async with _call():
             answer = await self._client.messages.create(
                 model=self.model,
                 max_tokens=max_tokens,
-                system=[{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}],
+                system=self._system(system),
                 messages=[{"role": "user", "content": question}],
                 output_config=form,
             )
             usage.message_id, usage.model = answer.id, str(answer.model)
-            usage.tokens_in += answer.usage.input_tokens
+            usage.read(answer.usage)
             usage.tokens_out += answer.usage.output_tokens
             if answer.stop_reason == "refusal":
                 raise Declined("Claude declined to write about this. Change the idea.")

@@ -17,7 +17,7 @@ import httpx
 from shared.core import telemetry
 from shared.core.errors import ForgeError, ProviderFailed, ProviderTimeout, provider_error
 from shared.core.settings import Settings
-from shared.providers.job import Job, download, json_object
+from shared.providers.job import Job, download, json_object, status
 
 NAME = "fal"
 APP = r"^[\w-]+/[\w-]+$"  # the first two names of a model, under which its jobs are found
@@ -32,7 +32,6 @@ class Fal:
 
     def __init__(self, settings: Settings) -> None:
         """Raises SettingMissing without a key, which only clips need."""
-        self.clip_model = settings.fal_clip_model
         self._base = settings.fal_base_url.rstrip("/")
         self._keys_url = settings.fal_keys_url
         headers = {"Authorization": f"Key {settings.fal_key}"}
@@ -60,13 +59,9 @@ class Fal:
         """COMPLETED is no success: the result itself says what became of it."""
         address = f"{self._base}/{job_id}"
         found = await self._ask("status", "GET", f"{address}/status", polls=True, params={"logs": "1"})
-        status = found.get("status")
-        if status == "IN_QUEUE":
-            return Job(job_id, "starting")
-        if status == "IN_PROGRESS":
-            return Job(job_id, "processing", logs=_logs(found))
-        if status != "COMPLETED":
-            raise ProviderFailed(NAME, "fal's answer is not what its interface promises.")
+        state = status(NAME, found.get("status"))
+        if state != "succeeded":
+            return Job(job_id, state, logs=_logs(found))
         if found.get("error"):
             return Job(job_id, "failed", error=_reason(found))
         with telemetry.call(NAME, "result"):

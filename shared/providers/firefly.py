@@ -19,7 +19,7 @@ from shared.core.errors import (
     provider_error,
 )
 from shared.core.settings import Settings
-from shared.providers.job import download, json_object
+from shared.providers.job import download, json_object, status
 
 NAME = "firefly"
 SCOPE = "openid,AdobeID,session,additional_info,read_organizations,firefly_api,ff_apis"
@@ -67,11 +67,12 @@ class Firefly:
         limit = time.monotonic() + LONGEST
         while True:
             found = await self._ask("GET", str(began.get("statusUrl")))
-            if found.get("status") == "succeeded":
+            state = status(NAME, found.get("status"))
+            if state == "succeeded":
                 break
-            if found.get("status") in ("failed", "cancelled", "canceled"):
+            if state in ("failed", "canceled"):
                 raise ProviderFailed(NAME, "Firefly made no pictures.")
-            if time.monotonic() > limit:  # any other word: still at it
+            if time.monotonic() > limit:
                 raise ProviderTimeout(NAME, f"Firefly made no pictures within {LONGEST:.0f} s.")
             await asyncio.sleep(self._poll)
         outputs = (found.get("result") or {}).get("outputs") or []

@@ -20,12 +20,36 @@ POLL = 1.0  # seconds between two looks by somebody who waits
 InBackground = Callable[[Coroutine[Any, Any, None]], None]
 
 
+Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+# Every word that providers have for the state of a job, and ours. fal's COMPLETED says nothing of success: its result
+# does.
+STATUSES: dict[str, dict[str, Status]] = {
+    "replicate": {
+        "starting": "starting", "processing": "processing", "succeeded": "succeeded", "failed": "failed",
+        "canceled": "canceled", "aborted": "aborted",
+    },
+    "fal": {"IN_QUEUE": "starting", "IN_PROGRESS": "processing", "COMPLETED": "succeeded"},
+    "firefly": {
+        "pending": "starting", "running": "processing", "succeeded": "succeeded", "failed": "failed",
+        "cancelled": "canceled", "canceled": "canceled", "cancel_pending": "processing", "timeout": "failed",
+    },
+}  # fmt: skip
+
+
+def status(provider: str, word: object) -> Status:
+    """Ours for a provider's. A word that none of its documents has is taken for work: the deadline ends it."""
+    found = STATUSES[provider].get(str(word))
+    if found is None:
+        log.warning("%s says %.40r of a job, which is none of the states it documents", provider, str(word))
+    return found or "processing"
+
+
 @dataclass(frozen=True)
 class Job:
     """A job at a provider. `output` is the address of its file, alive for an hour."""
 
     id: str
-    status: Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+    status: Status
     output: str | None = None
     error: str | None = None
     seconds: float | None = None  # of computing

@@ -12,10 +12,11 @@ import httpx
 from shared.core import telemetry
 from shared.core.errors import ForgeError, ProviderFailed, ProviderTimeout, provider_error
 from shared.core.settings import Settings
-from shared.providers.job import Job, download
+from shared.providers.job import Job, download, status
 
 if TYPE_CHECKING:
     from shared.media.types import Samples
+    from shared.providers.catalogue import HostedModel
 
 NAME = "replicate"
 T = TypeVar("T")
@@ -29,8 +30,6 @@ class Replicate:
     def __init__(self, settings: Settings) -> None:
         import replicate
 
-        self.portrait_model = settings.replicate_portrait_model
-        self.lipsync_model = settings.replicate_lipsync_model
         self._secret = settings.replicate_webhook_secret
         self._reading_secret = asyncio.Lock()
         self._client = replicate.Client(api_token=settings.replicate_api_token, base_url=settings.replicate_base_url)
@@ -38,6 +37,7 @@ class Replicate:
 
     async def close(self) -> None:
         await self._plain.aclose()
+        await self._client._async_client.aclose()  # the SDK has no way to close it
 
     async def start(self, model: str, inputs: dict[str, Any], webhook: str | None = None) -> Job:
         """Start `owner/name` or `owner/name:version`. webhook: where Replicate says that it is completed."""
@@ -77,14 +77,14 @@ class Replicate:
         uploaded = await self._run("upload", self._client.files.async_create(file, filename=name), 60)
         return str(uploaded.urls["get"])
 
-    async def lipsync_inputs(self, picture: bytes, samples: Samples) -> dict[str, Any]:
-        """The inputs of a lip-sync model: picture (PNG) and sound, uploaded."""
+    async def lipsync_inputs(self, model: HostedModel, picture: bytes, samples: Samples) -> dict[str, Any]:
+        """What a lip-sync model is given: picture (PNG) and sound, uploaded."""
         from shared.media.audio import encode_wav
 
         image, audio = await asyncio.gather(
             self.upload(picture, "portrait.png"), self.upload(encode_wav(samples), "voice.wav")
         )
-        return {"image": image, "audio": audio}
+        return model.given(picture=image, sound=audio)
 
     async def fetch(self, address: str) -> bytes:
         return await download(NAME, self._plain, address)
@@ -122,4 +122,6 @@ def _job(prediction: Any) -> Job:
     if isinstance(output, list) and output:
         output = output[0]
     seconds = (prediction.metrics or {}).get("predict_time")
-    return Job(prediction.id, prediction.status, str(output) if output else None, prediction.error, seconds)
+    return Job(
+        prediction.id, status(NAME, prediction.status), str(output) if output else None, prediction.error, seconds
+    )

@@ -43,7 +43,8 @@ class HostedModel(ABC):
     """What a model of ours asks of a provider, and what it makes of the file that comes back."""
 
     @abstractmethod
-    def provider(self, services: Services) -> JobProvider: ...
+    def provider(self, services: Services, job_id: str = "") -> JobProvider:
+        """Where jobs are started, or where this one runs."""
 
     @abstractmethod
     async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:
@@ -102,7 +103,7 @@ class Hosted:
     async def _look(self, services: Services, identity: PredictionId, model: str, user: User) -> Prediction:
         lifecycle = services.lifecycle
         try:
-            job = await self._model.provider(services).look(identity.provider_id)
+            job = await self._model.provider(services, identity.provider_id).look(identity.provider_id)
         except ForgeError:
             # The provider's record lives for an hour; ours for good.
             prediction = await lifecycle.read(identity.row, user, expire=False)
@@ -119,7 +120,7 @@ class Hosted:
 
     async def on_webhook(self, services: Services, identity: PredictionId, job_id: str) -> None:
         """Follow a hint that a job changed: the provider is asked itself. A job that is no longer wanted is stopped."""
-        provider = self._model.provider(services)
+        provider = self._model.provider(services, job_id)
         job = await provider.look(job_id)
         try:
             prediction: Prediction | None = await services.lifecycle.read(identity.row, expire=False)
@@ -141,7 +142,8 @@ class Hosted:
             await services.lifecycle.request_cancel(prediction, START_PATIENCE)
             prediction = await services.lifecycle.read(prediction.id, expire=False)
         if prediction.provider_id and not prediction.finished:
-            await jobs.cancel(self._model.provider(services), prediction.provider_id)
+            provider = self._model.provider(services, prediction.provider_id)
+            await jobs.cancel(provider, prediction.provider_id)
             await services.lifecycle.cancel(prediction.id, prediction.bought_usd)
 
     async def end_overdue(self, services: Services, prediction: Prediction) -> None:
@@ -150,7 +152,7 @@ class Hosted:
             await services.lifecycle.expire(prediction)
             return
         try:
-            job = await self._model.provider(services).look(prediction.provider_id)
+            job = await self._model.provider(services, prediction.provider_id).look(prediction.provider_id)
         except ForgeError:
             await services.lifecycle.expire(prediction, prediction.bought_usd)
             raise
@@ -158,7 +160,7 @@ class Hosted:
 
     async def finish(self, services: Services, prediction: Prediction, job: Job) -> None:
         """Settle a prediction by what became of its job; one that still runs there is cancelled as overdue."""
-        lifecycle, provider = services.lifecycle, self._model.provider(services)
+        lifecycle, provider = services.lifecycle, self._model.provider(services, job.id)
         if job.status == "succeeded":
             await self._keep(services, prediction, job)
         elif job.status == "failed":
@@ -172,7 +174,7 @@ class Hosted:
 
     async def _keep(self, services: Services, prediction: Prediction, job: Job) -> None:
         """Copy the output into our storage, then settle; what cannot be used settles as failed with the reason."""
-        provider = self._model.provider(services)
+        provider = self._model.provider(services, job.id)
         try:
             if not job.output:
                 raise ForgeError(f"{provider.name}: The model succeeded without an output.")

@@ -230,9 +230,9 @@ class Writer:
                 except Malformed as error:  # once more, and it is told what was wrong
                     found = await self._model.read(kind, system, f"{question}\n{REPAIR} {error.detail}", TOKENS, usage)
             except ForgeError as error:  # declined, unreadable twice, or busy the second time: what was used is paid
-                error.extra["spent_usd"] = prices.claude(self._model.model, usage.tokens_in, usage.tokens_out)
+                error.extra["spent_usd"] = prices.claude(self._model.model, usage.billed_in, usage.tokens_out)
                 raise
-            return Made(found.model_dump(), prices.claude(self._model.model, usage.tokens_in, usage.tokens_out))
+            return Made(found.model_dump(), prices.claude(self._model.model, usage.billed_in, usage.tokens_out))
 
         size = len((system + question + REPAIR).encode()) + 300
         at_most = 2 * prices.claude_at_most(self._model.model, size, TOKENS)

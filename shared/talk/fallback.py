@@ -16,10 +16,10 @@ from shared.billing.budget import Budget
 from shared.core.errors import AudioUnusable, ForgeError, ProviderTimeout
 from shared.core.store import Store
 from shared.lipsync.engine import PreparedPortrait
-from shared.media.audio import LONGEST
 from shared.media.types import RATE
 from shared.personas.persona import Persona
 from shared.predictions.receipt import FallbackReason
+from shared.providers import catalogue
 from shared.providers import job as jobs
 from shared.providers.replicate import Replicate
 from shared.talk.portrait_cache import PortraitCache
@@ -119,24 +119,26 @@ class HostedSource(VideoSource):
     ) -> None:
         """ends: on the loop's clock, when the talk's deadline is."""
         self._store, self._replicate, self._picture, self._ends = store, replicate, picture, ends
-        self._budget = budget
+        self._budget, self._model = budget, catalogue.hosted(store.settings, "lipsync")
         self._ordered = 0.0  # seconds of video
 
     async def prepare(self, utterance: Utterance) -> RendererFactory:
         from shared.lipsync.clip import Clip
 
         samples = await utterance.whole()
-        if len(samples) > LONGEST * RATE:
-            raise AudioUnusable(f"The answer takes {len(samples) / RATE:.0f} s; hosted models take up to {LONGEST} s.")
+        model = self._model
+        if model.longest and len(samples) > model.longest * RATE:
+            raise AudioUnusable(
+                f"The answer takes {len(samples) / RATE:.0f} s; {model.name} takes up to {model.longest} s."
+            )
         if asyncio.get_running_loop().time() > self._ends - 2 * RESERVE:
             raise ProviderTimeout(self._replicate.name, "There was no time left to ask.")
         await self._budget.commit(self.cost(len(samples) / RATE), "A hosted model")
         try:
             async with asyncio.timeout_at(self._ends - RESERVE):
                 cropped = await asyncio.to_thread(self._cropped, await self._picture.data())
-                inputs = await self._replicate.lipsync_inputs(cropped, samples)
-                model, in_background = self._replicate.lipsync_model, self._store.in_background
-                job = await jobs.begin(self._replicate, model, inputs, in_background)
+                inputs = await self._replicate.lipsync_inputs(model, cropped, samples)
+                job = await jobs.begin(self._replicate, model.call, inputs, self._store.in_background)
                 self.job_id, self._ordered = job.id, len(samples) / RATE
                 video = await jobs.wait(self._replicate, job)
         except BaseException as error:
@@ -156,7 +158,7 @@ class HostedSource(VideoSource):
         return png(head(bgr, face, self._picture.size)[0]) if face else data
 
     def cost(self, seconds: float) -> float:
-        return prices.replicate(self._replicate.lipsync_model, seconds)
+        return self._model.cost(seconds)
 
     def spent(self, seconds: float) -> float:
         return self.cost(max(self._ordered, seconds)) if self.job_id else 0.0  # all of it, from the order on

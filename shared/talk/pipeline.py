@@ -23,7 +23,7 @@ from shared.media.audio import encode_m4a
 from shared.media.types import FPS, RATE, Speech, Timing
 from shared.media.video import LEAD_IN
 from shared.predictions.receipt import Degraded, FallbackReason, Receipt
-from shared.providers.anthropic import MAX_TOKENS, LanguageModel, Usage
+from shared.providers.anthropic import CHARACTERS_A_TOKEN, LanguageModel, Usage
 from shared.providers.elevenlabs import TextToSpeech
 from shared.providers.retry import retry
 from shared.talk import word_events
@@ -36,7 +36,6 @@ from shared.talk.word_events import Boxes, Words
 
 log = logging.getLogger("personaforge.talk")
 SLOWEST_SPEECH = 8  # characters a second: a reservation for a segment's video, whose length is not known yet
-CHARACTERS_A_TOKEN = 4  # of English, by Anthropic's own rule of thumb
 PAUSE = 0.3  # seconds between sentences, as people speak
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*\s*$")
 
@@ -142,7 +141,7 @@ class Talk:
         script = self._script
         if script.say is not None:
             return 0.0
-        return prices.claude_at_most(self._language_model.model, script.size, MAX_TOKENS)
+        return prices.claude_at_most(self._language_model.model, script.size, self._language_model.max_tokens)
 
     async def _speak(self, segments: asyncio.Queue[str | None], ends: float) -> None:
         """Speak segment after segment. When the voice fails the text goes on without it, if it is an answer."""
@@ -300,7 +299,7 @@ class Talk:
         total = marks.get("total") or self._clock.now()
         cost = prices.elevenlabs(self._text_to_speech.model, self._characters) + prices.compute(total / 1000)
         if usage.message_id:
-            cost += prices.claude(self._language_model.model, usage.tokens_in, usage.tokens_out)
+            cost += prices.claude(self._language_model.model, usage.billed_in, usage.tokens_out)
         elif self._asked:  # and nothing has come back yet
             cost += prices.claude(self._language_model.model, self._script.size // CHARACTERS_A_TOKEN, 0)
         cost += self._source.spent(self.seconds) if self._source else 0

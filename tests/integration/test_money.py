@@ -18,6 +18,7 @@ from PIL import Image
 
 from local.stack import Stack
 from shared.billing import prices
+from shared.providers.catalogue import HOSTED
 from tests.support.operator import account, rest, row_of, wait_until_settled
 from tests.support.person import Person
 
@@ -34,8 +35,8 @@ def bill(stack: Stack) -> float:
     }
     dollars = sum(prices.claude(one["model"], one["tokens_in"], one["tokens_out"]) for one in lines["anthropic"])
     dollars += sum(prices.elevenlabs(one["model"], one["characters"]) for one in lines["elevenlabs"])
-    units = ((one["model"], one.get("pictures") or one["seconds"]) for one in lines["replicate"])
-    return dollars + sum(prices.replicate(model, count) for model, count in units)
+    models = {one.name: one for one in HOSTED}
+    return dollars + sum(models[one["model"]].cost(one.get("seconds", 0)) for one in lines["replicate"])
 
 
 def charged(stack: Stack, person: Person) -> float:
