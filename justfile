@@ -27,7 +27,7 @@ openapi:
 
 # Renew web/vercel.json.
 routes:
-    uv run forge routes > web/vercel.json
+    uv run forge vercel --example > web/vercel.json
 
 # Renew supabase/schema.sql from the migrations.
 schema:

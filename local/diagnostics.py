@@ -28,6 +28,11 @@ from shared.predictions.id import PredictionId
 STUCK = 120  # seconds
 TABLES = ("personas", "predictions", "messages", "accounts", "usage", "files", "models", "webhook_deliveries")
 
+KEYS = {
+    "anthropic": "ANTHROPIC_API_KEY", "elevenlabs": "ELEVENLABS_API_KEY", "replicate": "REPLICATE_API_TOKEN",
+    "fal": "FAL_KEY", "pexels": "PEXELS_API_KEY", "stripe": "STRIPE_SECRET_KEY",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Check:
@@ -118,7 +123,7 @@ def doctor(settings: Settings) -> list[Check]:
         _settings(settings),
         *_supabase(settings),
         *(_reach(settings, name) for name in ("anthropic", "elevenlabs", "replicate")),
-        *([_reach(settings, "fal")] if settings.values.get("FAL_KEY") else []),
+        *(_reach(settings, name) for name in ("fal", "pexels", "stripe") if settings.values.get(KEYS[name])),
         _engine(settings),
     ]
 
@@ -184,20 +189,49 @@ def _gpu_here() -> str:
 
 
 def _reach(settings: Settings, vendor: str) -> Check:
-    """Ask something that costs nothing and needs the key."""
+    """Ask something that costs nothing and needs the key; says what the account has."""
     base = getattr(settings, f"{vendor}_base_url")
-    path, headers = {
-        "anthropic": ("/v1/models", {"x-api-key": settings.anthropic_api_key, "anthropic-version": "2026-10-21"}),
-        "elevenlabs": ("/v1/voices", {"xi-api-key": settings.elevenlabs_api_key}),
-        "replicate": ("/v1/predictions", {"Authorization": f"Bearer {settings.replicate_api_token}"}),
-        "fal": ("/fal-ai/ovi/requests/none/status", {"Authorization": f"Key {settings.values.get('FAL_KEY')}"}),
-    }[vendor]
+    values = settings.values
+    asked: dict[str, tuple[str, dict[str, str]]] = {
+        "anthropic": (
+            "/v1/models",
+            {"x-api-key": values.get("ANTHROPIC_API_KEY", ""), "anthropic-version": "2026-10-21"},
+        ),
+        "elevenlabs": ("/v1/user/subscription", {"xi-api-key": values.get("ELEVENLABS_API_KEY", "")}),
+        "replicate": ("/v1/account", {"Authorization": f"Bearer {values.get('REPLICATE_API_TOKEN')}"}),
+        "fal": ("/fal-ai/ovi/requests/none/status", {"Authorization": f"Key {values.get('FAL_KEY')}"}),
+        "pexels": ("/v1/videos/search?query=sea&per_page=1", {"Authorization": values.get("PEXELS_API_KEY", "")}),
+        "stripe": ("/v1/balance", {"Authorization": f"Bearer {values.get('STRIPE_SECRET_KEY')}"}),
+    }
+    path, headers = asked[vendor]
     try:
-        status = httpx.get(f"{base}{path}", headers=headers, timeout=10).status_code
+        answer = httpx.get(f"{base}{path}", headers={**headers, "User-Agent": "PersonaForge"}, timeout=10)
     except httpx.HTTPError as error:
         return Check(vendor, False, f"{base} cannot be reached ({type(error).__name__})")
-    refused = status in (401, 403)
-    return Check(vendor, status < 500 and not refused, "the key is refused" if refused else f"{base} answers {status}")
+    if answer.status_code in (402, 429) or (answer.status_code == 401 and "quota" in answer.text):  # ElevenLabs' 401
+        return Check(vendor, False, f"the account is used up or throttled ({answer.status_code})")
+    if answer.status_code in (401, 403):
+        return Check(vendor, False, f"the key is refused ({answer.status_code}): {KEYS[vendor]} in .env")
+    return _read(vendor, answer, settings) or Check(
+        vendor, answer.status_code < 500, f"{base} answers {answer.status_code}"
+    )
+
+
+def _read(vendor: str, answer: httpx.Response, settings: Settings) -> Check | None:
+    """What an account said of itself, where that is understood."""
+    if not answer.is_success or "json" not in answer.headers.get("content-type", ""):
+        return None
+    found = answer.json()
+    if vendor == "anthropic" and isinstance(found.get("data"), list):
+        names = {one.get("id") for one in found["data"]}
+        there = not names or settings.anthropic_model in names
+        return Check(vendor, there, f"{settings.anthropic_model} {'can be called' if there else 'is not offered'}")
+    if vendor == "elevenlabs" and "character_limit" in found:
+        left = found["character_limit"] - found.get("character_count", 0)
+        return Check(vendor, left > 0, f"{left:,} characters left of {found['character_limit']:,} this month")
+    if vendor == "replicate" and "username" in found:
+        return Check(vendor, True, f"account {found['username']}")
+    return None
 
 
 def show_jobs(console: Console, found: dict[str, list[Row]]) -> None:

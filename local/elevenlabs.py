@@ -235,6 +235,13 @@ async def _lines(take: Take, output_format: str) -> AsyncIterator[bytes]:
         yield json.dumps(chunk).encode() + b"\n"
 
 
+async def subscription(request: Request) -> Response:
+    if request.headers.get("xi-api-key") != os.environ["STANDIN_KEY"]:
+        return JSONResponse(refusal(401, message="Invalid API key"), 401)
+    used = sum(line["characters"] for line in bill.lines)
+    return JSONResponse({"tier": "creator", "character_count": used, "character_limit": 100_000, "status": "active"})
+
+
 async def voices(request: Request) -> Response:
     if request.headers.get("xi-api-key") != os.environ["STANDIN_KEY"]:
         return JSONResponse(refusal(401, message="Invalid API key"), 401)
@@ -262,6 +269,7 @@ app = Starlette(
         bill.route,
         Route("/v1/text-to-speech/{voice_id}", text_to_speech, methods=["POST"]),
         Route("/v1/text-to-speech/{voice_id}/{kind:path}", text_to_speech, methods=["POST"]),
+        Route("/v1/user/subscription", subscription),
         Route("/v1/voices", voices),
         Route("/v2/voices", voices),
         Route("/previews/{voice_id}.wav", preview),

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from local import diagnostics, talk
+from local import deployment, diagnostics, talk
 from local import film as filming
 from local.client import Refused, connected, console
 from local.openapi import document
@@ -178,10 +178,44 @@ def openapi() -> None:
     print(json.dumps(document(), indent=2))
 
 
+@cli.command("vercel")
+def routes(
+    example: Annotated[
+        bool, typer.Option("--example", help="With YOUR-WORKSPACE, as web/vercel.json is kept.")
+    ] = False,
+) -> None:
+    """Print web/vercel.json: each route with the address at which its function is deployed."""
+    try:
+        print(json.dumps(vercel(None if example else deployment.addresses()), indent=2))
+    except ForgeError as error:
+        _stop(error.detail)
+
+
 @cli.command()
-def routes() -> None:
-    """Print the routes of all functions for Vercel: web/vercel.json."""
-    print(json.dumps(vercel(), indent=2))
+def secrets() -> None:
+    """Write the settings of .env to Modal's secret `personaforge`, which `modal deploy` asks for."""
+    values = {name: value for name, value in dotenv_values(".env").items() if value}
+    if not values:
+        _stop("There is no .env here, or nothing is set in it. Begin with: cp .env.example .env")
+    try:
+        written = deployment.write_secret(values)
+    except ForgeError as error:
+        _stop(error.detail)
+    console.print(
+        f"Modal's secret personaforge has {', '.join(written)}. Deployed functions see it when they start anew."
+    )
+
+
+@cli.command()
+def user(email: Annotated[str, typer.Argument(help="Their address; no mail is sent.")]) -> None:
+    """Print an access token of a user of the Supabase project in .env, who is made if there is none."""
+    values = {name: value for name, value in dotenv_values(".env").items() if value}
+    if "SUPABASE_URL" not in values:
+        _stop("SUPABASE_URL is not in .env. On this machine `forge up` has a user and prints a token.")
+    try:
+        print(deployment.user(Settings(values), email))
+    except ForgeError as error:
+        _stop(error.detail)
 
 
 @cli.command()

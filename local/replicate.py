@@ -306,6 +306,10 @@ async def file(request: Request) -> Response:
     return Response(found[0], media_type=found[1]) if found else _problem(404, "The file does not exist")
 
 
+async def account(_: Request) -> Response:
+    return JSONResponse({"type": "user", "username": "stand-in", "name": "Stand-in", "github_url": ""})
+
+
 async def secret(_: Request) -> Response:
     return JSONResponse({"key": f"whsec_{_SECRET}"})
 
@@ -318,6 +322,7 @@ app = Starlette(
         Route("/v1/models/{owner}/{name}/predictions", guarded(create), methods=["POST"]),
         Route("/v1/predictions/{id}", guarded(get)),
         Route("/v1/predictions/{id}/cancel", guarded(cancel), methods=["POST"]),
+        Route("/v1/account", guarded(account)),
         Route("/v1/files", guarded(upload), methods=["POST"]),
         Route("/v1/files/{id}", guarded(file)),
         Route("/v1/webhooks/default/secret", guarded(secret)),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from functions import ENDPOINTS, load
 
-WORKSPACE = "YOUR-WORKSPACE"  # on Modal; its owner puts it in
+WORKSPACE = "YOUR-WORKSPACE"  # on Modal; `forge vercel` puts in the real addresses
 # What the page may load and call: its own origin, and the Supabase project with its files, on a laptop too.
 STORAGE = "https: http://127.0.0.1:*"
 PAGE_HEADERS = {
@@ -22,13 +23,16 @@ PAGE_HEADERS = {
 }
 
 
-def vercel() -> dict[str, Any]:
+def vercel(addresses: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Vercel's configuration: each operation of each function goes to that function's address."""
+    addresses = addresses or {
+        name: f"https://{WORKSPACE}--personaforge-{name.replace('_', '-')}.modal.run" for name in ENDPOINTS
+    }
     routes: list[dict[str, Any]] = [{"src": "/.*", "headers": PAGE_HEADERS, "continue": True}]
     paths = {name: load(name).build().openapi()["paths"] for name in ENDPOINTS}
     functions = Counter(path for found in paths.values() for path in found)
     for name, found in paths.items():
-        host = f"https://{WORKSPACE}--personaforge-{name.replace('_', '-')}.modal.run"
+        host = addresses[name].rstrip("/")
         for path, operations in found.items():
             parameters = iter(range(1, 10))
             target = re.sub(r"{[^}]+}", lambda _: f"${next(parameters)}", path)  # noqa: B023  # used at once

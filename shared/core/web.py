@@ -83,9 +83,10 @@ def function_app(
     app.add_middleware(_Head)
     app.add_middleware(_UnexpectedErrors)
     app.add_middleware(_BodyLimit, limit=body_limit, state=None if open_bodies else app.state)
+    origins = (settings or Settings.from_environment()).forge_origins
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=["*"],
+        allow_origins=[one.strip().rstrip("/") for one in origins.split(",")] if origins else ["*"],
         allow_methods=["*"],
         allow_headers=["*"],
         max_age=3600,

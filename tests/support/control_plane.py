@@ -28,6 +28,8 @@ class ControlPlane:
     images: list[api.Image] = field(default_factory=list)
     published: dict[str, str] = field(default_factory=dict)  # ids by name
     unknown: list[str] = field(default_factory=list)
+    written: dict[str, str] = field(default_factory=dict)  # into the secret
+    addresses: dict[str, str] = field(default_factory=dict)  # of endpoints that are deployed already
     url: str = ""
 
     def handle(self, name: str, request: Any) -> Any:
@@ -68,10 +70,27 @@ class ControlPlane:
         return api.EnvironmentGetOrCreateResponse(environment_id="en-1", metadata=metadata)
 
     def _SecretGetOrCreate(self, request: Any) -> Any:
+        if request.object_creation_type == api.OBJECT_CREATION_TYPE_CREATE_FAIL_IF_EXISTS:
+            self.secret, self.written = frozenset(request.env_dict), dict(request.env_dict)
+        if not self.secret:
+            raise GRPCError(Status.NOT_FOUND, "Secret not found")
         missing = sorted(set(request.required_keys) - self.secret)
         if missing:
             raise GRPCError(Status.NOT_FOUND, f"Secret is missing key(s): {', '.join(missing)}")
         return api.SecretGetOrCreateResponse(secret_id=f"st-{request.deployment_name}")
+
+    def _SecretUpdate(self, request: Any) -> Any:
+        self.written |= {one.key: one.value for one in request.updates}
+        return Empty()
+
+    def _FunctionGet(self, request: Any) -> Any:
+        web = self.addresses.get(request.object_tag)
+        if web is None:
+            raise GRPCError(Status.NOT_FOUND, f"Function {request.object_tag} not found")
+        metadata = api.FunctionHandleMetadata(function_name=request.object_tag, web_url=web)
+        one = api.Function(function_name=request.object_tag)
+        data = api.FunctionData(ranked_functions=[api.FunctionData.RankedFunction(function=one)])
+        return api.FunctionGetResponse(function_id=f"fu-{request.object_tag}", handle_metadata=metadata, function=data)
 
     def _MountPutFile(self, _: Any) -> Any:
         return api.MountPutFileResponse(exists=True)
