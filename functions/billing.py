@@ -60,7 +60,7 @@ class LedgerLine(BaseModel):
 
     id: int
     at: Time
-    kind: Literal["grant", "charge", "purchase", "refund", "dispute"]
+    kind: Literal["grant", "charge", "purchase", "refund", "dispute", "erasure"]
     credits: float
     balance: float
     model: str | None = Field(description="A model without its owner, such as talk, or film.")

@@ -28,6 +28,7 @@ from shared.models.model import Model
 from shared.predictions.lifecycle import PredictionRequest, Receiver
 from shared.predictions.prediction import Prediction, PredictionResponse, to_api
 from shared.predictions.webhook import EVENTS
+from shared.providers import catalogue
 from shared.runners.services import Services, ServicesDep, open_services
 
 app = modal.App("personaforge-create-prediction")
@@ -82,7 +83,14 @@ def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
     needs = (*SUPABASE, *REPLICATE, *ELEVENLABS)
     limit = 64 * KIB + upload.LONGEST_INLINE
-    web = function_app("create prediction", needs=needs, body_limit=limit, settings=settings, services=open_services)
+    web = function_app(
+        "create prediction",
+        needs=needs,
+        body_limit=limit,
+        settings=settings,
+        services=open_services,
+        check=catalogue.check,
+    )
     accepted: dict[int | str, dict[str, Any]] = {202: {"model": PredictionResponse, "description": "Still running"}}
 
     @web.post("/v1/predictions", status_code=201, responses=accepted)

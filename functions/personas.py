@@ -1,4 +1,4 @@
-"""/v1/personas: create, list, read, change and remove personas, and upload their pictures."""
+"""/v1/personas: create, list, read, change and remove personas, and upload their pictures. /v1/account: one's data."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from uuid import UUID
 
 import modal
 from fastapi import FastAPI, Query, Request
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.accounts import personal_data
+from shared.accounts.personal_data import Erased
 from shared.core.containers import image, secrets
 from shared.core.errors import ConsentMissing, InvalidInput
 from shared.core.fetch import Fetcher
@@ -30,6 +33,7 @@ from shared.personas.persona import (
 )
 from shared.personas.voice import VoicePage
 from shared.predictions.prediction import Prediction
+from shared.providers import catalogue
 from shared.runners.pregenerate import begin_idle
 from shared.runners.services import ServicesDep, open_services
 
@@ -53,7 +57,14 @@ _PHOTO = {
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
     needs = (*SUPABASE, *REPLICATE, *ELEVENLABS)
-    web = function_app("personas", needs=needs, body_limit=LARGEST_PHOTO, settings=settings, services=open_services)
+    web = function_app(
+        "personas",
+        needs=needs,
+        body_limit=LARGEST_PHOTO,
+        settings=settings,
+        services=open_services,
+        check=catalogue.check,
+    )
 
     @web.post("/v1/personas", status_code=201)
     async def create(body: PersonaInput, context: ContextDep, user: CurrentUser) -> PersonaResponse:
@@ -71,6 +82,21 @@ def build(settings: Settings | None = None) -> FastAPI:
             previous=page.previous,
             results=await all_to_api([Persona.from_row(row) for row in page.rows], store),
         )
+
+    @web.get("/v1/account/export", response_class=StreamingResponse)
+    async def export(context: ContextDep, user: CurrentUser) -> StreamingResponse:
+        """Everything that is kept of whoever asks, as one JSON object; files by addresses that are good for a day."""
+        headers = {"Content-Disposition": 'attachment; filename="personaforge.json"'}
+        data = personal_data.export(context.store, user.id)
+        return StreamingResponse(data, media_type="application/json", headers=headers)
+
+    @web.delete("/v1/account")
+    async def erase(services: ServicesDep, user: CurrentUser, confirm: UUID) -> Erased:
+        """Erase whoever asks: personas, talks, films, files, channels and the user. confirm: their id, as /v1/account
+        shows it. Orders and the ledger stay, without what they were about."""
+        if confirm != user.id:
+            raise InvalidInput("`confirm` is not your id. It is `username` of GET /v1/account.")
+        return await personal_data.erase(services, user)
 
     @web.get("/v1/voices")
     async def list_voices(

@@ -13,6 +13,7 @@ from shared.core.settings import ANTHROPIC, ELEVENLABS, SUPABASE, Settings
 from shared.core.store import Store
 from shared.predictions import webhook
 from shared.predictions.provenance import Signer
+from shared.providers import catalogue
 from shared.providers.firefly import Firefly
 from shared.providers.pexels import Pexels
 from shared.runners.services import Services
@@ -33,6 +34,7 @@ async def producer(project: str) -> str:
     telemetry.set_job(project)
     settings = Settings.from_environment()
     settings.validate(*SUPABASE, *ANTHROPIC, *ELEVENLABS)
+    catalogue.check(settings)
     async with (
         Store.open(settings) as store,
         TalkRuntime.open(settings) as runtime,

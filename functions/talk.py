@@ -16,6 +16,7 @@ from shared.core.settings import ANTHROPIC, ELEVENLABS, REPLICATE, SUPABASE, Set
 from shared.core.web import Context, CurrentUser, function_app
 from shared.models.talk import MODEL
 from shared.predictions.id import PredictionId
+from shared.providers import catalogue
 from shared.runners.live_video import LiveVideo
 from shared.runners.live_words import LiveWords
 from shared.runners.services import Services, ServicesDep
@@ -53,7 +54,7 @@ def build(settings: Settings | None = None, render_remotely: RenderRemotely | No
             yield opened
 
     needs = (*SUPABASE, *ANTHROPIC, *ELEVENLABS, *REPLICATE)
-    web = function_app("talk", needs=needs, settings=settings, services=services)
+    web = function_app("talk", needs=needs, settings=settings, services=services, check=catalogue.check)
     runner = MODEL.runner
     assert isinstance(runner, Streamed)
     description = "Fragmented MP4 (H.264, AAC, 25 fps) while it is made; its words where events are accepted"

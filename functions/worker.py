@@ -13,6 +13,7 @@ from shared.core.errors import ForgeError
 from shared.core.settings import ANTHROPIC, ELEVENLABS, REPLICATE, SUPABASE, Settings
 from shared.core.store import Store
 from shared.models import registry
+from shared.providers import catalogue
 from shared.runners.services import Services
 from shared.runners.spawned import Spawned
 from shared.talk.runtime import TALKS, TalkRuntime
@@ -28,6 +29,7 @@ async def worker(row: str) -> str:
     telemetry.set_job(row)
     settings = Settings.from_environment()
     settings.validate(*SUPABASE, *ANTHROPIC, *ELEVENLABS, *REPLICATE)
+    catalogue.check(settings)
     async with (
         Store.open(settings) as store,
         TalkRuntime.open(settings) as runtime,

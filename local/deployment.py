@@ -10,6 +10,7 @@ import httpx
 from functions import ENDPOINTS
 from shared.core.errors import ForgeError, SettingMissing
 from shared.core.settings import REQUIRED_KEYS, Settings
+from shared.providers import catalogue
 
 APP = SECRET = "personaforge"  # noqa: S105  # the name of Modal's secret, not one
 
@@ -22,7 +23,9 @@ def write_secret(values: Mapping[str, str]) -> list[str]:
     import modal
     from modal.exception import Error, NotFoundError
 
-    Settings(values).validate(*(name.lower() for name in REQUIRED_KEYS))
+    settings = Settings(values)
+    settings.validate(*(name.lower() for name in REQUIRED_KEYS))
+    catalogue.check(settings)
     known = {name: value for name, value in values.items() if name.lower() in vars(Settings) and value}
     try:
         try:

@@ -24,6 +24,7 @@ from shared.core.store import Row, Store
 from shared.core.time import parse_time
 from shared.predictions import webhook
 from shared.predictions.id import PredictionId
+from shared.providers import catalogue
 
 STUCK = 120  # seconds
 TABLES = ("personas", "predictions", "messages", "accounts", "usage", "files", "models", "webhook_deliveries")
@@ -131,6 +132,7 @@ def doctor(settings: Settings) -> list[Check]:
 def _settings(settings: Settings) -> Check:
     try:
         settings.validate(*SUPABASE, *ANTHROPIC, *ELEVENLABS, *REPLICATE)
+        catalogue.check(settings)
     except ForgeError as error:
         return Check("settings", False, error.detail)
     return Check("settings", True, "all there")

@@ -443,6 +443,40 @@ begin
     return released;
 end $$;
 
+-- Name: count_month(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.count_month() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    this_month date := date_trunc('month', now() at time zone 'utc');
+    own_limit numeric;
+    total_limit numeric;
+    spent numeric;
+begin
+    insert into public.month_usage (owner, month, credits) values (new.owner, this_month, -new.credits)
+    on conflict (month, owner) do update set credits = public.month_usage.credits - new.credits
+    returning credits into spent;
+    if new.kind <> 'reserve' then
+        return null;
+    end if;
+    select month_limit into own_limit from public.accounts where owner = new.owner;
+    if spent > own_limit then
+        raise exception 'this would go over your limit of % credits a month, which begins anew on %',
+            trim_scale(own_limit), this_month + interval '1 month' using errcode = 'PT402';
+    end if;
+    select credits into total_limit from public.month_limits;
+    if total_limit is not null then
+        select sum(credits) into spent from public.month_usage where month = this_month;
+        if spent > total_limit then
+            raise exception 'this deployment has spent what its owner allows for this month; it begins anew on %',
+                (this_month + interval '1 month')::date using errcode = 'PT402';
+        end if;
+    end if;
+    return null;
+end $$;
+
 -- Name: orders; Type: TABLE; Schema: public; Owner: -
 
 CREATE TABLE public.orders (
@@ -736,7 +770,9 @@ CREATE TABLE public.accounts (
     owner uuid NOT NULL,
     balance numeric(14,3) DEFAULT 0 NOT NULL,
     running_limit integer DEFAULT 8 NOT NULL,
-    minute_limit integer DEFAULT 60 NOT NULL
+    minute_limit integer DEFAULT 60 NOT NULL,
+    month_limit numeric(14,3),
+    CONSTRAINT accounts_month_limit_check CHECK ((month_limit >= (0)::numeric))
 );
 
 -- Name: ensure_account(uuid); Type: FUNCTION; Schema: public; Owner: -
@@ -754,6 +790,42 @@ begin
     end if;
     select * into account from public.accounts where owner = p_owner for update;
     return account;
+end $$;
+
+-- Name: erase_account(uuid); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.erase_account(p_owner uuid) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    account public.accounts;
+    released text[];
+begin
+    account := public.ensure_account(p_owner);
+    if exists (select 1 from public.predictions where owner = p_owner and status in ('starting', 'processing'))
+        or exists (select 1 from public.projects where owner = p_owner and status not in ('succeeded', 'failed', 'canceled'))
+    then
+        raise exception 'something of yours is still being made; it has been asked to stop, retry in a moment'
+            using errcode = 'PT409';
+    end if;
+    if exists (
+        select 1 from public.publications
+        where owner = p_owner and state in ('uploading', 'processing', 'scheduled') and video_id is not null
+    ) then
+        raise exception 'YouTube would publish a film of yours all the same; make it private first' using errcode = 'PT409';
+    end if;
+    select coalesce(array_agg(path), '{}') into released from public.files where owner = p_owner;
+    delete from public.projects where owner = p_owner;
+    delete from public.personas where owner = p_owner;
+    delete from public.predictions where owner = p_owner;
+    delete from public.webhook_deliveries where owner = p_owner;
+    delete from public.channels where owner = p_owner;
+    delete from public.consents where owner = p_owner;
+    delete from public.recent_requests where owner = p_owner;
+    update public.usage set prediction_id = null where owner = p_owner;
+    perform public.book(p_owner, 'erasure', -greatest(account.balance, 0));
+    return released;
 end $$;
 
 -- Name: extend_lease(uuid, uuid, interval); Type: FUNCTION; Schema: public; Owner: -
@@ -1580,6 +1652,23 @@ CREATE TABLE public.models (
     CONSTRAINT models_seconds_check CHECK (((seconds >= 5) AND (seconds <= 3600)))
 );
 
+-- Name: month_limits; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.month_limits (
+    name text NOT NULL,
+    credits numeric(14,3) NOT NULL,
+    CONSTRAINT month_limits_credits_check CHECK ((credits >= (0)::numeric)),
+    CONSTRAINT month_limits_name_check CHECK ((name = 'everybody'::text))
+);
+
+-- Name: month_usage; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.month_usage (
+    owner uuid NOT NULL,
+    month date NOT NULL,
+    credits numeric(14,3) DEFAULT 0 NOT NULL
+);
+
 -- Name: personas; Type: TABLE; Schema: public; Owner: -
 
 CREATE TABLE public.personas (
@@ -1694,7 +1783,7 @@ CREATE TABLE public.usage (
     credits numeric(14,3) NOT NULL,
     external_id text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT usage_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'reserve'::text, 'release'::text, 'charge'::text, 'purchase'::text, 'refund'::text, 'dispute'::text])))
+    CONSTRAINT usage_kind_check CHECK ((kind = ANY (ARRAY['grant'::text, 'reserve'::text, 'release'::text, 'charge'::text, 'purchase'::text, 'refund'::text, 'dispute'::text, 'erasure'::text])))
 );
 
 -- Name: usage_id_seq; Type: SEQUENCE; Schema: public; Owner: -
@@ -1785,6 +1874,16 @@ ALTER TABLE ONLY public.models
 
 ALTER TABLE ONLY public.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (name);
+
+-- Name: month_limits month_limits_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.month_limits
+    ADD CONSTRAINT month_limits_pkey PRIMARY KEY (name);
+
+-- Name: month_usage month_usage_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.month_usage
+    ADD CONSTRAINT month_usage_pkey PRIMARY KEY (month, owner);
 
 -- Name: orders orders_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 
@@ -2028,6 +2127,10 @@ CREATE TRIGGER release_files BEFORE DELETE ON public.projects FOR EACH ROW EXECU
 
 CREATE TRIGGER tell_of_project AFTER UPDATE ON public.projects FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) AND (new.status = ANY (ARRAY['waiting'::public.project_status, 'succeeded'::public.project_status, 'failed'::public.project_status, 'canceled'::public.project_status])))) EXECUTE FUNCTION public.tell_of_project();
 
+-- Name: usage usage_counts_for_its_month; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER usage_counts_for_its_month AFTER INSERT ON public.usage FOR EACH ROW WHEN ((new.kind = ANY (ARRAY['reserve'::text, 'release'::text, 'charge'::text]))) EXECUTE FUNCTION public.count_month();
+
 -- Name: messages messages_persona_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 
 ALTER TABLE ONLY public.messages
@@ -2134,6 +2237,14 @@ ALTER TABLE public.models ENABLE ROW LEVEL SECURITY;
 -- Name: models models are read; Type: POLICY; Schema: public; Owner: -
 
 CREATE POLICY "models are read" ON public.models FOR SELECT TO anon, authenticated USING (true);
+
+-- Name: month_limits; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.month_limits ENABLE ROW LEVEL SECURITY;
+
+-- Name: month_usage; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.month_usage ENABLE ROW LEVEL SECURITY;
 
 -- Name: orders; Type: ROW SECURITY; Schema: public; Owner: -
 
@@ -2319,6 +2430,10 @@ GRANT ALL ON FUNCTION public.claim_project(p_by uuid, p_id uuid, p_lease interva
 REVOKE ALL ON FUNCTION public.correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.correct_face(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) TO service_role;
 
+-- Name: FUNCTION count_month(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.count_month() FROM PUBLIC;
+
 -- Name: TABLE orders; Type: ACL; Schema: public; Owner: -
 
 GRANT SELECT ON TABLE public.orders TO authenticated;
@@ -2376,6 +2491,11 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.accounts TO service_role;
 
 REVOKE ALL ON FUNCTION public.ensure_account(p_owner uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.ensure_account(p_owner uuid) TO service_role;
+
+-- Name: FUNCTION erase_account(p_owner uuid); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.erase_account(p_owner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.erase_account(p_owner uuid) TO service_role;
 
 -- Name: FUNCTION extend_lease(p_id uuid, p_by uuid, p_lease interval); Type: ACL; Schema: public; Owner: -
 
@@ -2579,6 +2699,14 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.messages TO service_role;
 GRANT SELECT ON TABLE public.models TO anon;
 GRANT SELECT ON TABLE public.models TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.models TO service_role;
+
+-- Name: TABLE month_limits; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.month_limits TO service_role;
+
+-- Name: TABLE month_usage; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.month_usage TO service_role;
 
 -- Name: TABLE personas; Type: ACL; Schema: public; Owner: -
 

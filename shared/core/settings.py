@@ -111,13 +111,6 @@ class Settings:
                     problems.append(error)
             except SettingInvalid as error:
                 problems.append(error)
-        if "elevenlabs_api_key" in needed:  # functions that begin work, which buys from models
-            from shared.providers import catalogue
-
-            try:
-                catalogue.check(self)
-            except ForgeError as error:
-                problems.append(error)
         if problems:
             raise type(problems[0])(" ".join(problem.detail for problem in problems))
 

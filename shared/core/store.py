@@ -30,6 +30,7 @@ from shared.core.errors import (
 )
 from shared.core.settings import Settings
 from shared.core.time import format_time
+from shared.core.tls import certificates
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -110,8 +111,8 @@ class Store:
         # Node closes a connection after 5 idle seconds: one kept that long here would be written to as it goes.
         limits = httpx.Limits(max_connections=50, max_keepalive_connections=20, keepalive_expiry=4)
         async with (
-            httpx.AsyncClient(base_url=f"{url}/rest/v1", timeout=10, limits=limits) as rest,
-            httpx.AsyncClient(base_url=f"{url}/storage/v1/", timeout=60, limits=limits) as files,
+            httpx.AsyncClient(base_url=f"{url}/rest/v1", timeout=10, limits=limits, verify=certificates()) as rest,
+            httpx.AsyncClient(base_url=f"{url}/storage/v1/", timeout=60, limits=limits, verify=certificates()) as files,
         ):
             store = cls(settings, rest, files)
             try:

@@ -25,6 +25,7 @@ from shared.core.auth import Authenticator, User
 from shared.core.errors import BodyTooLarge, ForgeError, InvalidInput, MethodNotAllowed, NotFound, Unauthenticated
 from shared.core.settings import SUPABASE, Settings
 from shared.core.store import Store
+from shared.core.tls import certificates
 
 log = logging.getLogger("personaforge")
 KIB, MIB = 1024, 1024**2
@@ -49,12 +50,14 @@ def function_app(
     settings: Settings | None = None,
     services: Callable[[Context], AbstractAsyncContextManager[Any]] | None = None,
     polled: str = "",
+    check: Callable[[Settings], None] | None = None,
 ) -> FastAPI:
     """A FastAPI app for one function.
 
     needs: its settings; while one is missing or wrong, every request is answered with that (500), so that nobody waits
     for a function that cannot start. body_limit in bytes. open_bodies: bodies of callers without a token are read too.
     services: opened before the first request, left before the other clients close. polled: see telemetry.Observed.
+    check: of settings that only this function can judge; raises ForgeError.
     """
 
     @asynccontextmanager
@@ -63,12 +66,14 @@ def function_app(
         telemetry.configure()
         try:
             chosen.validate(*needs)
+            if check:
+                check(chosen)
         except ForgeError as error:
             log.error("%s cannot start: %s", title, error.detail)
             app.state.problem = error
             yield
             return
-        async with httpx.AsyncClient(timeout=10) as http, Store.open(chosen) as store:
+        async with httpx.AsyncClient(timeout=10, verify=certificates()) as http, Store.open(chosen) as store:
             context = Context(chosen, store, Authenticator(chosen, http))
             try:
                 async with services(context) if services else nullcontext() as opened:

@@ -14,6 +14,7 @@ from tests.support.postgres import MIGRATIONS, Postgres, SqlError
 
 ROLLBACKS = ROOT / "supabase" / "rollbacks"
 OURS = "select count(*) from information_schema.tables where table_schema = 'public'"
+MONTHS = ("month_limits", "month_usage")
 FUNCTIONS = "select count(*) from pg_proc where pronamespace = 'public'::regnamespace"
 TYPES = "select count(*) from pg_type where typnamespace = 'public'::regnamespace"
 
@@ -79,7 +80,7 @@ def test_what_is_granted_is_what_is_written_down(postgres: Postgres) -> None:
     tables = {table for table, _ in granted}
     expected = {(table, "service_role"): "DELETE,INSERT,SELECT,UPDATE" for table in tables}
     expected |= {(table, "authenticated"): "SELECT" for table in tables}
-    for hidden in ("recent_requests", "footage_searches", "channels", "consents", "youtube_quota"):
+    for hidden in ("recent_requests", "footage_searches", "channels", "consents", "youtube_quota", *MONTHS):
         del expected[hidden, "authenticated"]
     expected |= {("personas", "authenticated"): "INSERT,SELECT", ("models", "anon"): "SELECT"}
     assert granted == expected

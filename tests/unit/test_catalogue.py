@@ -61,9 +61,9 @@ def test_inputs_and_options_go_under_the_models_own_names() -> None:
     ({"ELEVENLABS_MODEL": "eleven_v9"}, "eleven_flash_v2_5"),
 ])  # fmt: skip
 def test_a_model_that_nobody_described_is_refused_at_start(values: dict[str, str], says: str) -> None:
-    """Not with the first request that somebody pays for; it names the setting and what it may be."""
+    """Not with the first request that is paid: every function that begins work checks. It says what it may be."""
     with pytest.raises(SettingInvalid, match=says):
-        settings(ELEVENLABS_API_KEY="key", **values).validate("elevenlabs_api_key")
+        catalogue.check(settings(**values))
 
 
 def test_a_model_that_the_catalogue_lacks_is_described_by_the_deployment() -> None:

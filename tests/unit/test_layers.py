@@ -21,6 +21,7 @@ LAYERS = (
     {"talk"},
     {"runners", "studio"},
     {"models"},
+    {"accounts"},
 )
 LEVEL = {package: level for level, row in enumerate(LAYERS) for package in sorted(row)}
 

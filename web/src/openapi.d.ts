@@ -121,7 +121,12 @@ export interface paths {
         get: operations["account_v1_account_get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Erase
+         * @description Erase whoever asks: personas, talks, films, files, channels and the user. confirm: their id, as /v1/account
+         *     shows it. Orders and the ledger stay, without what they were about.
+         */
+        delete: operations["erase_v1_account_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -190,6 +195,26 @@ export interface paths {
         put?: never;
         /** Create */
         post: operations["create_v1_personas_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/account/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export
+         * @description Everything that is kept of whoever asks, as one JSON object; files by addresses that are good for a day.
+         */
+        get: operations["export_v1_account_export_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1241,6 +1266,22 @@ export interface components {
             previous?: string | null;
             /** Results */
             results: components["schemas"]["PredictionResponse"][];
+        };
+        /**
+         * Erased
+         * @description What an erasure has done.
+         */
+        Erased: {
+            /**
+             * Files
+             * @description That were removed from storage.
+             */
+            files: number;
+            /**
+             * User Deleted
+             * @description Whether Supabase has deleted the user; else delete it there.
+             */
+            user_deleted: boolean;
         };
         /**
          * FacePoints
@@ -2409,7 +2450,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "grant" | "charge" | "purchase" | "refund" | "dispute";
+            kind: "grant" | "charge" | "purchase" | "refund" | "dispute" | "erasure";
             /** Credits */
             credits: number;
             /** Balance */
@@ -2820,6 +2861,37 @@ export interface operations {
             };
         };
     };
+    erase_v1_account_delete: {
+        parameters: {
+            query: {
+                confirm: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erased"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_v1_predictions__public__get: {
         parameters: {
             query?: never;
@@ -2966,6 +3038,33 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["PersonaResponse"];
                 };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_v1_account_export_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Problem */
             default: {
