@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from shared.core.fetch import Fetcher
 from shared.core.paging import newest
 from shared.core.settings import ELEVENLABS, REPLICATE, SUPABASE, Settings
 from shared.core.text import Text
+from shared.core.time import format_time
 from shared.core.web import MIB, ContextDep, CurrentUser, function_app
 from shared.models import registry
 from shared.personas import persona, portrait, voice
@@ -35,7 +37,7 @@ from shared.personas.voice import VoicePage
 from shared.predictions.prediction import Prediction
 from shared.providers import catalogue
 from shared.runners.pregenerate import begin_idle
-from shared.runners.services import ServicesDep, open_services
+from shared.runners.services import Services, ServicesDep, open_services
 
 app = modal.App("personaforge-personas")
 PAGE = 50
@@ -54,6 +56,26 @@ _PHOTO = {
 }
 
 
+async def _voice_agreed(services: Services, voice_id: str | None, agreed: bool) -> str | None:
+    """When the person whose voice this is agreed; None for a voice that is nobody's.
+
+    Raises InvalidInput for a voice that is not there, ConsentMissing, ProviderFailed.
+    """
+    if not voice_id:
+        return None
+    found = await services.text_to_speech.voice(voice_id)
+    if found is None:
+        raise InvalidInput(f"There is no voice {voice_id!r} any more. GET /v1/voices lists those there are.")
+    if not found.cloned:
+        return None
+    if not agreed:
+        raise ConsentMissing(
+            f"{found.name} is the voice of a person. Send `voice_consent`: true to say that they agree to speak as "
+            "this persona; the time is kept."
+        )
+    return format_time(datetime.now(UTC))
+
+
 def build(settings: Settings | None = None) -> FastAPI:
     """The ASGI app."""
     needs = (*SUPABASE, *REPLICATE, *ELEVENLABS)
@@ -67,8 +89,11 @@ def build(settings: Settings | None = None) -> FastAPI:
     )
 
     @web.post("/v1/personas", status_code=201)
-    async def create(body: PersonaInput, context: ContextDep, user: CurrentUser) -> PersonaResponse:
-        return await to_api(await persona.create(context.store, user, body), context.store)
+    async def create(
+        body: PersonaInput, context: ContextDep, services: ServicesDep, user: CurrentUser
+    ) -> PersonaResponse:
+        agreed = await _voice_agreed(services, body.voice_id, body.voice_consent)
+        return await to_api(await persona.create(context.store, user, body, agreed), context.store)
 
     @web.get("/v1/personas")
     async def list_personas(
@@ -117,7 +142,10 @@ def build(settings: Settings | None = None) -> FastAPI:
     async def change(
         persona_id: UUID, body: PersonaChange, services: ServicesDep, user: CurrentUser
     ) -> PersonaResponse:
-        changed = await portrait.change(services.store, user, persona_id, body)
+        former = await persona.find(services.store, persona_id, user)
+        another = body.voice_id if body.voice_id != former.voice_id else None
+        agreed = await _voice_agreed(services, another, body.voice_consent)
+        changed = await portrait.change(services.store, user, persona_id, body, agreed)
         if changed.portrait and not changed.idle:
             await begin_idle(services, persona_id)
         return await to_api(changed, services.store)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import wave
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -31,7 +32,7 @@ from local.bill import Bill
 from local.espeak import Espeak, Spoken
 from local.faults import Faults
 from shared.media.audio import encode_wav
-from shared.media.types import Timing
+from shared.media.types import Samples, Timing
 
 # Voice id to (espeak voice with variant, words a minute, pitch)
 VOICES = {
@@ -40,7 +41,9 @@ VOICES = {
     "EXAVITQu4vr4xnSDxMaL": ("Sarah", "en-us+f2", 168, 58),
     "JBFqnCBsd6RMkjVDRZzb": ("George", "en-gb-x-rp+m1", 152, 36),
     "SAz9YHcvj6GT2YYXdXww": ("River", "en-us+m7", 158, 58),
+    "cl0nedV01ceOfAPerson": ("Sam", "en-gb+m4", 150, 44),
 }
+CLONED = "cl0nedV01ceOfAPerson"
 PREMADE = {  # as the vendor lists them
     key: (VOICES[key][0], description, {"gender": gender, "accent": accent, "language": "en"})
     for key, gender, accent, description in (
@@ -49,6 +52,7 @@ PREMADE = {  # as the vendor lists them
         ("EXAVITQu4vr4xnSDxMaL", "female", "american", "Soft"),
         ("JBFqnCBsd6RMkjVDRZzb", "male", "british", "Warm"),
         ("SAz9YHcvj6GT2YYXdXww", "neutral", "american", "Relaxed"),
+        (CLONED, "male", "british", "Of somebody who agreed to be cloned"),
     )
 }
 _CODES = {400: "bad_request", 401: "invalid_api_key", 404: "voice_not_found", 429: "too_many_concurrent_requests"}
@@ -79,8 +83,11 @@ class Take:
         }
 
 
-def speak(text: str, voice_id: str, rate: int) -> Take:
-    """Speak with espeak-ng, resampled to `rate`. An id that is not listed gets a voice by lot of the id."""
+def speak(text: str, voice_id: str, rate: int, times: float = 1.0) -> Take:
+    """Speak with espeak-ng, resampled to `rate`. An id that is not listed gets a voice by lot of the id.
+
+    times: its usual speed.
+    """
     lot = int(hashlib.sha256(voice_id.encode()).hexdigest(), 16)
     _, voice, speed, pitch = VOICES.get(voice_id) or (
         "",
@@ -88,7 +95,7 @@ def speak(text: str, voice_id: str, rate: int) -> Take:
         150 + lot % 25,
         35 + lot % 30,
     )
-    spoken = Espeak.shared().speak(text, voice, speed, pitch)
+    spoken = Espeak.shared().speak(text, voice, round(speed * times), pitch)
     count = round(len(spoken.samples) * rate / spoken.rate)
     places = np.arange(count) * (spoken.rate / rate)
     samples = np.interp(places, np.arange(len(spoken.samples)), spoken.samples) if count else np.zeros(0)
@@ -199,7 +206,11 @@ async def text_to_speech(request: Request) -> Response:  # one refusal, one line
     if not known:
         return JSONResponse(refusal(400, "unsupported_output_format", f"Not offered here: {output_format}"), 400)
     bill.add(body.get("model_id") or "eleven_multilingual_v2", characters=len(text))
-    take = await asyncio.to_thread(speak, text, voice_id, int(known[1] or known[2]))
+    speed = (body.get("voice_settings") or {}).get("speed") or 1.0
+    if not 0.7 <= speed <= 1.2 or len(body.get("previous_request_ids") or []) > 3:
+        return JSONResponse(refusal(400, "invalid_voice_settings"), 400)
+    take = await asyncio.to_thread(speak, text, voice_id, int(known[1] or known[2]), speed)
+    _spoken[_print(take.samples)] = text
     headers = {"request-id": uuid4().hex, "character-cost": str(len(text))}
     kind = request.path_params.get("kind", "")
     if kind == "stream/with-timestamps":
@@ -235,6 +246,42 @@ async def _lines(take: Take, output_format: str) -> AsyncIterator[bytes]:
         yield json.dumps(chunk).encode() + b"\n"
 
 
+_spoken: dict[str, str] = {}  # by what it sounds like: the stand-in understands itself
+
+
+def _print(samples: Samples) -> str:
+    """Of a sound: survives a file around it."""
+    return hashlib.sha256(samples.tobytes()).hexdigest()
+
+
+async def transcribe(request: Request) -> Response:
+    """Of what it has spoken itself, the words; of silence, none; of anything else, always the same question."""
+    if request.headers.get("xi-api-key") != os.environ["STANDIN_KEY"]:
+        return JSONResponse(refusal(401, message="Invalid API key"), 401)
+    form = await request.form()
+    file, model = form.get("file"), form.get("model_id")
+    if file is None or isinstance(file, str) or not str(model or "").startswith("scribe_"):
+        return JSONResponse({"detail": [{"loc": ["body", "file"], "msg": "Field required"}]}, 422)
+    with wave.open(BytesIO(await file.read())) as sound:
+        samples: Samples = np.frombuffer(sound.readframes(sound.getnframes()), np.int16)
+    quiet = not len(samples) or int(np.abs(samples.astype(np.int32)).max()) < 300
+    text = "" if quiet else _spoken.get(_print(samples), "Who are you?")
+    return JSONResponse({
+        "language_code": "eng", "language_probability": 0.98, "text": text, "words": [],
+        "audio_duration_secs": len(samples) / 24_000,
+    })  # fmt: skip
+
+
+async def voice(request: Request) -> Response:
+    if request.headers.get("xi-api-key") != os.environ["STANDIN_KEY"]:
+        return JSONResponse(refusal(401, message="Invalid API key"), 401)
+    key = request.path_params["voice_id"]
+    found = next((one for one in _listed(request) if one["voice_id"] == key), None)
+    other = {"voice_id": key, "name": key, "category": "premade", "labels": {}}
+    there = re.fullmatch(r"[A-Za-z0-9]{20}", key) is not None  # as text_to_speech has it
+    return JSONResponse(found or other) if there else JSONResponse(refusal(404, "voice_not_found"), 404)
+
+
 async def subscription(request: Request) -> Response:
     if request.headers.get("xi-api-key") != os.environ["STANDIN_KEY"]:
         return JSONResponse(refusal(401, message="Invalid API key"), 401)
@@ -246,15 +293,19 @@ async def voices(request: Request) -> Response:
     if request.headers.get("xi-api-key") != os.environ["STANDIN_KEY"]:
         return JSONResponse(refusal(401, message="Invalid API key"), 401)
     wanted = request.query_params.get("search", "").lower()
-    found = [
+    found = [one for one in _listed(request) if wanted in f"{list(one.values())}".lower()]
+    return JSONResponse({"voices": found, "has_more": False, "total_count": len(found)})
+
+
+def _listed(request: Request) -> list[dict[str, Any]]:
+    base = str(request.base_url).rstrip("/")
+    return [
         {
-            "voice_id": key, "name": voice[0], "category": "premade", "description": voice[1], "labels": voice[2],
-            "preview_url": f"{str(request.base_url).rstrip('/')}/previews/{key}.wav",
+            "voice_id": key, "name": voice[0], "category": "cloned" if key == CLONED else "premade",
+            "description": voice[1], "labels": voice[2], "preview_url": f"{base}/previews/{key}.wav",
         }
         for key, voice in PREMADE.items()
-        if wanted in f"{voice} {key}".lower()
     ]  # fmt: skip
-    return JSONResponse({"voices": found, "has_more": False, "total_count": len(found)})
 
 
 async def preview(request: Request) -> Response:
@@ -270,7 +321,9 @@ app = Starlette(
         Route("/v1/text-to-speech/{voice_id}", text_to_speech, methods=["POST"]),
         Route("/v1/text-to-speech/{voice_id}/{kind:path}", text_to_speech, methods=["POST"]),
         Route("/v1/user/subscription", subscription),
+        Route("/v1/speech-to-text", transcribe, methods=["POST"]),
         Route("/v1/voices", voices),
+        Route("/v1/voices/{voice_id}", voice),
         Route("/v2/voices", voices),
         Route("/previews/{voice_id}.wav", preview),
     ],

@@ -344,6 +344,12 @@ CREATE FUNCTION public.change_persona(p_persona uuid, p_changes jsonb) RETURNS b
             description = coalesce(change ->> 'description', description),
             appearance = coalesce(change ->> 'appearance', appearance),
             voice_id = coalesce(change ->> 'voice_id', voice_id),
+            voice_speed = coalesce((change ->> 'voice_speed')::double precision, voice_speed),
+            voice_stability = coalesce((change ->> 'voice_stability')::double precision, voice_stability),
+            -- Of the voice that it has: another one has a consent of its own, or needs none.
+            voice_consent_at = case
+                when change ->> 'voice_id' is distinct from voice_id and change ? 'voice_id'
+                then (change ->> 'voice_consent_at')::timestamptz else voice_consent_at end,
             liveliness = coalesce((change ->> 'liveliness')::double precision, liveliness),
             gaze = coalesce(change ->> 'gaze', gaze)
         from argument
@@ -1689,6 +1695,9 @@ CREATE TABLE public.personas (
     hue smallint,
     look_since timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    voice_speed double precision DEFAULT 1 NOT NULL,
+    voice_stability double precision DEFAULT 0.5 NOT NULL,
+    voice_consent_at timestamp with time zone,
     CONSTRAINT personas_appearance_check CHECK ((char_length(appearance) <= 1000)),
     CONSTRAINT personas_created_at_check CHECK (((created_at >= '2020-01-01 00:00:00+00'::timestamp with time zone) AND (created_at <= '2200-01-01 00:00:00+00'::timestamp with time zone))),
     CONSTRAINT personas_description_check CHECK ((char_length(description) <= 4000)),
@@ -1696,7 +1705,9 @@ CREATE TABLE public.personas (
     CONSTRAINT personas_hue_check CHECK (((hue >= 0) AND (hue <= 359))),
     CONSTRAINT personas_liveliness_check CHECK (((liveliness >= (0)::double precision) AND (liveliness <= (1)::double precision))),
     CONSTRAINT personas_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 80))),
-    CONSTRAINT personas_voice_id_check CHECK ((voice_id ~ '^[A-Za-z0-9]{0,40}$'::text))
+    CONSTRAINT personas_voice_id_check CHECK ((voice_id ~ '^[A-Za-z0-9]{0,40}$'::text)),
+    CONSTRAINT personas_voice_speed_check CHECK (((voice_speed >= (0.7)::double precision) AND (voice_speed <= (1.2)::double precision))),
+    CONSTRAINT personas_voice_stability_check CHECK (((voice_stability >= (0)::double precision) AND (voice_stability <= (1)::double precision)))
 );
 
 -- Name: project_events; Type: TABLE; Schema: public; Owner: -

@@ -3,40 +3,57 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
+from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from shared.billing.budget import Budget
 from shared.core.auth import User
+from shared.core.errors import AudioUnusable
 from shared.core.text import Text
+from shared.files import upload
+from shared.files.upload import LONGEST_INLINE
+from shared.media.types import RATE
 from shared.models.model import InputWithPersona, Model
 from shared.predictions.prediction import Prediction
 from shared.predictions.work import Work
+from shared.providers.catalogue import TRANSCRIPTION
 from shared.runners.services import Services
 from shared.runners.spawned import Streamed
 
+LONGEST_QUESTION = 60.0  # seconds
+
 
 class TalkInput(InputWithPersona):
-    """Exactly one of `message` (the persona answers it) and `say` (it says exactly this)."""
+    """One of `message` (the persona answers it), `audio` (a spoken message) and `say` (it says exactly this)."""
 
     message: Text | None = Field(None, min_length=1, max_length=8000)
+    audio: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=LONGEST_INLINE,
+        description="Of a spoken message, up to a minute: `urls.get` of an uploaded file, or a data: URL of up to "
+        "256 kB. What was understood is `heard` in the receipt.",
+    )
     say: Text | None = Field(None, min_length=1, max_length=4000)
     size: Literal[512, 1024] = Field(512, description="Width and height of the video in pixels.")
 
     other_names: ClassVar[frozenset[str]] = frozenset({"prompt"})
+    files: ClassVar[tuple[str, ...]] = ("audio",)
 
     @model_validator(mode="before")
     @classmethod
     def _prompt_is_message(cls, data: Any) -> Any:
         """Clients that know no personas call what is asked `prompt`."""
-        if isinstance(data, dict) and "prompt" in data and not {"message", "say"} & set(data):
+        if isinstance(data, dict) and "prompt" in data and not {"message", "audio", "say"} & set(data):
             return {**data, "message": data["prompt"]}
         return data
 
     @model_validator(mode="after")
     def _one_of(self) -> TalkInput:
-        texts = [text for text in (self.message, self.say) if text is not None]
+        texts = [text for text in (self.message, self.audio, self.say) if text is not None]
         if len(texts) != 1:
-            raise ValueError("send either `message` or `say`")
+            raise ValueError("send either `message`, `audio` or `say`")
         if not texts[0].strip():
             raise ValueError("the text is blank")
         return self
@@ -49,8 +66,27 @@ async def make_work(services: Services, prediction: Prediction, user: User | Non
     request = TalkInput.model_validate(prediction.input)
     budget = services.lifecycle.budget(prediction)
     work = TalkWork(services.store, services.talk, services.replicate, services.outputs, prediction, budget)
-    await work.prepare(request.persona, message=request.message, say=request.say, size=request.size, listener=user)
+    heard = await _heard(services, prediction.owner, request.audio, budget) if request.audio else None
+    message = heard or request.message
+    await work.prepare(request.persona, message=message, heard=heard, say=request.say, size=request.size, listener=user)
     return work
+
+
+async def _heard(services: Services, owner: UUID, audio: str, budget: Budget) -> str:
+    """What is said in a sound. Raises AudioUnusable, NotFound, FileUnusable, OutOfCredits, ProviderFailed."""
+    from shared.media.audio import decode_audio, encode_wav
+
+    data = upload.read_data_url(audio) if audio.startswith("data:") else None
+    data = data or await upload.read_of(services.store, owner, audio)
+    try:
+        samples = await services.processes.run(decode_audio, data, LONGEST_QUESTION)
+    except (TimeoutError, MemoryError) as error:
+        raise AudioUnusable("Decoding this sound takes too long or too much memory. Save it anew.") from error
+    await budget.commit(len(samples) / RATE * TRANSCRIPTION, "Listening")
+    heard = await services.talk.text_to_speech.transcribe(encode_wav(samples))
+    if not any(map(str.isalnum, heard)):
+        raise AudioUnusable("Nothing was understood. Speak closer to the microphone, or write.")
+    return heard
 
 
 MODEL = Model(

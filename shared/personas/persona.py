@@ -40,6 +40,9 @@ class Persona(BaseModel):
     description: str = ""
     appearance: str = ""
     voice_id: str = ""
+    voice_speed: float = 1.0
+    voice_stability: float = 0.5
+    voice_consent_at: Time | None = None
     liveliness: float = 0.5
     gaze: Gaze = "natural"
     portrait: str | None = None
@@ -91,6 +94,9 @@ class PersonaInput(BaseModel):
     description: Text = Field("", max_length=4000, description="Who it is and how it speaks.")
     appearance: Text = Field("", max_length=1000, description="What it looks like; a portrait is made from it.")
     voice_id: str = Field("", pattern=VOICE_ID, description="An ElevenLabs voice.")
+    voice_speed: Share = Field(1.0, ge=0.7, le=1.2, description="Times its own speed.")
+    voice_stability: Share = Field(0.5, ge=0, le=1, description="From moved (0) to even (1).")
+    voice_consent: bool = Field(False, description="The person whose voice was cloned agrees; the time is kept.")
     liveliness: Share = Field(0.5, ge=0, le=1, description="How much head, brows and shoulders move.")
     gaze: Gaze = Field("natural", description="How often it looks away.")
 
@@ -115,6 +121,9 @@ class PersonaChange(BaseModel):
     description: Text | None = Field(None, max_length=4000)
     appearance: Text | None = Field(None, max_length=1000)
     voice_id: str | None = Field(None, pattern=VOICE_ID)
+    voice_speed: Share | None = Field(None, ge=0.7, le=1.2)
+    voice_stability: Share | None = Field(None, ge=0, le=1)
+    voice_consent: bool = False
     liveliness: Share | None = Field(None, ge=0, le=1)
     gaze: Gaze | None = None
     face: FacePoints | None = None
@@ -135,6 +144,9 @@ class PersonaResponse(BaseModel):
     description: str
     appearance: str
     voice_id: str
+    voice_speed: float
+    voice_stability: float
+    voice_consent_at: Time | None
     liveliness: float
     gaze: Gaze
     portrait: str | None = Field(description="Address of the picture.")
@@ -214,6 +226,7 @@ async def _first(store: Store, query: Any) -> Persona:
     return Persona.from_row(rows[0])
 
 
-async def create(store: Store, user: User, request: PersonaInput) -> Persona:
-    row = {**request.model_dump(), "owner": str(user.id)}
+async def create(store: Store, user: User, request: PersonaInput, voice_agreed: str | None) -> Persona:
+    """voice_agreed: when the person whose voice was cloned agreed."""
+    row = {**request.model_dump(exclude={"voice_consent"}), "owner": str(user.id), "voice_consent_at": voice_agreed}
     return Persona.from_row((await store.rows(store.as_user(user).from_("personas").insert(row)))[0])

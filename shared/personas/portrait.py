@@ -90,10 +90,14 @@ async def set_portrait(store: Store, user: User, persona: UUID, portrait: Portra
         await store.discard(*released)
 
 
-async def change(store: Store, user: User, persona: UUID, changes: PersonaChange) -> Persona:
-    """Change a persona. Raises NotFound, Conflict without a portrait, InvalidInput for impossible points."""
+async def change(store: Store, user: User, persona: UUID, changes: PersonaChange, voice_agreed: str | None) -> Persona:
+    """Change a persona. Raises NotFound, Conflict without a portrait, InvalidInput for impossible points.
+
+    voice_agreed: when the person whose voice was cloned agreed.
+    """
     former = await find(store, persona, user)
-    fields = changes.model_dump(exclude_none=True, exclude={"face"})
+    fields = changes.model_dump(exclude_none=True, exclude={"face", "voice_consent"})
+    fields |= {"voice_consent_at": voice_agreed} if voice_agreed else {}
     if fields:
         await store.call("change_persona", {"p_persona": str(persona), "p_changes": fields}, user)
     if changes.face is not None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from shared.personas.persona import Persona
 
 if TYPE_CHECKING:
-    from shared.providers.elevenlabs import Voice
+    from shared.providers.elevenlabs import Manner, Voice
 
 # Of ElevenLabs, for personas that have none of their own.
 VOICES = {"woman": "21m00Tcm4TlvDq8ikWAM", "man": "JBFqnCBsd6RMkjVDRZzb", "neutral": "SAz9YHcvj6GT2YYXdXww"}
@@ -27,6 +27,7 @@ class VoiceResponse(BaseModel):
     language: str | None
     gender: str | None
     preview: str | None = Field(description="Address of a sample.")
+    cloned: bool = Field(description="Of a person, who has to agree: send `voice_consent` with it.")
 
 
 class VoicePage(BaseModel):
@@ -40,7 +41,7 @@ def to_api(voices: list[Voice], language: str | None, gender: str | None) -> Voi
     shown = [
         VoiceResponse(
             id=one.id, name=one.name, description=one.description, language=one.labels.get("language"),
-            gender=one.labels.get("gender"), preview=one.preview,
+            gender=one.labels.get("gender"), preview=one.preview, cloned=one.cloned,
         )
         for one in voices
     ]  # fmt: skip
@@ -50,6 +51,12 @@ def to_api(voices: list[Voice], language: str | None, gender: str | None) -> Voi
             if language in (None, one.language) and gender in (None, one.gender)
         ]
     )  # fmt: skip
+
+
+def manner_of(persona: Persona) -> Manner:
+    from shared.providers.elevenlabs import Manner
+
+    return Manner(persona.voice_speed, persona.voice_stability)
 
 
 def voice_of(persona: Persona, default: str = "") -> str:

@@ -14,6 +14,7 @@ class Receipt(BaseModel):
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
     engine: str | None = Field(None, description="What drew: cpu, musetalk, replicate, idle.")
+    heard: str | None = Field(None, description="What was understood of a spoken message.")
     model: str | None = Field(None, description="The provider's model.")
     cold: bool | None = Field(None, description="Whether a container or a provider's model had to be started first.")
     error_code: str | None = Field(None, description="Why it did not succeed.")

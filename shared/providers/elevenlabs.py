@@ -18,18 +18,29 @@ from shared.media.types import RATE, Samples, Speech, Timing
 NAME = "elevenlabs"
 
 
+TRANSCRIBER = "scribe_v2"
+CONTINUES = 3  # requests before, that the vendor takes for continuity
 PATIENCE = 10.0  # seconds without a word from the voice, which speaks several times faster than people listen
 
 
 @dataclass(frozen=True)
+class Manner:
+    """How a voice speaks. speed: 0.7 to 1.2 of its own. stability: from 0, moved, to 1, even."""
+
+    speed: float = 1.0
+    stability: float = 0.5
+
+
+@dataclass(frozen=True)
 class Voice:
-    """labels: such as gender, age, accent and language. preview: address of a sample, public."""
+    """labels: such as gender, age, accent and language. preview: address of a sample, public. cloned: from somebody."""
 
     id: str
     name: str
     description: str
     labels: dict[str, str]
     preview: str | None
+    cloned: bool = False
 
 
 class TextToSpeech:
@@ -58,32 +69,56 @@ class TextToSpeech:
                 found = await self._client.voices.search(search=search or None, page_size=100)
             except Exception as error:
                 raise translate(error) from error
-        return [
-            Voice(one.voice_id, one.name or "", one.description or "", dict(one.labels or {}), one.preview_url)
-            for one in found.voices
-        ]
+        return [_voice(one) for one in found.voices]
+
+    async def voice(self, voice_id: str) -> Voice | None:
+        """One of the account's voices, or None where it has none of this id."""
+        with telemetry.call(NAME, "voice"):
+            try:
+                return _voice(await self._client.voices.get(voice_id))
+            except Exception as error:
+                if getattr(error, "status_code", None) in (400, 404):  # voice_not_found
+                    return None
+                raise translate(error) from error
+
+    async def transcribe(self, sound: bytes) -> str:
+        """What is said in a WAV file; empty where nothing is."""
+        with telemetry.call(NAME, "speech-to-text"):
+            try:
+                found = await self._client.speech_to_text.convert(
+                    model_id=TRANSCRIBER, file=("question.wav", sound, "audio/wav"), tag_audio_events=False,
+                    timestamps_granularity="none", request_options={"timeout_in_seconds": 30, "max_retries": 0},
+                )  # fmt: skip
+            except Exception as error:
+                raise translate(error) from error
+        return str(getattr(found, "text", "")).strip()
 
     async def speak(
-        self, text: str, voice_id: str, previous_text: str, request_ids: list[str]
+        self, text: str, voice_id: str, previous_text: str, request_ids: list[str], manner: Manner = Manner()
     ) -> AsyncIterator[Speech]:
         """Speak a text; yields sound as it arrives, each stretch with the timings of its own characters.
 
-        previous_text: what was said before, for the melody. request_ids: receives the vendor's id of this request.
+        previous_text: what was said before, for the melody. request_ids: of the requests that said it, for its sound;
+        receives the vendor's id of this one.
         Raises ProviderFailed and its kinds, also in mid-stream, or when sound was lost on the way.
         """
         with telemetry.call(NAME, "text-to-speech"):
-            async for speech in self._speak(text, voice_id, previous_text, request_ids):
+            async for speech in self._speak(text, voice_id, previous_text, request_ids, manner):
                 yield speech
 
     async def _speak(
-        self, text: str, voice_id: str, previous_text: str, request_ids: list[str]
+        self, text: str, voice_id: str, previous_text: str, request_ids: list[str], manner: Manner
     ) -> AsyncIterator[Speech]:
         odd = b""
         spoken = 0  # samples so far
         heard = 0  # characters that came back
         base = 0.0  # seconds to add where the vendor restarts its clock with a chunk
         last = 0.0
-        options = {"previous_text": previous_text[-500:]} if previous_text else {}
+        options: dict[str, Any] = {"previous_text": previous_text[-500:]} if previous_text else {}
+        if before := [one for one in request_ids if one][-CONTINUES:]:
+            options["previous_request_ids"] = before
+        if manner != Manner():
+            options["voice_settings"] = {"speed": manner.speed, "stability": manner.stability}
         try:
             async with self._client.text_to_speech.with_raw_response.stream_with_timestamps(
                 voice_id,
@@ -123,6 +158,11 @@ class TextToSpeech:
         # The SDK drops broken lines without a word: no sound for a text means that it happened.
         if not spoken or (heard and heard < 0.5 * len(text.strip())):
             raise ProviderFailed(NAME, "Part of the voice was lost on the way.")
+
+
+def _voice(one: Any) -> Voice:
+    labels, cloned = dict(one.labels or {}), one.category in ("cloned", "professional")
+    return Voice(one.voice_id, one.name or "", one.description or "", labels, one.preview_url, cloned)
 
 
 def translate(error: Exception) -> ForgeError:

@@ -14,7 +14,7 @@ from shared.core.store import Store
 from shared.media.types import Timing
 from shared.media.video import first_frame, seekable
 from shared.personas import persona as personas
-from shared.personas.voice import voice_of
+from shared.personas.voice import manner_of, voice_of
 from shared.predictions.outcome import Message, Outcome
 from shared.predictions.output import Outputs, succeeded
 from shared.predictions.prediction import Prediction
@@ -47,9 +47,20 @@ class TalkWork(Work):
         self.backlog = Backlog()
 
     async def prepare(
-        self, persona: UUID, *, message: str | None, say: str | None, size: int, listener: User | None
+        self,
+        persona: UUID,
+        *,
+        message: str | None,
+        heard: str | None,
+        say: str | None,
+        size: int,
+        listener: User | None,
     ) -> None:
-        """Read what is needed, as the listener where there is one. Raises NotFound, Conflict without a portrait."""
+        """Read what is needed, as the listener where there is one. heard: a message that was spoken.
+
+        Raises NotFound, Conflict without a portrait.
+        """
+        self._heard = heard
         store, owner = self._store, self._prediction.owner
         client = store.as_user(listener) if listener else store.as_service()
         found, recent = await asyncio.gather(
@@ -59,10 +70,11 @@ class TalkWork(Work):
         self._picture = PortraitPicture(store, found, size)
         self._message, self._listens = message, listener is not None
         voice_id = voice_of(found, self._runtime.text_to_speech.default_voice)
-        script = Script(voice_id, say=say)
+        manner = manner_of(found)
+        script = Script(voice_id, manner, say=say)
         if message is not None:
             turns = prompt.conversation(recent, message)
-            script = Script(voice_id, system=prompt.system(found), messages=turns)
+            script = Script(voice_id, manner, system=prompt.system(found), messages=turns)
         self._talk = Talk(script, self._runtime.language_model, self._runtime.text_to_speech, self._clock, self._budget)
 
     @property
@@ -122,7 +134,7 @@ class TalkWork(Work):
         """Upload the files, if there are any."""
         talk = self._talk
         receipt = talk.receipt(cold=self._cold, queued_ms=self._queued_ms)
-        receipt = receipt.model_copy(update={"consent_at": self._picture.persona.consent_at})
+        receipt = receipt.model_copy(update={"consent_at": self._picture.persona.consent_at, "heard": self._heard})
         told: dict[str, Any] = {"text": talk.text.strip(), "degraded": talk.degraded, "messages": self._messages()}
         if not talk.data:
             return Outcome("succeeded", receipt=receipt, **told)
@@ -140,7 +152,7 @@ class TalkWork(Work):
             text=self._talk.text.strip(),
             error=ending.error,
             charged=ending.charged,
-            receipt=receipt.model_copy(update={"error_code": ending.code}),
+            receipt=receipt.model_copy(update={"error_code": ending.code, "heard": self._heard}),
             messages=self._messages() if ending.status == "canceled" else (),
         )
 

@@ -1054,6 +1054,11 @@ export interface components {
              */
             engine?: string | null;
             /**
+             * Heard
+             * @description What was understood of a spoken message.
+             */
+            heard?: string | null;
+            /**
              * Model
              * @description The provider's model.
              */
@@ -1332,6 +1337,15 @@ export interface components {
             appearance?: string | null;
             /** Voice Id */
             voice_id?: string | null;
+            /** Voice Speed */
+            voice_speed?: number | null;
+            /** Voice Stability */
+            voice_stability?: number | null;
+            /**
+             * Voice Consent
+             * @default false
+             */
+            voice_consent?: boolean;
             /** Liveliness */
             liveliness?: number | null;
             /** Gaze */
@@ -1363,6 +1377,24 @@ export interface components {
              * @default
              */
             voice_id?: string;
+            /**
+             * Voice Speed
+             * @description Times its own speed.
+             * @default 1
+             */
+            voice_speed?: number;
+            /**
+             * Voice Stability
+             * @description From moved (0) to even (1).
+             * @default 0.5
+             */
+            voice_stability?: number;
+            /**
+             * Voice Consent
+             * @description The person whose voice was cloned agrees; the time is kept.
+             * @default false
+             */
+            voice_consent?: boolean;
             /**
              * Liveliness
              * @description How much head, brows and shoulders move.
@@ -1410,6 +1442,12 @@ export interface components {
             appearance: string;
             /** Voice Id */
             voice_id: string;
+            /** Voice Speed */
+            voice_speed: number;
+            /** Voice Stability */
+            voice_stability: number;
+            /** Voice Consent At */
+            voice_consent_at: string | null;
             /** Liveliness */
             liveliness: number;
             /**
@@ -1497,6 +1535,11 @@ export interface components {
              * @description Address of a sample.
              */
             preview: string | null;
+            /**
+             * Cloned
+             * @description Of a person, who has to agree: send `voice_consent` with it.
+             */
+            cloned: boolean;
         };
         /** Body_keep_file_v1_files_post */
         Body_keep_file_v1_files_post: {

@@ -8,7 +8,7 @@ import { icon, link, navigate, View } from './view.js';
 const LONGEST = 4000;
 const LARGEST = 15 * 1024 * 1024;
 type Voice = components['schemas']['VoiceResponse'];
-const FITTING: Voice = { id: '', name: 'Chosen by description', description: 'A woman, a man, or neutral', language: null, gender: null, preview: null };
+const FITTING: Voice = { id: '', name: 'Chosen by description', description: 'A woman, a man, or neutral', language: null, gender: null, preview: null, cloned: false };
 const POINTS = ['left_eye', 'right_eye', 'mouth_left', 'mouth_right', 'lip_top', 'lip_bottom'] as const;
 const POINT_NAMES: Record<string, string> = { left_eye: 'Eye at the left', right_eye: 'Eye at the right', mouth_left: 'Mouth, left corner', mouth_right: 'Mouth, right corner', lip_top: 'Upper lip, top', lip_bottom: 'Lower lip, bottom' };
 
@@ -80,7 +80,7 @@ export class PersonaForm extends View {
     event.preventDefault();
     if (this.working) return; // a double click makes one
     const form = new FormData(event.target as HTMLFormElement), text = (name: string): string => String(form.get(name) ?? '').trim();
-    const fields = { name: text('name'), description: text('description'), appearance: text('appearance'), voice_id: text('voice'), gaze: (text('gaze') || 'natural') as Persona['gaze'], liveliness: Number(form.get('liveliness') ?? 0.5) };
+    const fields = { name: text('name'), description: text('description'), appearance: text('appearance'), voice_id: text('voice'), voice_consent: form.has('voice_consent'), gaze: (text('gaze') || 'natural') as Persona['gaze'], liveliness: Number(form.get('liveliness') ?? 0.5) };
     this.failure = undefined;
     this.working = 'Saving';
     try {
@@ -192,7 +192,8 @@ export class PersonaForm extends View {
             @input=${(event: InputEvent) => { this.length = (event.target as HTMLTextAreaElement).value.length; }}></textarea>
             <small id="count" class=${this.length > LONGEST ? 'count over' : 'count'}>${this.length.toLocaleString('en')} of ${LONGEST.toLocaleString('en')}</small></label>
           <fieldset class="voices"><legend>Voice</legend>${[FITTING, ...this.voices].map((voice) => this.#voice(voice, (persona?.voice_id ?? '') === voice.id))}
-            ${persona?.voice_id && !this.voices.some((voice) => voice.id === persona.voice_id) ? html`<div><label><input type="radio" name="voice" value=${persona.voice_id} checked><b>${persona.voice_id}</b></label></div>` : nothing}</fieldset>
+            ${persona?.voice_id && !this.voices.some((voice) => voice.id === persona.voice_id) ? html`<div><label><input type="radio" name="voice" value=${persona.voice_id} checked><b>${persona.voice_id}</b></label></div>` : nothing}
+            ${this.voices.some((voice) => voice.cloned) ? html`<label class="consent"><input type="checkbox" name="voice_consent"> If it is the voice of a person: they agree to speak as this persona. The time of consent is kept.</label>` : nothing}</fieldset>
           ${persona ? html`<label>Liveliness<input type="range" name="liveliness" min="0" max="1" step="0.1" .value=${String(persona.liveliness)}></label>
             <label>Gaze<select name="gaze">${(['viewer', 'natural', 'wandering'] as const).map((gaze) => html`<option value=${gaze} ?selected=${gaze === persona.gaze}>${{ viewer: 'On the viewer', natural: 'Natural', wandering: 'Wandering' }[gaze]}</option>`)}</select></label>` : nothing}
           ${this.way === 'photo' && !persona ? html`<label class="consent"><input type="checkbox" required> The person shown agrees to speak as this persona. The time of consent is kept.</label>` : nothing}

@@ -92,8 +92,8 @@ export class TalkPage extends View {
     const persona = this.persona.id;
     const { results } = await body(api.GET('/v1/predictions', { params: { query: { persona, model: 'talk' } } }));
     if (this.persona.id !== persona) return;
-    const known = results.filter((one) => one.input?.['message'] || one.input?.['say']).reverse();
-    const before = known.map((one): Turn => ({ id: one.id, question: String(one.input?.['message'] ?? ''), answer: one.text ?? '', ms: one.receipt?.first_frame_ms ?? undefined, prediction: one, note: note(one) }));
+    const known = results.filter((one) => one.input?.['message'] || one.input?.['say'] || one.receipt?.heard).reverse();
+    const before = known.map((one): Turn => ({ id: one.id, question: String(one.input?.['message'] ?? one.receipt?.heard ?? ''), answer: one.text ?? '', ms: one.receipt?.first_frame_ms ?? undefined, prediction: one, note: note(one) }));
     const asked = this.turns; // meanwhile
     this.turns = [...before, ...asked];
     this.#scroll();

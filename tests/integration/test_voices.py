@@ -1,0 +1,126 @@
+"""How personas sound, and how they are spoken to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from local.stack import Stack
+from shared.media.audio import decode_audio, encode_wav
+from shared.media.types import RATE
+from tests.support.media import Decoded
+from tests.support.person import Person
+
+CLONED = "cl0nedV01ceOfAPerson"
+SILENCE = np.zeros(2 * RATE, np.int16)
+
+
+def voices(person: Person, **wanted: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = person.http.get("/v1/voices", params=wanted).raise_for_status().json()["results"]
+    return found
+
+
+def spoken(stack: Stack, text: str) -> bytes:
+    """A question as a browser would record it."""
+    key = stack.settings["ELEVENLABS_API_KEY"]
+    address = f"{stack.settings['ELEVENLABS_BASE_URL']}/v1/text-to-speech/SAz9YHcvj6GT2YYXdXww?output_format=pcm_24000"
+    sound = httpx.post(address, json={"text": text}, headers={"xi-api-key": key}, trust_env=False).raise_for_status()
+    return encode_wav(np.frombuffer(sound.content, np.int16))
+
+
+def uploaded(person: Person, sound: bytes) -> str:
+    made = person.http.post("/v1/files", files={"content": ("question.wav", sound, "audio/wav")}).raise_for_status()
+    return str(made.json()["urls"]["get"])
+
+
+def test_voices_are_found_by_word_language_and_gender(person: Person) -> None:
+    """Each with a sample that can be played."""
+    women = voices(person, gender="female", language="en")
+    assert {one["gender"] for one in women} == {"female"}
+    assert len(voices(person)) > len(women) > 0
+    assert [one["name"] for one in voices(person, search="george")] == ["George"]
+    assert voices(person, language="fi") == []
+    assert decode_audio(httpx.get(women[0]["preview"], trust_env=False).content).any()
+
+
+def test_a_cloned_voice_needs_the_consent_of_its_person(sign_up: Callable[[], Person]) -> None:
+    """When it was given is kept with the persona, and goes with the voice."""
+    person = sign_up()
+    assert [one["id"] for one in voices(person) if one["cloned"]] == [CLONED]
+    refused = person.http.post("/v1/personas", json={"name": "Sam", "voice_id": CLONED})
+    assert (refused.status_code, refused.json()["code"]) == (422, "consent_missing")
+    made = person.http.post("/v1/personas", json={"name": "Sam", "voice_id": CLONED, "voice_consent": True}).json()
+    assert made["voice_consent_at"]
+    address = f"/v1/personas/{made['id']}"
+    assert person.http.patch(address, json={"name": "Samuel"}).json()["voice_consent_at"] == made["voice_consent_at"]
+    other = person.http.patch(address, json={"voice_id": "JBFqnCBsd6RMkjVDRZzb"}).json()
+    assert other["voice_consent_at"] is None
+    assert person.http.patch(address, json={"voice_id": CLONED}).json()["code"] == "consent_missing"
+
+
+def test_a_voice_that_is_gone_is_refused_when_it_is_chosen(person: Person) -> None:
+    """Not in the first talk."""
+    refused = person.http.post("/v1/personas", json={"name": "Sam", "voice_id": "deleted"})
+    assert refused.status_code == 422
+    assert "GET /v1/voices" in refused.json()["detail"]
+
+
+def test_a_persona_speaks_at_its_own_speed(
+    sign_up: Callable[[], Person], portrait_png: bytes, decode: Callable[[bytes], Decoded]
+) -> None:
+    """The same words take longer where it is slower."""
+    person = sign_up()
+    persona = person.persona(portrait_png)
+    say = "The moons of Jupiter can be seen with a small telescope on any clear night."
+    usual = decode(person.follow(person.talk(persona["id"], say=say))).frames
+    changed = person.http.patch(f"/v1/personas/{persona['id']}", json={"voice_speed": 0.7, "voice_stability": 0.9})
+    assert (changed.json()["voice_speed"], changed.json()["voice_stability"]) == (0.7, 0.9)
+    slow = decode(person.follow(person.talk(persona["id"], say=say))).frames
+    assert len(slow) > 1.2 * len(usual)
+    assert person.http.patch(f"/v1/personas/{persona['id']}", json={"voice_speed": 2}).status_code == 422
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_spoken_message_is_understood_and_answered(
+    stack: Stack, person: Person, persona: dict[str, Any], streamed: bool
+) -> None:
+    """What was heard stands in the receipt, and the persona remembers it."""
+    question = "Please tell me about the moons of Jupiter."
+    audio = uploaded(person, spoken(stack, question))
+    body = {"model": "personaforge/talk", "stream": streamed, "input": {"persona": persona["id"], "audio": audio}}
+    job = person.http.post("/v1/predictions", json=body, headers={"Prefer": "wait=60"}).raise_for_status().json()
+    if streamed:
+        person.follow(job)
+    made = person.look(job)
+    assert made["status"] == "succeeded", made["error"]
+    assert made["receipt"]["heard"] == question
+    assert made["text"]
+    messages = person.http.get("/v1/account/export").json()["messages"]
+    assert question in [one["content"] for one in messages]
+
+
+@pytest.mark.parametrize(("sound", "says"), [
+    (encode_wav(SILENCE), "Nothing was understood"),
+    (encode_wav(np.tile(SILENCE, 31)), "60"),
+])  # fmt: skip
+def test_a_sound_without_a_question_says_so_and_costs_nothing_more(
+    person: Person, persona: dict[str, Any], sound: bytes, says: str
+) -> None:
+    """Silence, and more than a minute."""
+    job = person.talk(persona["id"], audio=uploaded(person, sound))
+    answer = person.http.get(job["urls"]["stream"])
+    assert answer.status_code == 422, answer.text
+    assert says in answer.json()["detail"]
+    assert person.look(job)["status"] == "failed"
+
+
+def test_a_message_is_written_or_spoken(person: Person, persona: dict[str, Any]) -> None:
+    """Not both; and others' uploads are nobody else's to be heard."""
+    body = {"persona": persona["id"], "audio": "data:audio/wav;base64,AA==", "message": "Hello"}
+    refused = person.http.post("/v1/predictions", json={"model": "personaforge/talk", "input": body})
+    assert refused.status_code == 422
+    assert "`message`, `audio` or `say`" in refused.text
