@@ -29,6 +29,10 @@ openapi:
 routes:
     uv run forge vercel --example > web/vercel.json
 
+# Renew docs/prices.md.
+prices:
+    uv run forge prices > docs/prices.md
+
 # Renew supabase/schema.sql from the migrations.
 schema:
     uv run python -m tests.support.postgres > supabase/schema.sql

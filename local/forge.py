@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from local import deployment, diagnostics, talk
+from local import costs, deployment, diagnostics, talk
 from local import film as filming
 from local.client import Refused, connected, console
 from local.openapi import document
@@ -216,6 +216,12 @@ def user(email: Annotated[str, typer.Argument(help="Their address; no mail is se
         print(deployment.user(Settings(values), email))
     except ForgeError as error:
         _stop(error.detail)
+
+
+@cli.command("prices")
+def price_table() -> None:
+    """Print what a minute of talk, of film, a portrait and so on cost: docs/prices.md."""
+    print(costs.table(), end="")
 
 
 @cli.command()

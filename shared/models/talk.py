@@ -13,7 +13,6 @@ from shared.core.errors import AudioUnusable
 from shared.core.text import Text
 from shared.files import upload
 from shared.files.upload import LONGEST_INLINE
-from shared.media.types import RATE
 from shared.models.model import InputWithPersona, Model
 from shared.predictions.prediction import Prediction
 from shared.predictions.work import Work
@@ -75,6 +74,7 @@ async def make_work(services: Services, prediction: Prediction, user: User | Non
 async def _heard(services: Services, owner: UUID, audio: str, budget: Budget) -> str:
     """What is said in a sound. Raises AudioUnusable, NotFound, FileUnusable, OutOfCredits, ProviderFailed."""
     from shared.media.audio import decode_audio, encode_wav
+    from shared.media.types import RATE
 
     data = upload.read_data_url(audio) if audio.startswith("data:") else None
     data = data or await upload.read_of(services.store, owner, audio)

@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from functions import ENDPOINTS, load
+from local import costs
 from local.routes import vercel
 from local.stack import ROOT, Stack
 from shared.core.settings import REQUIRED_KEYS, Settings
@@ -63,6 +64,11 @@ def test_every_setting_is_documented() -> None:
     names = [name.upper() for name in vars(Settings) if name.upper() in REQUIRED_KEYS or name.startswith("forge_")]
     text = (ROOT / "docs" / "operations.md").read_text()
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_the_table_of_prices_is_computed() -> None:
+    """docs/prices.md says what the prices in the code come to."""
+    assert (ROOT / "docs" / "prices.md").read_text() == costs.table(), "generate it anew: just prices"
 
 
 def test_the_images_packages_satisfy_the_project() -> None:
