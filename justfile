@@ -17,6 +17,10 @@ check:
 test *options:
     uv run pytest {{options}}
 
+# The tests of a package for voice agents, in an environment of its own: pipecat or livekit.
+integration name:
+    cd integrations/{{name}} && uv run pytest
+
 # As CI does it.
 ci:
     bash .ci/run
