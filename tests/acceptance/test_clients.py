@@ -97,3 +97,31 @@ def test_a_wait_that_ends_early_says_starting_and_the_job_goes_on(person: Person
     while found["status"] in ("starting", "processing"):
         found = person.look(found)
     assert found["status"] == "succeeded"
+
+
+def test_our_own_package_is_built_and_calls_everything(caller: tuple[str, str, str], tmp_path: Path) -> None:
+    """From openapi.json and the player's source as they are: types, client and <persona-video> in one package."""
+    home = ROOT / "clients" / "typescript"
+    with locked(home):
+        install(home / "package.json", home, develop=True)
+    for folder in ("clients/typescript", "web"):
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("node_modules", "dist", "examples")
+        )
+    shutil.copy(ROOT / "openapi.json", tmp_path)
+    package = tmp_path / "clients" / "typescript"
+    (package / "node_modules").symlink_to(home / "node_modules")
+    modules = home / "node_modules"
+    for step in (
+        ["openapi-typescript/bin/cli.js", "../../openapi.json", "--default-non-nullable=false", "-o", "src/openapi.ts"],
+        ["typescript/bin/tsc"],
+        ["vite/bin/vite.js", "build", "--config", "vite.config.ts", "--logLevel", "warn"],
+        ["typescript/bin/tsc", "-p", "tsconfig.element.json"],
+    ):
+        command = [node(), str(modules / step[0]), *step[1:]]
+        done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    exports = json.loads((package / "package.json").read_text())["exports"].values()
+    assert all((package / file).exists() for one in exports for file in one.values())
+    found = calls(node(), str(CLIENTS / "typescript.mjs"), *caller, str(package / "dist" / "index.js"))
+    assert (failed(found), len(found)) == ({}, 6)
