@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,6 +27,8 @@ from shared.predictions.id import PredictionId
 from shared.providers import catalogue
 
 STUCK = 120  # seconds
+SKEW = 30  # seconds that clocks may be apart: tokens are checked to a minute
+PAUSED = 540  # Supabase's own status
 TABLES = ("personas", "predictions", "messages", "accounts", "usage", "files", "models", "webhook_deliveries")
 
 KEYS = {
@@ -126,6 +128,7 @@ def doctor(settings: Settings) -> list[Check]:
         *(_reach(settings, name) for name in ("anthropic", "elevenlabs", "replicate")),
         *(_reach(settings, name) for name in ("fal", "pexels", "stripe") if settings.values.get(KEYS[name])),
         _engine(settings),
+        _functions(settings),
     ]
 
 
@@ -147,16 +150,41 @@ def _supabase(settings: Settings) -> list[Check]:
             date = overdue.headers.get("date")
     except httpx.HTTPError as error:
         return [Check("supabase", False, f"{settings.supabase_url} cannot be reached ({type(error).__name__})")]
+    if PAUSED in tables.values():
+        return [Check("supabase", False, "the project is paused: restore it in Supabase's dashboard")]
     bad = [name for name, status in tables.items() if status != 200]
     migrated = not bad and overdue.is_success
     checks = [
-        Check("supabase", 401 not in tables.values(), settings.supabase_url),
-        Check("migrations", migrated, "all applied" if migrated else f"not usable: {', '.join(bad) or 'functions'}"),
+        Check("supabase", 401 not in tables.values(), f"{settings.supabase_url}{_refused(tables.values())}"),
+        Check("migrations", migrated, "all applied" if migrated else _behind(bad)),
     ]
     if date:
         off = abs(parsedate_to_datetime(date).timestamp() - time.time())
-        checks.append(Check("clock", off < 30, f"{off:.0f} s off"))
+        what = "" if off < SKEW else ": tokens and webhooks are refused; set this machine's clock by NTP"
+        checks.append(Check("clock", off < SKEW, f"{off:.0f} s off{what}"))
     return checks
+
+
+def _refused(statuses: Iterable[int]) -> str:
+    return " refuses SUPABASE_SECRET_KEY" if 401 in statuses else ""
+
+
+def _behind(tables: list[str]) -> str:
+    return f"not usable: {', '.join(tables) or 'functions'}; apply them: supabase db push"
+
+
+def _functions(settings: Settings) -> Check:
+    """Whether the functions answer at the one origin that they are reached by."""
+    try:
+        answer = httpx.get(f"{settings.forge_url}/v1/models", timeout=60)
+    except httpx.HTTPError as error:
+        return Check("functions", False, f"{settings.forge_url} cannot be reached ({type(error).__name__})")
+    if answer.status_code == 404 and "modal" in answer.text:
+        return Check("functions", False, "Modal has stopped the app, or never had it: modal deploy modal_app.py")
+    problem = answer.json().get("detail", "") if "problem+json" in answer.headers.get("content-type", "") else ""
+    if answer.status_code in (200, 401):
+        return Check("functions", True, f"{settings.forge_url} answers")
+    return Check("functions", False, f"{settings.forge_url} answers {answer.status_code}. {problem}".strip())
 
 
 def _engine(settings: Settings) -> Check:

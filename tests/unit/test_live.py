@@ -18,7 +18,7 @@ def speech(seconds: float) -> bytes:
     """Syllables of a quarter of a second, with pauses between."""
     at = np.arange(round(seconds * RATE)) / RATE
     voiced = np.sin(2 * np.pi * 180 * at) * np.clip(np.sin(2 * np.pi * 2 * at), 0, 1)
-    return (voiced * 9000).astype(np.int16).tobytes()
+    return bytes((voiced * 9000).astype(np.int16).tobytes())
 
 
 @pytest.fixture(scope="module")
