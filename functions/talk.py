@@ -62,7 +62,10 @@ def build(settings: Settings | None = None, render_remotely: RenderRemotely | No
     video: dict[int | str, dict[str, Any]] = {200: {"content": content, "description": description}}
 
     @web.get("/v1/talk/{public}", response_class=Response, responses=video)
-    async def talk(public: str, services: ServicesDep, user: CurrentUser, request: Request) -> Response:
+    async def talk(
+        public: str, services: ServicesDep, user: CurrentUser, request: Request, media: bool = False
+    ) -> Response:
+        """media: also as events its video comes, in base64; for proxies that hold back other bodies."""
         identity = PredictionId.read(public, services.settings.forge_signing_key, user)
         if identity.model_code != MODEL.code:
             raise Conflict("This prediction is no talk; only talks can be opened as a stream.")
@@ -72,9 +75,10 @@ def build(settings: Settings | None = None, render_remotely: RenderRemotely | No
         if execution is None:
             status = (await services.lifecycle.read(identity.row, user)).status
             raise Conflict(f"This talk is {status}; a stream can be opened once.", prediction_status=status)
-        if "text/event-stream" in request.headers.get("accept", ""):
+        events = "text/event-stream" in request.headers.get("accept", "")
+        if events and not media:
             return LiveWords(services.executions, execution)
-        return await LiveVideo.begin(services.executions, execution, request)
+        return await LiveVideo.begin(services.executions, execution, request, events=events)
 
     return web
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import Request
@@ -30,12 +31,19 @@ class LiveVideo(Response):
     """A listener who hangs up cancels the talk (barge-in); after one who only probed it goes on, and is kept.
 
     A talk that fails half-way breaks the connection off, so that no player takes half an answer for a whole one.
+    As events, for proxies that collect other bodies: the same bytes in base64 as `media`, then `done`.
     """
 
     media_type = "video/mp4"
 
     def __init__(
-        self, execution: Execution, task: asyncio.Task[None], first: bytes, watching: asyncio.Task[None]
+        self,
+        execution: Execution,
+        task: asyncio.Task[None],
+        first: bytes,
+        watching: asyncio.Task[None],
+        *,
+        events: bool = False,
     ) -> None:
         self._execution: Execution | None = execution
         self._task, self._first, self._watching = task, first, watching
@@ -44,7 +52,8 @@ class LiveVideo(Response):
         self._whole, self._ends = False, float("inf")  # once the task is done; when all must have been taken
         from shared.media.video import mime
 
-        super().__init__(headers=HEADERS, media_type=mime(first))
+        self._events = events
+        super().__init__(headers=HEADERS, media_type="text/event-stream" if events else mime(first))
         del self.headers["content-length"]
         task.add_done_callback(self._made)
 
@@ -63,7 +72,9 @@ class LiveVideo(Response):
         return Response(headers=HEADERS, media_type=cls.media_type)
 
     @classmethod
-    async def begin(cls, executions: Executions, execution: Execution, request: Request) -> Response:
+    async def begin(
+        cls, executions: Executions, execution: Execution, request: Request, *, events: bool = False
+    ) -> Response:
         """Wait for the first bytes; a talk that fails before them raises its error instead, or NoVideo."""
         work = cast("TalkWork", execution.work)
         task = executions.start(execution)
@@ -72,7 +83,7 @@ class LiveVideo(Response):
         try:
             first = await work.backlog.get()
             if first is not None:
-                return cls(execution, task, first, watching)
+                return cls(execution, task, first, watching, events=events)
             listener_left = watching.done()
             watching.cancel()
             await asyncio.wait([task])
@@ -96,11 +107,12 @@ class LiveVideo(Response):
             await give({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             chunk: bytes | None = self._first
             while chunk is not None:
-                await give({"type": "http.response.body", "body": chunk, "more_body": True})
+                body = _event("media", b64encode(chunk).decode()) if self._events else chunk
+                await give({"type": "http.response.body", "body": body, "more_body": True})
                 chunk = await self._backlog.get()
             await asyncio.wait([self._task])
             if self._whole:
-                await send({"type": "http.response.body", "body": b""})
+                await send({"type": "http.response.body", "body": _event("done", "{}") if self._events else b""})
         except asyncio.CancelledError:
             self._watching.cancel()
             self._stop(STOPPED)  # a listener who leaves is noticed otherwise: the server ends its requests
@@ -116,6 +128,10 @@ class LiveVideo(Response):
     def _stop(self, ending: Ending) -> None:
         if self._execution:
             self._execution.stop(ending)
+
+
+def _event(name: str, data: str) -> bytes:
+    return f"event: {name}\ndata: {data}\n\n".encode()
 
 
 async def _watch(request: Request, execution: Execution) -> None:

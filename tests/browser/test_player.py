@@ -105,6 +105,32 @@ def test_who_interrupts_hears_nothing_more_at_once(
     page.wait_for_selector("text=Stopped")
 
 
+def test_behind_a_proxy_that_collects_videos_the_next_talk_comes_as_events(
+    page: Page, stack: Stack, somebody: tuple[Person, dict[str, Any]]
+) -> None:
+    """The first one plays once all of it is there; the player has noticed, and the second begins while it is made."""
+    person, persona = somebody
+    open_talk(page, stack, person, persona)
+    asked: list[str] = []
+
+    def collect(route: Route) -> None:
+        asked.append(route.request.url.rpartition("?")[2] if "?" in route.request.url else "")
+        if asked[-1]:
+            return route.continue_()
+        return route.fulfill(response=route.fetch())
+
+    page.route("**/v1/talk/**", collect)
+    for words in (45, 30):
+        ask(page, f"Who are you? In {words} words.")
+        wait_for(page, f"{STATE} === 'speaking'", 30)
+        page.wait_for_timeout(500)
+        page.keyboard.press("Escape") if words == 30 else wait_for(page, f"{STATE} === 'idle'", 60)
+    first, second = seen(page, "firstframe")
+    assert asked == ["", "media=true"]
+    assert second["ms"] < first["ms"] / 2
+    assert seen(page, "error") == []
+
+
 def test_a_stream_that_breaks_off_is_played_from_what_is_kept(
     page: Page, stack: Stack, somebody: tuple[Person, dict[str, Any]]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from local.stack import Stack
 from tests.support.container import Container
+from tests.support.media import Decoded
 from tests.support.operator import account, wait_until_settled
 from tests.support.person import Person
 
@@ -68,6 +70,25 @@ def test_a_reader_of_events_gets_words_with_their_times(person: Person, persona:
     done = person.look(job)
     assert done["status"] == "succeeded"
     assert times[-1][1] <= done["receipt"]["duration_s"]
+
+
+def test_the_video_comes_as_events_too_for_proxies_that_hold_bodies_back(
+    person: Person, persona: dict[str, Any], decode: Callable[[bytes], Decoded]
+) -> None:
+    """The same bytes in base64, each as soon as it is made, and `done`; what a player gets otherwise."""
+    job = person.talk(persona["id"], say="One small step. Then, another one, and a third.")
+    address = f"{job['urls']['stream']}?media=true"
+    with person.http.stream("GET", address, headers=EVENTS) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        arrived = []
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                arrived.append((time.monotonic(), line.removeprefix("data: ")))
+    *media, (_, done) = arrived
+    assert done == "{}"
+    assert media[-1][0] - media[0][0] > 0.1, "it came while it was made"
+    whole = decode(b"".join(base64.b64decode(data) for _, data in media))
+    assert len(whole.frames) == round(person.look(job)["receipt"]["duration_s"] * 25)
 
 
 def test_events_of_what_fails_say_why(

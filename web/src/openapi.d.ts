@@ -173,7 +173,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Talk */
+        /**
+         * Talk
+         * @description media: also as events its video comes, in base64; for proxies that hold back other bodies.
+         */
         get: operations["talk_v1_talk__public__get"];
         put?: never;
         post?: never;
@@ -2999,7 +3002,9 @@ export interface operations {
     };
     talk_v1_talk__public__get: {
         parameters: {
-            query?: never;
+            query?: {
+                media?: boolean;
+            };
             header?: never;
             path: {
                 public: string;
