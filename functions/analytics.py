@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import modal
 
 from shared.core import telemetry
-from shared.core.containers import image, secrets
+from shared.core.containers import secrets, thin_image
 from shared.core.settings import SUPABASE, Settings
 from shared.core.store import Store
 from shared.core.time import format_time
@@ -23,7 +23,7 @@ log = logging.getLogger("personaforge.analytics")
 MOST = 1000  # films in one run, those first that were not looked at for longest
 
 
-@app.function(image=image, secrets=secrets, schedule=modal.Cron("41 4 * * *"), timeout=3600, max_containers=1)
+@app.function(image=thin_image, secrets=secrets, schedule=modal.Cron("41 4 * * *"), timeout=3600, max_containers=1)
 async def analytics() -> int:
     """Returns how many were looked at."""
     telemetry.configure()

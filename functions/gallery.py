@@ -11,7 +11,7 @@ from fastapi import FastAPI, File, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.core.auth import User
-from shared.core.containers import image, secrets
+from shared.core.containers import secrets, thin_image
 from shared.core.errors import NotFound
 from shared.core.paging import newest
 from shared.core.settings import Settings
@@ -209,7 +209,7 @@ def _persona(row: Row, files: Mapping[str | None, str], *, own: bool) -> VideoPe
     return VideoPersona(id=row["persona_id"], name=persona["name"], portrait=files.get(persona["portrait"]))
 
 
-@app.function(image=image, secrets=secrets, timeout=30, max_containers=10)
+@app.function(image=thin_image, secrets=secrets, timeout=30, max_containers=10)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(label="personaforge-gallery")
 def gallery() -> FastAPI:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,8 +40,12 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of an environment with what requirements.txt pins, and nothing else."""
+def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Of environments with what each image's requirements pin, and nothing else."""
+    return {file: _environment(file, tmp_path_factory) for file in ("requirements.txt", "requirements-thin.txt")}
+
+
+def _environment(file: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv = os.environ.get("UV") or shutil.which("uv")
     if not uv:
         pytest.skip("uv is not here to make a second environment")
@@ -48,7 +53,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     interpreter = home / "bin" / "python"
     for command in (
         [uv, "venv", "--quiet", "--python", sys.executable, str(home)],
-        [uv, "pip", "install", "--quiet", "--python", str(interpreter), "--require-hashes", "-r", "requirements.txt"],
+        [uv, "pip", "install", "--quiet", "--python", str(interpreter), "--require-hashes", "-r", file],
     ):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -56,10 +61,13 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_starts_with_the_packages_of_its_image_alone(stack: Stack, python: Path, name: str) -> None:
+def test_a_function_starts_with_the_packages_of_its_image_alone(
+    stack: Stack, pythons: dict[str, Path], name: str
+) -> None:
     """It is imported, opens its services and answers; the thin ones load nothing heavy until they need it."""
     environment = {**stack.settings, "PATH": os.environ["PATH"], "NO_PROXY": "*", "PYTHONPATH": str(ROOT)}
-    command = [str(python), "-c", START, name]
+    thin = "thin_image" in (ROOT / "functions" / f"{name}.py").read_text()
+    command = [str(pythons["requirements-thin.txt" if thin else "requirements.txt"]), "-c", START, name]
     done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -68,3 +76,13 @@ def test_a_function_starts_with_the_packages_of_its_image_alone(stack: Stack, py
     if name not in ("talk", "worker", "lipsync"):
         assert not HEAVY & set(found["loaded"])
     assert not {"local", "tests", "uvicorn", "pytest", "torch"} & set(found["loaded"])
+
+
+def test_the_thin_image_is_a_part_of_the_other_by_the_same_versions() -> None:
+    """And under half its size: nothing that decodes, draws or speaks."""
+    pins = re.compile(r"^([a-z0-9.-]+)==(\S+)", re.M)
+    thin, whole = (
+        dict(pins.findall((ROOT / file).read_text())) for file in ("requirements-thin.txt", "requirements.txt")
+    )
+    assert thin.items() <= whole.items()
+    assert not {"numpy", "av", "opencv-python-headless", "elevenlabs", "anthropic", "pillow", "c2pa-python"} & set(thin)
