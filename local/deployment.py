@@ -68,7 +68,7 @@ def user(settings: Settings, email: str) -> str:
             properties = link.get("properties") or link
             proof = {"type": properties["verification_type"], "token_hash": properties["hashed_token"]}
             return str(_ask(http, "/auth/v1/verify", proof, public)["access_token"])
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise ForgeError(f"{settings.supabase_url} cannot be reached ({type(error).__name__}).") from error
     except KeyError as error:
         raise ForgeError(f"Supabase's answer lacks {error}.") from error

@@ -27,6 +27,7 @@ from shared.predictions.id import PredictionId
 from shared.providers import catalogue
 
 STUCK = 120  # seconds
+UNREACHABLE = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)  # by network, by address, by a key that is no header
 SKEW = 30  # seconds that clocks may be apart: tokens are checked to a minute
 PAUSED = 540  # Supabase's own status
 TABLES = ("personas", "predictions", "messages", "accounts", "usage", "files", "models", "webhook_deliveries")
@@ -148,7 +149,7 @@ def _supabase(settings: Settings) -> list[Check]:
             tables = {name: http.get(f"/rest/v1/{name}", params={"limit": 1}).status_code for name in TABLES}
             overdue = http.post("/rest/v1/rpc/overdue_predictions", json={})
             date = overdue.headers.get("date")
-    except httpx.HTTPError as error:
+    except UNREACHABLE as error:
         return [Check("supabase", False, f"{settings.supabase_url} cannot be reached ({type(error).__name__})")]
     if PAUSED in tables.values():
         return [Check("supabase", False, "the project is paused: restore it in Supabase's dashboard")]
@@ -177,7 +178,7 @@ def _functions(settings: Settings) -> Check:
     """Whether the functions answer at the one origin that they are reached by."""
     try:
         answer = httpx.get(f"{settings.forge_url}/v1/models", timeout=60)
-    except httpx.HTTPError as error:
+    except UNREACHABLE as error:
         return Check("functions", False, f"{settings.forge_url} cannot be reached ({type(error).__name__})")
     if answer.status_code == 404 and "modal" in answer.text:
         return Check("functions", False, "Modal has stopped the app, or never had it: modal deploy modal_app.py")
@@ -236,7 +237,7 @@ def _reach(settings: Settings, vendor: str) -> Check:
     path, headers = asked[vendor]
     try:
         answer = httpx.get(f"{base}{path}", headers={**headers, "User-Agent": "PersonaForge"}, timeout=10)
-    except httpx.HTTPError as error:
+    except UNREACHABLE as error:
         return Check(vendor, False, f"{base} cannot be reached ({type(error).__name__})")
     if answer.status_code in (402, 429) or (answer.status_code == 401 and "quota" in answer.text):  # ElevenLabs' 401
         return Check(vendor, False, f"the account is used up or throttled ({answer.status_code})")

@@ -41,7 +41,7 @@ VOICES = {
     "EXAVITQu4vr4xnSDxMaL": ("Sarah", "en-us+f2", 168, 58),
     "JBFqnCBsd6RMkjVDRZzb": ("George", "en-gb-x-rp+m1", 152, 36),
     "SAz9YHcvj6GT2YYXdXww": ("River", "en-us+m7", 158, 58),
-    "cl0nedV01ceOfAPerson": ("Sam", "en-gb+m4", 150, 44),
+    "cl0nedV01ceOfAPerson": ("Sam", "en-us+m1", 150, 44),
 }
 CLONED = "cl0nedV01ceOfAPerson"
 PREMADE = {  # as the vendor lists them

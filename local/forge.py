@@ -194,7 +194,7 @@ def routes(
 @cli.command()
 def secrets() -> None:
     """Write the settings of .env to Modal's secret `personaforge`, which `modal deploy` asks for."""
-    values = {name: value for name, value in dotenv_values(".env").items() if value}
+    values = _dotenv()
     if not values:
         _stop("There is no .env here, or nothing is set in it. Begin with: cp .env.example .env")
     try:
@@ -209,7 +209,7 @@ def secrets() -> None:
 @cli.command()
 def user(email: Annotated[str, typer.Argument(help="Their address; no mail is sent.")]) -> None:
     """Print an access token of a user of the Supabase project in .env, who is made if there is none."""
-    values = {name: value for name, value in dotenv_values(".env").items() if value}
+    values = _dotenv()
     if "SUPABASE_URL" not in values:
         _stop("SUPABASE_URL is not in .env. On this machine `forge up` has a user and prints a token.")
     try:
@@ -262,6 +262,14 @@ def doctor(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     raise SystemExit(0 if all(check.ok for check in checks) else 1)
 
 
+def _dotenv() -> dict[str, str]:
+    """What is set in .env."""
+    try:
+        return {name: value for name, value in dotenv_values(".env").items() if value}
+    except UnicodeDecodeError:
+        _stop(".env is no text in UTF-8.")
+
+
 def _look_at(photo: Path) -> None:
     """Refuse a photo that cannot speak before anything is started; say what one should know of the others."""
     from shared.lipsync.face import WARNINGS
@@ -293,7 +301,7 @@ _RUNNING = DATA / "running.json"
 def _ask(question: Callable[[Settings], T]) -> T:
     """Ask the hosted project that .env names, or else the `forge up` that runs here."""
     try:
-        settings, where = diagnostics.find_settings(_RUNNING, dotenv_values(".env"))
+        settings, where = diagnostics.find_settings(_RUNNING, _dotenv())
         console.print(f"[dim]{where}[/]")
         return question(settings)
     except FileNotFoundError:
@@ -319,7 +327,7 @@ def _running(data: Path, port: int, *, reset: bool = False, postgres: bool = Fal
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
-    env = dict(dotenv_values(".env"))
+    env = dict(_dotenv())
     try:
         with console.status("starting") as status:
             stack = Stack(data, port, env, status.update, postgres=postgres)

@@ -343,13 +343,8 @@ CREATE FUNCTION public.change_persona(p_persona uuid, p_changes jsonb) RETURNS b
             name = coalesce(change ->> 'name', name),
             description = coalesce(change ->> 'description', description),
             appearance = coalesce(change ->> 'appearance', appearance),
-            voice_id = coalesce(change ->> 'voice_id', voice_id),
             voice_speed = coalesce((change ->> 'voice_speed')::double precision, voice_speed),
             voice_stability = coalesce((change ->> 'voice_stability')::double precision, voice_stability),
-            -- Of the voice that it has: another one has a consent of its own, or needs none.
-            voice_consent_at = case
-                when change ->> 'voice_id' is distinct from voice_id and change ? 'voice_id'
-                then (change ->> 'voice_consent_at')::timestamptz else voice_consent_at end,
             liveliness = coalesce((change ->> 'liveliness')::double precision, liveliness),
             gaze = coalesce(change ->> 'gaze', gaze)
         from argument
@@ -474,6 +469,8 @@ begin
     end if;
     select credits into total_limit from public.month_limits;
     if total_limit is not null then
+        -- One after the other: each sees what those before it have spent.
+        perform pg_advisory_xact_lock(hashtext('month_limits'));
         select sum(credits) into spent from public.month_usage where month = this_month;
         if spent > total_limit then
             raise exception 'this deployment has spent what its owner allows for this month; it begins anew on %',
@@ -913,6 +910,22 @@ begin
         receipt_url = coalesce(p_receipt_url, receipt_url), invoice_url = coalesce(p_invoice_url, invoice_url),
         paid_at = case when p_status = 'paid' then coalesce(paid_at, now()) end, seen = seen + 1
     where id = p_id returning *;
+end $$;
+
+-- Name: guard_voice(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.guard_voice() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if auth.uid() is not null and (new.voice_id, new.voice_consent_at) is distinct from
+        (case when tg_op = 'UPDATE' then old.voice_id else '' end, case when tg_op = 'UPDATE' then old.voice_consent_at end)
+    then
+        raise exception 'a voice is chosen through /v1/personas, which asks for consent where it is somebody''s'
+            using errcode = 'PT422';
+    end if;
+    return new;
 end $$;
 
 -- Name: held_project(uuid, uuid, boolean); Type: FUNCTION; Schema: public; Owner: -
@@ -2106,6 +2119,10 @@ CREATE TRIGGER files_limit_uploads BEFORE INSERT ON public.files FOR EACH ROW WH
 
 CREATE TRIGGER personas_change_look BEFORE UPDATE OF portrait, face, liveliness, gaze ON public.personas FOR EACH ROW EXECUTE FUNCTION public.change_look();
 
+-- Name: personas personas_guard_voice; Type: TRIGGER; Schema: public; Owner: -
+
+CREATE TRIGGER personas_guard_voice BEFORE INSERT OR UPDATE ON public.personas FOR EACH ROW EXECUTE FUNCTION public.guard_voice();
+
 -- Name: personas personas_limit; Type: TRIGGER; Schema: public; Owner: -
 
 CREATE TRIGGER personas_limit BEFORE INSERT ON public.personas FOR EACH ROW EXECUTE FUNCTION public.limit_personas();
@@ -2522,6 +2539,10 @@ GRANT ALL ON FUNCTION public.extend_reservation(p_id uuid, p_credits numeric) TO
 
 REVOKE ALL ON FUNCTION public.follow_order(p_id uuid, p_seen integer, p_session text, p_status text, p_refunded integer, p_disputed integer, p_receipt_url text, p_invoice_url text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.follow_order(p_id uuid, p_seen integer, p_session text, p_status text, p_refunded integer, p_disputed integer, p_receipt_url text, p_invoice_url text) TO service_role;
+
+-- Name: FUNCTION guard_voice(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.guard_voice() FROM PUBLIC;
 
 -- Name: FUNCTION held_project(p_id uuid, p_by uuid, p_wanted boolean); Type: ACL; Schema: public; Owner: -
 

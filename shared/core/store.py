@@ -174,6 +174,9 @@ class Store:
         options = {"content-type": content_type, "cache-control": "31536000"}
         try:
             await self._file("upload", self._bucket().upload(path, data, options))
+            if not await self.rows(self.as_service().from_("files").select("path").eq("path", path)):
+                await self._file("remove", self._bucket().remove([path]))  # its owner was erased meanwhile
+                raise Conflict("The account was erased while this was being made.")
         except BaseException:
             # It may have arrived all the same: reconciliation removes it, and its note.
             with suppress(ForgeError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -20,7 +21,11 @@ from shared.providers.catalogue import TRANSCRIPTION
 from shared.runners.services import Services
 from shared.runners.spawned import Streamed
 
+if TYPE_CHECKING:
+    from shared.talk.work import Heard
+
 LONGEST_QUESTION = 60.0  # seconds
+UPLOADED = re.compile(r"https?://[^/]+/v1/files/[0-9a-f-]{36}")
 
 
 class TalkInput(InputWithPersona):
@@ -55,6 +60,8 @@ class TalkInput(InputWithPersona):
             raise ValueError("send either `message`, `audio` or `say`")
         if not texts[0].strip():
             raise ValueError("the text is blank")
+        if self.audio and not self.audio.startswith("data:") and not UPLOADED.fullmatch(self.audio):
+            raise ValueError("`audio` is `urls.get` of a file from POST /v1/files, or a data: URL")
         return self
 
 
@@ -66,15 +73,19 @@ async def make_work(services: Services, prediction: Prediction, user: User | Non
     budget = services.lifecycle.budget(prediction)
     work = TalkWork(services.store, services.talk, services.replicate, services.outputs, prediction, budget)
     heard = await _heard(services, prediction.owner, request.audio, budget) if request.audio else None
-    message = heard or request.message
+    message = heard.text if heard else request.message
     await work.prepare(request.persona, message=message, heard=heard, say=request.say, size=request.size, listener=user)
     return work
 
 
-async def _heard(services: Services, owner: UUID, audio: str, budget: Budget) -> str:
-    """What is said in a sound. Raises AudioUnusable, NotFound, FileUnusable, OutOfCredits, ProviderFailed."""
+async def _heard(services: Services, owner: UUID, audio: str, budget: Budget) -> Heard:
+    """What is said in a sound. Raises AudioUnusable, NotFound, FileUnusable, OutOfCredits, ProviderFailed.
+
+    One in which nothing was understood has `spent_usd` in its error: it was listened to.
+    """
     from shared.media.audio import decode_audio, encode_wav
     from shared.media.types import RATE
+    from shared.talk.work import Heard
 
     data = upload.read_data_url(audio) if audio.startswith("data:") else None
     data = data or await upload.read_of(services.store, owner, audio)
@@ -82,11 +93,13 @@ async def _heard(services: Services, owner: UUID, audio: str, budget: Budget) ->
         samples = await services.processes.run(decode_audio, data, LONGEST_QUESTION)
     except (TimeoutError, MemoryError) as error:
         raise AudioUnusable("Decoding this sound takes too long or too much memory. Save it anew.") from error
-    await budget.commit(len(samples) / RATE * TRANSCRIPTION, "Listening")
+    cost = len(samples) / RATE * TRANSCRIPTION
+    await budget.commit(cost, "Listening")
     heard = await services.talk.text_to_speech.transcribe(encode_wav(samples))
     if not any(map(str.isalnum, heard)):
-        raise AudioUnusable("Nothing was understood. Speak closer to the microphone, or write.")
-    return heard
+        nothing = "Nothing was understood. Speak closer to the microphone, or write."
+        raise AudioUnusable(nothing, spent_usd=cost)
+    return Heard(heard, cost)
 
 
 MODEL = Model(

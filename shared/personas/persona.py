@@ -228,5 +228,15 @@ async def _first(store: Store, query: Any) -> Persona:
 
 async def create(store: Store, user: User, request: PersonaInput, voice_agreed: str | None) -> Persona:
     """voice_agreed: when the person whose voice was cloned agreed."""
-    row = {**request.model_dump(exclude={"voice_consent"}), "owner": str(user.id), "voice_consent_at": voice_agreed}
-    return Persona.from_row((await store.rows(store.as_user(user).from_("personas").insert(row)))[0])
+    row = {**request.model_dump(exclude={"voice_consent", "voice_id"}), "owner": str(user.id)}
+    made = Persona.from_row((await store.rows(store.as_user(user).from_("personas").insert(row)))[0])
+    return await give_voice(store, made, request.voice_id, voice_agreed) if request.voice_id else made
+
+
+async def give_voice(store: Store, persona: Persona, voice_id: str, agreed: str | None) -> Persona:
+    """The voice and the consent that belongs to it, together: whose it is, only the backend knows."""
+    voice = {"voice_id": voice_id, "voice_consent_at": agreed}
+    rows = await store.rows(store.as_service().from_("personas").update(voice).eq("id", str(persona.id)))
+    if not rows:
+        raise NotFound("There is no such persona of yours.")
+    return Persona.from_row(rows[0])

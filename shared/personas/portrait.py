@@ -13,7 +13,7 @@ from shared.core.auth import User
 from shared.core.bounded import BoundedProcesses
 from shared.core.errors import Conflict, PictureUnusable
 from shared.core.store import Store
-from shared.personas.persona import FacePoints, Persona, PersonaChange, find
+from shared.personas.persona import FacePoints, Persona, PersonaChange, find, give_voice
 
 if TYPE_CHECKING:
     from shared.lipsync.picture import Picture
@@ -96,10 +96,11 @@ async def change(store: Store, user: User, persona: UUID, changes: PersonaChange
     voice_agreed: when the person whose voice was cloned agreed.
     """
     former = await find(store, persona, user)
-    fields = changes.model_dump(exclude_none=True, exclude={"face", "voice_consent"})
-    fields |= {"voice_consent_at": voice_agreed} if voice_agreed else {}
+    fields = changes.model_dump(exclude_none=True, exclude={"face", "voice_consent", "voice_id"})
     if fields:
         await store.call("change_persona", {"p_persona": str(persona), "p_changes": fields}, user)
+    if changes.voice_id is not None and changes.voice_id != former.voice_id:
+        await give_voice(store, former, changes.voice_id, voice_agreed)
     if changes.face is not None:
         await _correct_face(store, former, changes.face)
     return await find(store, persona, user)

@@ -10,6 +10,7 @@ from shared.core.auth import User
 from shared.core.errors import ForgeError, ProviderFailed
 from shared.core.time import parse_time
 from shared.predictions.id import PredictionId
+from shared.predictions.outcome import refused
 from shared.predictions.prediction import Prediction
 from shared.predictions.work import Work
 from shared.runners.execution import Execution
@@ -64,10 +65,11 @@ class Spawned:
         try:
             work = await self._make_work(services, prediction, user)
             return Execution(services.lifecycle, services.heartbeats, prediction, work)
-        except BaseException as error:
-            unknown = ("It could not be started.", "error")
-            detail, code = (error.detail, error.code) if isinstance(error, ForgeError) else unknown
-            await services.lifecycle.fail(row, detail, code)
+        except ForgeError as error:
+            await services.lifecycle.settle(row, refused(error, error.extra.pop("spent_usd", 0.0)))
+            raise
+        except BaseException:
+            await services.lifecycle.fail(row, "It could not be started.", "error")
             raise
 
 

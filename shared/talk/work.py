@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from shared.personas.voice import manner_of, voice_of
 from shared.predictions.outcome import Message, Outcome
 from shared.predictions.output import Outputs, succeeded
 from shared.predictions.prediction import Prediction
+from shared.predictions.receipt import Receipt
 from shared.predictions.work import Ending, Work
 from shared.providers.replicate import Replicate
 from shared.talk import prompt
@@ -25,6 +27,14 @@ from shared.talk.backlog import Backlog
 from shared.talk.fallback import HostedSource, IdleSource, LocalSource, PortraitPicture, RemoteSource, VideoSource
 from shared.talk.pipeline import Clock, Script, Talk
 from shared.talk.runtime import TALKS, TalkRuntime
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A message that was spoken, and what listening to it cost in USD."""
+
+    text: str
+    cost_usd: float
 
 
 class TalkWork(Work):
@@ -51,7 +61,7 @@ class TalkWork(Work):
         persona: UUID,
         *,
         message: str | None,
-        heard: str | None,
+        heard: Heard | None,
         say: str | None,
         size: int,
         listener: User | None,
@@ -133,8 +143,7 @@ class TalkWork(Work):
     async def keep(self) -> Outcome:
         """Upload the files, if there are any."""
         talk = self._talk
-        receipt = talk.receipt(cold=self._cold, queued_ms=self._queued_ms)
-        receipt = receipt.model_copy(update={"consent_at": self._picture.persona.consent_at, "heard": self._heard})
+        receipt = self._receipt().model_copy(update={"consent_at": self._picture.persona.consent_at})
         told: dict[str, Any] = {"text": talk.text.strip(), "degraded": talk.degraded, "messages": self._messages()}
         if not talk.data:
             return Outcome("succeeded", receipt=receipt, **told)
@@ -146,15 +155,22 @@ class TalkWork(Work):
         return succeeded(kept, **told)
 
     def ended(self, ending: Ending) -> Outcome:
-        receipt = self._talk.receipt(cold=self._cold, queued_ms=self._queued_ms)
+        receipt = self._receipt()
         return Outcome(
             ending.status,
             text=self._talk.text.strip(),
             error=ending.error,
             charged=ending.charged,
-            receipt=receipt.model_copy(update={"error_code": ending.code, "heard": self._heard}),
+            receipt=receipt.model_copy(update={"error_code": ending.code}),
             messages=self._messages() if ending.status == "canceled" else (),
         )
+
+    def _receipt(self) -> Receipt:
+        receipt = self._talk.receipt(cold=self._cold, queued_ms=self._queued_ms)
+        if not self._heard:
+            return receipt
+        cost = round((receipt.cost_usd or 0) + self._heard.cost_usd, 6)
+        return receipt.model_copy(update={"heard": self._heard.text, "cost_usd": cost})
 
     def _messages(self) -> tuple[Message, ...]:
         """What the persona will remember of this turn."""

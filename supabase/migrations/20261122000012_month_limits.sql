@@ -38,6 +38,8 @@ begin
     end if;
     select credits into total_limit from public.month_limits;
     if total_limit is not null then
+        -- One after the other: each sees what those before it have spent.
+        perform pg_advisory_xact_lock(hashtext('month_limits'));
         select sum(credits) into spent from public.month_usage where month = this_month;
         if spent > total_limit then
             raise exception 'this deployment has spent what its owner allows for this month; it begins anew on %',

@@ -14,13 +14,8 @@ language sql security definer set search_path = '' as $$
             name = coalesce(change ->> 'name', name),
             description = coalesce(change ->> 'description', description),
             appearance = coalesce(change ->> 'appearance', appearance),
-            voice_id = coalesce(change ->> 'voice_id', voice_id),
             voice_speed = coalesce((change ->> 'voice_speed')::double precision, voice_speed),
             voice_stability = coalesce((change ->> 'voice_stability')::double precision, voice_stability),
-            -- Of the voice that it has: another one has a consent of its own, or needs none.
-            voice_consent_at = case
-                when change ->> 'voice_id' is distinct from voice_id and change ? 'voice_id'
-                then (change ->> 'voice_consent_at')::timestamptz else voice_consent_at end,
             liveliness = coalesce((change ->> 'liveliness')::double precision, liveliness),
             gaze = coalesce(change ->> 'gaze', gaze)
         from argument
@@ -29,3 +24,19 @@ language sql security definer set search_path = '' as $$
     )
     select exists (select 1 from changed);
 $$;
+
+-- Whose voice it is, and whether they agree, only the backend can tell: users set it through the API.
+create function public.guard_voice() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    if auth.uid() is not null and (new.voice_id, new.voice_consent_at) is distinct from
+        (case when tg_op = 'UPDATE' then old.voice_id else '' end, case when tg_op = 'UPDATE' then old.voice_consent_at end)
+    then
+        raise exception 'a voice is chosen through /v1/personas, which asks for consent where it is somebody''s'
+            using errcode = 'PT422';
+    end if;
+    return new;
+end $$;
+create trigger personas_guard_voice before insert or update on public.personas
+    for each row execute function public.guard_voice();
+revoke execute on function public.guard_voice from public, anon, authenticated, service_role;

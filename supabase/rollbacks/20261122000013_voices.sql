@@ -1,3 +1,5 @@
+drop trigger personas_guard_voice on public.personas;
+drop function public.guard_voice;
 create or replace function public.change_persona(p_persona uuid, p_changes jsonb) returns boolean
 language sql security definer set search_path = '' as $$
     with argument as (

@@ -131,6 +131,28 @@ def test_behind_a_proxy_that_collects_videos_the_next_talk_comes_as_events(
     assert seen(page, "error") == []
 
 
+def test_what_was_kept_and_is_interrupted_before_it_plays_never_sounds(
+    page: Page, stack: Stack, somebody: tuple[Person, dict[str, Any]]
+) -> None:
+    """While its captions are still on their way something else is said: one talk is heard, not two."""
+    person, persona = somebody
+    job = person.talk(persona["id"], say="This was said before. It is kept, and it lasts a while.")
+    person.follow(job)
+    kept = person.look(job)
+    open_talk(page, stack, person, persona)
+    page.route("**/*.vtt*", lambda route: (page.wait_for_timeout(800), route.continue_()))
+    page.evaluate(
+        """kept => { const player = document.querySelector('persona-video'); kept.urls.stream = null;
+            void player.speak(kept); setTimeout(() => player.speak({ ...kept, captions: null }), 50); }""",
+        kept,
+    )
+    wait_for(page, f"{STATE} === 'speaking'", 15)
+    page.wait_for_timeout(1500)
+    sounding = """[...document.querySelector('persona-video').shadowRoot.querySelectorAll('video:not(.loop)')]
+        .filter(one => !one.paused && !one.muted).length"""
+    assert page.evaluate(sounding) == 1
+
+
 def test_a_stream_that_breaks_off_is_played_from_what_is_kept(
     page: Page, stack: Stack, somebody: tuple[Person, dict[str, Any]]
 ) -> None:

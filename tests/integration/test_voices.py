@@ -12,6 +12,7 @@ import pytest
 from local.stack import Stack
 from shared.media.audio import decode_audio, encode_wav
 from shared.media.types import RATE
+from shared.providers import catalogue
 from tests.support.media import Decoded
 from tests.support.person import Person
 
@@ -62,6 +63,26 @@ def test_a_cloned_voice_needs_the_consent_of_its_person(sign_up: Callable[[], Pe
     assert person.http.patch(address, json={"voice_id": CLONED}).json()["code"] == "consent_missing"
 
 
+def test_nobody_gets_a_cloned_voice_past_the_backend(stack: Stack, sign_up: Callable[[], Person]) -> None:
+    """Not by writing rows, nor by the function that changes them; and no consent is forged."""
+    person = sign_up()
+    key = stack.settings["SUPABASE_PUBLISHABLE_KEY"]
+    headers = {"apikey": key, "Authorization": person.http.headers["Authorization"], "Prefer": "return=minimal"}
+    made = person.persona()
+    with httpx.Client(base_url=stack.settings["SUPABASE_URL"], headers=headers, trust_env=False) as http:
+        row = {"owner": person.id, "name": "Sam", "voice_id": CLONED}
+        assert http.post("/rest/v1/personas", json=row).status_code >= 400
+        assert (
+            http.post("/rest/v1/personas", json={**row, "voice_consent_at": "1999-01-01T00:00:00Z"}).status_code >= 400
+        )
+        assert http.post("/rest/v1/personas", json={"owner": person.id, "name": "Sam"}).status_code == 201
+        changes = {"voice_id": CLONED, "voice_consent_at": "1999-01-01T00:00:00Z", "name": "Samuel"}
+        http.post("/rest/v1/rpc/change_persona", json={"p_persona": made["id"], "p_changes": changes})
+    found = person.http.get(f"/v1/personas/{made['id']}").json()
+    assert (found["voice_id"], found["voice_consent_at"]) == ("", None)
+    assert [one for one in person.http.get("/v1/personas").json()["results"] if one["voice_id"]] == []
+
+
 def test_a_voice_that_is_gone_is_refused_when_it_is_chosen(person: Person) -> None:
     """Not in the first talk."""
     refused = person.http.post("/v1/personas", json={"name": "Sam", "voice_id": "deleted"})
@@ -98,6 +119,11 @@ def test_a_spoken_message_is_understood_and_answered(
     made = person.look(job)
     assert made["status"] == "succeeded", made["error"]
     assert made["receipt"]["heard"] == question
+    usage = person.http.get("/v1/account/export").json()["usage"]
+    charged = next(-float(one["credits"]) for one in reversed(usage) if one["kind"] == "charge")
+    assert charged == pytest.approx(made["receipt"]["cost_usd"] * 1000, abs=0.01)
+    heard_for = len(decode_audio(spoken(stack, question))) / RATE * catalogue.TRANSCRIPTION
+    assert made["receipt"]["cost_usd"] > heard_for
     assert made["text"]
     messages = person.http.get("/v1/account/export").json()["messages"]
     assert question in [one["content"] for one in messages]
@@ -107,15 +133,16 @@ def test_a_spoken_message_is_understood_and_answered(
     (encode_wav(SILENCE), "Nothing was understood"),
     (encode_wav(np.tile(SILENCE, 31)), "60"),
 ])  # fmt: skip
-def test_a_sound_without_a_question_says_so_and_costs_nothing_more(
-    person: Person, persona: dict[str, Any], sound: bytes, says: str
-) -> None:
-    """Silence, and more than a minute."""
+def test_a_sound_without_a_question_says_so(person: Person, persona: dict[str, Any], sound: bytes, says: str) -> None:
+    """Silence, which was listened to and is paid for, and more than a minute, which was not."""
     job = person.talk(persona["id"], audio=uploaded(person, sound))
     answer = person.http.get(job["urls"]["stream"])
     assert answer.status_code == 422, answer.text
     assert says in answer.json()["detail"]
-    assert person.look(job)["status"] == "failed"
+    made = person.look(job)
+    assert made["status"] == "failed"
+    assert bool(made["receipt"] and made["receipt"]["cost_usd"]) == ("Nothing" in says)
+    assert "spent_usd" not in answer.text
 
 
 def test_a_message_is_written_or_spoken(person: Person, persona: dict[str, Any]) -> None:
@@ -124,3 +151,6 @@ def test_a_message_is_written_or_spoken(person: Person, persona: dict[str, Any])
     refused = person.http.post("/v1/predictions", json={"model": "personaforge/talk", "input": body})
     assert refused.status_code == 422
     assert "`message`, `audio` or `say`" in refused.text
+    for address in ("https://example.com/question.wav", "file:///etc/passwd", "nothing"):
+        body = {"model": "personaforge/talk", "input": {"persona": persona["id"], "audio": address}}
+        assert person.http.post("/v1/predictions", json=body).status_code == 422

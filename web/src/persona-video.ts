@@ -231,7 +231,9 @@ export class PersonaVideo extends Base {
       this.#say(found.text ?? '', true);
       throw new Failure('text_only', 'No voice just now. The answer is written.');
     }
-    if (found.captions) this.#words = await captions(found.captions, signal);
+    const words = found.captions ? await captions(found.captions, signal) : [];
+    signal.throwIfAborted(); // something else is said by now
+    this.#words = words;
     const talk = this.#other();
     const first = presented(talk);
     talk.src = found.output;
