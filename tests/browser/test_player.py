@@ -140,7 +140,12 @@ def test_what_was_kept_and_is_interrupted_before_it_plays_never_sounds(
     person.follow(job)
     kept = person.look(job)
     open_talk(page, stack, person, persona)
-    page.route("**/*.vtt*", lambda route: (page.wait_for_timeout(800), route.continue_()))
+
+    def late(route: Route) -> None:
+        page.wait_for_timeout(800)
+        route.continue_()
+
+    page.route("**/*.vtt*", late)
     page.evaluate(
         """kept => { const player = document.querySelector('persona-video'); kept.urls.stream = null;
             void player.speak(kept); setTimeout(() => player.speak({ ...kept, captions: null }), 50); }""",
