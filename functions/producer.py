@@ -27,7 +27,7 @@ async def producer(project: str) -> str:
     """Returns where it stopped, or `taken` when another worker has it or there is nothing to do."""
     from shared.studio.channel import Channels
     from shared.studio.production import Production
-    from shared.studio.publication import Publisher
+    from shared.studio.publisher import Publisher
     from shared.studio.stages import Studio
 
     telemetry.configure()

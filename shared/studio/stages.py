@@ -40,7 +40,7 @@ from shared.studio.audience import Learned, learned
 from shared.studio.captions import Captions
 from shared.studio.production import Advance, Finish, Made, Next, Production, Wait
 from shared.studio.project import WORDS_A_SECOND, Shape, credit
-from shared.studio.publication import Publisher
+from shared.studio.publisher import Publisher
 from shared.studio.ranking import Writer
 from shared.studio.shots import Shot, plan
 from shared.studio.voiceover import Voiceover, speak

@@ -177,6 +177,24 @@ def test_a_photo_is_uploaded_with_consent_and_one_that_cannot_be_used_leaves_not
     assert person.http.get("/v1/personas").json()["results"][0]["consent_at"]
 
 
+def test_a_cloned_voice_asks_for_the_consent_of_its_person(
+    page: Page, stack: Stack, sign_up: Callable[[], Person]
+) -> None:
+    """Where it is chosen, and there alone."""
+    person = sign_up()
+    made = person.persona()
+    page.goto(f"{stack.url}/personas/{made['id']}/edit#token={person.token}")
+    page.wait_for_selector("text=Sam")
+    assert not page.query_selector("[name=voice_consent]")
+    page.click(".voices >> text=Sam")
+    page.check("[name=voice_consent]")
+    page.click("text=Save")
+    page.wait_for_selector("text=was changed")
+    found = person.http.get(f"/v1/personas/{made['id']}").json()
+    assert found["voice_id"].startswith("cl0ned")
+    assert found["voice_consent_at"]
+
+
 def test_what_cannot_be_answered_is_said_and_the_question_kept(
     page: Page, stack: Stack, sign_up: Callable[[], Person], portrait_png: bytes, fault: Callable[..., None]
 ) -> None:

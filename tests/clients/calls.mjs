@@ -96,7 +96,7 @@ const calls = {
   "models.get": async () => {
     const found = await replicate.models.get("personaforge", "talk");
     const { properties } = found.latest_version.openapi_schema.components.schemas.Input;
-    assert.deepEqual(Object.keys(properties).sort(), ["message", "persona", "say", "size"]);
+    assert.deepEqual(Object.keys(properties).sort(), ["audio", "message", "persona", "say", "size"]);
   },
   "models.list": async () => assert.ok((await replicate.models.list()).results.length >= 3),
   "models.search": async () => assert.equal((await replicate.models.search("lipsync")).results[0].name, "lipsync"),

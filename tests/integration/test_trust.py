@@ -142,7 +142,7 @@ def test_a_stopped_server_settles_the_talks_it_was_making(
     container: Container, person: Person, persona: dict[str, Any], fault: Callable[..., None]
 ) -> None:
     """SIGTERM in the middle of a talk: the job is failed with the reason before the process is gone."""
-    fault("anthropic", path="/v1", stall_after=12)
+    fault("anthropic", path="/v1", stall_after=24)
     body = {"model": "personaforge/talk", "stream": True, "input": {"persona": persona["id"], "message": "Hello?"}}
     with container.client(person) as http:
         job = http.post("/v1/predictions", json=body).json()

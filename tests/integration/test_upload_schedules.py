@@ -19,7 +19,7 @@ from shared.core.store import Store
 from shared.predictions.heartbeat import Heartbeats
 from shared.studio.channel import Channels
 from shared.studio.production import Production
-from shared.studio.publication import Publisher
+from shared.studio.publisher import Publisher
 from tests.integration.test_publishing import Publisher as Somebody
 from tests.support import finished, forked
 from tests.support.operator import rest

@@ -268,7 +268,7 @@ def test_a_job_that_was_ended_while_it_was_being_started_is_stopped_at_the_provi
     time.sleep(0.5)
     headers = {"Authorization": f"Bearer {stack.settings['REPLICATE_API_TOKEN']}"}
     there = httpx.get(f"{stack.addresses['replicate']}/v1/predictions", headers=headers, trust_env=False).json()
-    assert there["results"][0]["input"] == {"prompt": "a potter"}
+    assert there["results"][0]["input"]["prompt"] == "a potter"
     assert there["results"][0]["status"] == "canceled"
 
 

@@ -13,7 +13,7 @@ const POINTS = ['left_eye', 'right_eye', 'mouth_left', 'mouth_right', 'lip_top',
 const POINT_NAMES: Record<string, string> = { left_eye: 'Eye at the left', right_eye: 'Eye at the right', mouth_left: 'Mouth, left corner', mouth_right: 'Mouth, right corner', lip_top: 'Upper lip, top', lip_bottom: 'Lower lip, bottom' };
 
 export class PersonaForm extends View {
-  static override properties = { persona: { attribute: false }, photo: { state: true }, working: { state: true }, failure: { state: true }, way: { state: true }, length: { state: true }, made: { state: true }, points: { state: true }, deleting: { state: true }, voices: { state: true }, sounding: { state: true } };
+  static override properties = { persona: { attribute: false }, photo: { state: true }, working: { state: true }, failure: { state: true }, way: { state: true }, length: { state: true }, made: { state: true }, points: { state: true }, deleting: { state: true }, voices: { state: true }, chosen: { state: true }, sounding: { state: true } };
   declare persona: Persona | undefined;
   declare photo: File | undefined;
   declare working: string;
@@ -24,6 +24,7 @@ export class PersonaForm extends View {
   declare points: Record<string, number[]> | undefined;
   declare deleting: boolean;
   declare voices: Voice[];
+  declare chosen: string | undefined;
   declare sounding: string | undefined;
   #sample: HTMLAudioElement | undefined;
   #address = '';
@@ -52,7 +53,7 @@ export class PersonaForm extends View {
 
   #voice(voice: Voice, chosen: boolean): TemplateResult {
     const sounds = this.sounding === voice.id;
-    return html`<div><label><input type="radio" name="voice" value=${voice.id} ?checked=${chosen}><b>${voice.name}</b> <span class="quiet" dir="auto">${voice.description}</span></label>
+    return html`<div><label><input type="radio" name="voice" value=${voice.id} ?checked=${chosen} @change=${() => { this.chosen = voice.id; }}><b>${voice.name}</b> <span class="quiet" dir="auto">${voice.description}</span></label>
       ${voice.preview ? html`<button type="button" class="round" aria-label=${`${sounds ? 'Stop' : 'Listen to'} ${voice.name}`} @click=${() => this.#listen(voice)}>${icon(sounds ? 'stop' : 'play')}</button>` : nothing}</div>`;
   }
 
@@ -193,7 +194,7 @@ export class PersonaForm extends View {
             <small id="count" class=${this.length > LONGEST ? 'count over' : 'count'}>${this.length.toLocaleString('en')} of ${LONGEST.toLocaleString('en')}</small></label>
           <fieldset class="voices"><legend>Voice</legend>${[FITTING, ...this.voices].map((voice) => this.#voice(voice, (persona?.voice_id ?? '') === voice.id))}
             ${persona?.voice_id && !this.voices.some((voice) => voice.id === persona.voice_id) ? html`<div><label><input type="radio" name="voice" value=${persona.voice_id} checked><b>${persona.voice_id}</b></label></div>` : nothing}
-            ${this.voices.some((voice) => voice.cloned) ? html`<label class="consent"><input type="checkbox" name="voice_consent"> If it is the voice of a person: they agree to speak as this persona. The time of consent is kept.</label>` : nothing}</fieldset>
+            ${this.chosen !== persona?.voice_id && this.voices.some((voice) => voice.cloned && voice.id === this.chosen) ? html`<label class="consent"><input type="checkbox" name="voice_consent" required> The person whose voice this is agrees to speak as this persona. The time of consent is kept.</label>` : nothing}</fieldset>
           ${persona ? html`<label>Liveliness<input type="range" name="liveliness" min="0" max="1" step="0.1" .value=${String(persona.liveliness)}></label>
             <label>Gaze<select name="gaze">${(['viewer', 'natural', 'wandering'] as const).map((gaze) => html`<option value=${gaze} ?selected=${gaze === persona.gaze}>${{ viewer: 'On the viewer', natural: 'Natural', wandering: 'Wandering' }[gaze]}</option>`)}</select></label>` : nothing}
           ${this.way === 'photo' && !persona ? html`<label class="consent"><input type="checkbox" required> The person shown agrees to speak as this persona. The time of consent is kept.</label>` : nothing}

@@ -1,0 +1,65 @@
+"""Whether the stand-ins answer in the shapes that their vendors document.
+
+    uv run python -m tests.support.shapes elevenlabs.json
+
+The file is the vendor's own OpenAPI document, from its site. Prints each operation that is stood in for, and what of an
+answer does not fit; exits with 1 if anything does not.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import numpy as np
+
+from local.stack import Stack
+from shared.media.audio import encode_wav
+
+VOICE = "SAz9YHcvj6GT2YYXdXww"
+
+
+def answers(http: httpx.Client) -> Iterator[tuple[str, str, httpx.Response]]:
+    """By method and path of the document: what the stand-in for ElevenLabs answers."""
+    said, form = {"text": "Hello."}, {"model_id": "scribe_v2"}
+    sound = {"file": ("hello.wav", encode_wav(np.zeros(24_000, np.int16)), "audio/wav")}
+    speech = "/v1/text-to-speech/{voice_id}/with-timestamps"
+    yield "post", speech, http.post(speech.format(voice_id=VOICE), json=said, params={"output_format": "pcm_24000"})
+    yield "get", "/v1/voices", http.get("/v1/voices")
+    yield "get", "/v2/voices", http.get("/v2/voices")
+    yield "get", "/v1/voices/{voice_id}", http.get(f"/v1/voices/{VOICE}")
+    yield "get", "/v1/user/subscription", http.get("/v1/user/subscription")
+    yield "post", "/v1/speech-to-text", http.post("/v1/speech-to-text", data=form, files=sound)
+
+
+def misfits(document: dict[str, Any], method: str, path: str, answer: httpx.Response) -> list[str]:
+    """What of an answer does not fit its operation's schema: where, and why."""
+    operation = document["paths"][path][method]
+    schema = operation["responses"][str(answer.status_code)]["content"]["application/json"]["schema"]
+    whole = {**schema, "components": document["components"]}
+    found = jsonschema_rs.validator_for(whole).iter_errors(answer.json())
+    return [f"{'.'.join(map(str, one.instance_path)) or 'the answer'}: {one.message[:160]}" for one in found]
+
+
+def main() -> None:
+    document = json.loads(Path(sys.argv[1]).read_text())
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder, Stack(Path(folder)) as stack:
+        headers = {"xi-api-key": stack.settings["ELEVENLABS_API_KEY"]}
+        with httpx.Client(base_url=stack.settings["ELEVENLABS_BASE_URL"], headers=headers, trust_env=False) as http:
+            for method, path, answer in answers(http):
+                found = misfits(document, method, path, answer)
+                wrong += len(found)
+                print(f"{method.upper()} {path}: {'fits' if not found else ''}")
+                print("".join(f"    {one}\n" for one in found), end="")
+    raise SystemExit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
