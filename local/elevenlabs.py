@@ -277,7 +277,8 @@ async def voice(request: Request) -> Response:
         return JSONResponse(refusal(401, message="Invalid API key"), 401)
     key = request.path_params["voice_id"]
     found = next((one for one in _listed(request) if one["voice_id"] == key), None)
-    other = {"voice_id": key, "name": key, "category": "premade", "labels": {}}
+    lists: dict[str, Any] = {"available_for_tiers": [], "high_quality_base_model_ids": []}
+    other = {"voice_id": key, "name": key, "category": "premade", "labels": {}, **lists}
     there = re.fullmatch(r"[A-Za-z0-9]{20}", key) is not None  # as text_to_speech has it
     return JSONResponse(found or other) if there else JSONResponse(refusal(404, "voice_not_found"), 404)
 
@@ -286,7 +287,14 @@ async def subscription(request: Request) -> Response:
     if request.headers.get("xi-api-key") != os.environ["STANDIN_KEY"]:
         return JSONResponse(refusal(401, message="Invalid API key"), 401)
     used = sum(line["characters"] for line in bill.lines)
-    return JSONResponse({"tier": "creator", "character_count": used, "character_limit": 100_000, "status": "active"})
+    return JSONResponse({
+        "tier": "creator", "status": "active", "character_count": used, "character_limit": 100_000,
+        "max_character_limit_extension": None, "can_extend_character_limit": False,
+        "allowed_to_extend_character_limit": False, "voice_slots_used": 1, "voice_limit": 30,
+        "professional_voice_slots_used": 0, "professional_voice_limit": 1, "voice_add_edit_counter": 0,
+        "can_extend_voice_limit": False, "can_use_instant_voice_cloning": True,
+        "can_use_professional_voice_cloning": True, "has_open_invoices": False, "open_invoices": [],
+    })  # fmt: skip
 
 
 async def voices(request: Request) -> Response:
@@ -303,6 +311,7 @@ def _listed(request: Request) -> list[dict[str, Any]]:
         {
             "voice_id": key, "name": voice[0], "category": "cloned" if key == CLONED else "premade",
             "description": voice[1], "labels": voice[2], "preview_url": f"{base}/previews/{key}.wav",
+            "available_for_tiers": [], "high_quality_base_model_ids": ["eleven_flash_v2_5"],
         }
         for key, voice in PREMADE.items()
     ]  # fmt: skip
