@@ -9,11 +9,11 @@ from shared.core.settings import Settings
 from shared.providers import catalogue
 
 CHARACTERS_A_SECOND = 15  # of English speech, spaces included: the stand-in's and ElevenLabs' usual pace
-TOKENS_IN, TOKENS_OUT = 1500, 200  # of a minute's answer: the persona, ten turns before it, a hundred and fifty words
-TALK_SPEED = 5.0  # times real time at which a container of two cores makes a talk: bench.engine, beside others
-FILM_CALLS, FILM_IN, FILM_OUT = 19, 1500, 600  # of the language model, for a round of scripts
-FILM_SPEED = 0.5  # seconds of film by a second of two cores, in one shape: bench.film, with scripts and footage
-IDLE_SECONDS = 60  # of work for a persona's two loops and poster: bench.idle
+TOKENS_IN, TOKENS_OUT = 1500, 200  # of a minute's answer, reckoned: the persona, ten turns before it, 150 words
+TALK_SPEED = 6.8  # times real time at which two cores make an answer, with all around it: `forge demo`
+FILM_CALLS, FILM_IN, FILM_OUT = 19, 1500, 600  # a round of scripts: its ceiling of calls, their tokens reckoned
+FILM_SPEED = 1.1  # seconds of film by a second of two cores, in one shape: the stages of bench.film
+IDLE_SECONDS = 4  # of work for a persona's two loops and poster, at 8 x real time: bench.idle
 HEADER = """# Prices
 
 List prices of November 2026 in US dollars; a credit is a tenth of a cent. Written by `just prices` from

@@ -15,44 +15,10 @@ import psutil
 from livekit import rtc
 from livekit.agents import Agent, AgentSession
 from livekit.plugins.personaforge import FaceAvatar
-
-from shared.lipsync.live import LiveFace, Pair
-from shared.media.types import Pixels
+from numbered import Numbered, read, read_sound, syllables
 
 PORTRAIT = Path(__file__).parents[2] / "portrait.png"
 RATE, CHUNK = 24_000, 480  # samples of 20 ms
-BLOCK = 32  # pixels of a bit
-
-
-class Numbered(LiveFace):
-    """Its pairs carry their number: in the picture as blocks of luma, in the sound as the first sample."""
-
-    number = 0
-
-    def feed(self, pcm: bytes) -> list[Pair]:
-        return [self._mark(*pair) for pair in super().feed(pcm)]
-
-    def flush(self) -> list[Pair]:
-        return [self._mark(*pair) for pair in super().flush()]
-
-    def idle(self) -> Pixels:
-        return _written(super().idle(), 0)
-
-    def _mark(self, frame: Pixels, sound: bytes) -> Pair:
-        self.number += 1
-        return _written(frame, self.number), self.number.to_bytes(2, "little") + sound[2:]
-
-
-def _written(frame: Pixels, number: int) -> Pixels:
-    frame = frame.copy()
-    for bit in range(14):
-        frame[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 200 if number >> bit & 1 else 40
-    return frame
-
-
-def read(luma: bytes) -> int:
-    row = np.frombuffer(luma, np.uint8)[512 * BLOCK // 2 : 512 * BLOCK // 2 + 512][BLOCK // 2 :: BLOCK]
-    return sum(1 << bit for bit in range(14) if row[bit] > 120)
 
 
 class Publication:
@@ -104,11 +70,15 @@ class Conversation:
         show, play = runner._video_source.capture_frame, runner._audio_source.capture_frame
 
         def shown(frame: rtc.VideoFrame, **more: Any) -> None:
-            self.pictures.append((time.perf_counter(), read(bytes(frame.data))))
+            self.pictures.append(
+                luma=np.frombuffer(bytes(frame.data), np.uint8)[: 512 * 512].reshape(512, 512)(
+                    time.perf_counter(), read(luma)
+                )
+            )
             show(frame, **more)
 
         async def played(frame: rtc.AudioFrame) -> None:
-            number = int.from_bytes(bytes(frame.data)[:2], "little")
+            number = read_sound(bytes(frame.data))
             if number:
                 self.sounds.append((time.perf_counter() + runner._audio_source.queued_duration, number))
             await play(frame)
@@ -121,9 +91,7 @@ class Conversation:
 
     def say(self, seconds: float) -> Any:
         async def frames() -> AsyncIterator[rtc.AudioFrame]:
-            at = np.arange(round(seconds * RATE)) / RATE
-            sound = np.sin(2 * np.pi * 180 * at) * 9000 * np.clip(np.sin(4 * np.pi * at), 0, 1)
-            pcm = sound.astype(np.int16).tobytes()
+            pcm = syllables(seconds, RATE)
             for place in range(0, len(pcm), 2 * CHUNK):
                 part = pcm[place : place + 2 * CHUNK]
                 yield rtc.AudioFrame(part, RATE, 1, len(part) // 2)

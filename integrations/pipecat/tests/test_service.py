@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from numbered import Numbered, read, read_sound, syllables
 from pipecat.frames.frames import EndFrame, Frame, InterruptionFrame, TTSAudioRawFrame, TTSStartedFrame, TTSStoppedFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
@@ -19,43 +20,8 @@ from pipecat.transports.base_transport import TransportParams
 from pipecat.workers.runner import WorkerRunner
 from pipecat_personaforge import PersonaForgeVideoService
 
-from shared.lipsync.live import LiveFace, Pair
-from shared.media.types import Pixels
-
 PORTRAIT = Path(__file__).parents[2] / "portrait.png"
 RATE, CHUNK = 24_000, 960  # samples of 40 ms
-BLOCK = 32  # pixels of a bit
-
-
-class Numbered(LiveFace):
-    """Its pairs carry their number: in the picture as blocks of luma, in the sound as the first sample."""
-
-    number = 0
-
-    def feed(self, pcm: bytes) -> list[Pair]:
-        return [self._mark(*pair) for pair in super().feed(pcm)]
-
-    def flush(self) -> list[Pair]:
-        return [self._mark(*pair) for pair in super().flush()]
-
-    def idle(self) -> Pixels:
-        return _written(super().idle(), 0)
-
-    def _mark(self, frame: Pixels, sound: bytes) -> Pair:
-        Numbered.number += 1
-        return _written(frame, Numbered.number), Numbered.number.to_bytes(2, "little") + sound[2:]
-
-
-def _written(frame: Pixels, number: int) -> Pixels:
-    frame = frame.copy()
-    for bit in range(14):
-        frame[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 200 if number >> bit & 1 else 40
-    return frame
-
-
-def read(rgb: bytes) -> int:
-    picture = np.frombuffer(rgb, np.uint8).reshape(512, 512, 3)[BLOCK // 2, BLOCK // 2 :: BLOCK, 1]
-    return sum(1 << bit for bit in range(14) if picture[bit] > 120)
 
 
 class Player(BaseOutputTransport):
@@ -74,20 +40,25 @@ class Player(BaseOutputTransport):
     async def write_audio_frame(self, frame: Any) -> bool:
         now = asyncio.get_running_loop().time()
         self._until = max(self._until, now) if now - self._until > 0.1 or not self._until else self._until
-        self.sounds.append((self._until, int.from_bytes(frame.audio[:2], "little")))
+        self.sounds.append((self._until, read_sound(frame.audio)))
         self._until += len(frame.audio) / 2 / frame.sample_rate
         await asyncio.sleep(max(0.0, self._until - asyncio.get_running_loop().time()))
         return True
 
     async def write_video_frame(self, frame: Any) -> None:
-        self.pictures.append((asyncio.get_running_loop().time(), read(frame.image)))
+        self.pictures.append(
+            (
+                asyncio.get_running_loop().time(),
+                picture = np.frombuffer(frame.image, np.uint8).reshape(512, 512, 3)
+                read(picture[:, :, 1]),
+            )
+        )
 
 
 class Bot:
     """A pipeline of the service and the player, spoken to three times as fast as it talks."""
 
     async def __aenter__(self) -> Bot:
-        Numbered.number = 0
         params = TransportParams(
             audio_out_enabled=True, video_out_enabled=True, video_out_is_live=False, video_out_width=512,
             video_out_height=512, video_out_framerate=30,
@@ -111,8 +82,7 @@ class Bot:
         await self.worker.queue_frame(frame)
 
     async def say(self, seconds: float) -> None:
-        at = np.arange(round(seconds * RATE)) / RATE
-        sound = (np.sin(2 * np.pi * 180 * at) * 9000 * np.clip(np.sin(4 * np.pi * at), 0, 1)).astype(np.int16).tobytes()
+        sound = syllables(seconds, RATE)
         await self.push(TTSStartedFrame())
         for place in range(0, len(sound), CHUNK):
             await self.push(TTSAudioRawFrame(sound[place : place + CHUNK], RATE, 1))
