@@ -1,8 +1,8 @@
 """The models of providers that settings may name: what each takes, gives, costs, and how long it takes. Data alone.
 
-Collected in November 2026. Prices of Claude, of omni-human-1.5, of p-video-avatar and of Ovi at fal are list prices; the
-others, seconds and licences are second-hand: look at the vendor's page before you rely on them. A deployment adds what is
-missing here in FORGE_HOSTED_MODELS: a JSON list of entries with the same fields.
+Collected in November 2026. Prices of Claude, of omni-human-1.5, of p-video-avatar and of Ovi at fal are list prices.
+The others, seconds and licences are second-hand: look at the vendor's page before you rely on them. A deployment adds
+what is missing here in FORGE_HOSTED_MODELS: a JSON list of entries with the same fields.
 """
 
 from __future__ import annotations

@@ -70,11 +70,8 @@ class Conversation:
         show, play = runner._video_source.capture_frame, runner._audio_source.capture_frame
 
         def shown(frame: rtc.VideoFrame, **more: Any) -> None:
-            self.pictures.append(
-                luma=np.frombuffer(bytes(frame.data), np.uint8)[: 512 * 512].reshape(512, 512)(
-                    time.perf_counter(), read(luma)
-                )
-            )
+            luma = np.frombuffer(bytes(frame.data), np.uint8)[: 512 * 512].reshape(512, 512)
+            self.pictures.append((time.perf_counter(), read(luma)))
             show(frame, **more)
 
         async def played(frame: rtc.AudioFrame) -> None:

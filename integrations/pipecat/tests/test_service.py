@@ -46,13 +46,8 @@ class Player(BaseOutputTransport):
         return True
 
     async def write_video_frame(self, frame: Any) -> None:
-        self.pictures.append(
-            (
-                asyncio.get_running_loop().time(),
-                picture = np.frombuffer(frame.image, np.uint8).reshape(512, 512, 3)
-                read(picture[:, :, 1]),
-            )
-        )
+        rgb = np.frombuffer(frame.image, np.uint8).reshape(512, 512, 3)
+        self.pictures.append((asyncio.get_running_loop().time(), read(rgb[:, :, 1])))
 
 
 class Bot:
