@@ -43,9 +43,7 @@ schema:
 
 # Pin the images' packages with hashes.
 requirements:
-    uv export -q --no-default-groups --no-emit-project --no-header -o requirements.txt
-    uv export -q --only-group thin --no-emit-project --no-header -o requirements-thin.txt
-    uv export -q --no-default-groups --group gpu --no-emit-project --no-header -o requirements-gpu.txt
+    bash requirements/export
 
 # Measure, for example: just bench load --json
 bench name *options:

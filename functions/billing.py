@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.billing import order as orders
 from shared.billing.order import Order
 from shared.billing.packs import PACKS
-from shared.core.containers import secrets, thin_image
+from shared.core.containers import payments_image, secrets
 from shared.core.errors import Conflict, NotFound, ProviderFailed, SettingMissing
 from shared.core.settings import Settings
 from shared.core.time import Time
@@ -176,7 +176,7 @@ def build(settings: Settings | None = None) -> FastAPI:
     return web
 
 
-@app.function(image=thin_image, secrets=secrets, timeout=60, max_containers=10)
+@app.function(image=payments_image, secrets=secrets, timeout=60, max_containers=10)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(label="personaforge-billing")
 def billing() -> FastAPI:

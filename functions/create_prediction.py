@@ -15,7 +15,7 @@ from fastapi import Depends, FastAPI, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.core.auth import User
-from shared.core.containers import image, secrets
+from shared.core.containers import secrets, voices_image
 from shared.core.errors import Conflict, InvalidInput
 from shared.core.fetch import check
 from shared.core.settings import ELEVENLABS, REPLICATE, SUPABASE, Settings
@@ -210,7 +210,7 @@ async def _wait(services: Services, user: User, model: Model, prediction: Predic
         await asyncio.sleep(0.5)
 
 
-@app.function(image=image, secrets=secrets, timeout=120, max_containers=20)
+@app.function(image=voices_image, secrets=secrets, timeout=120, max_containers=20)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(label="personaforge-create-prediction")
 def create_prediction() -> FastAPI:

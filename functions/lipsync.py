@@ -19,7 +19,6 @@ from shared.media.types import FPS
 from shared.talk.remote import RenderServer, Speaker, far_end
 
 app = modal.App("personaforge-lipsync")
-# What Modal may choose from, the first that is free; read when it is deployed.
 OFFERED = ("L4", "A10", "L40S", "A100-40GB", "A100-80GB", "H100", "H200", "B200")  # by Modal, with memory enough
 
 
@@ -32,7 +31,7 @@ def gpus(text: str) -> list[str]:
     return names
 
 
-GPUS = gpus(os.environ.get("FORGE_GPU") or "L40S,A100-40GB,H100")
+GPUS = gpus(Settings.from_environment().forge_gpu)
 SILENCE = 120  # seconds without a word from the talk after which it is taken for gone
 SIZES = (512, 1024)  # of videos, see TalkInput
 SLOWEST = 160  # frames/s, of an L40S: reckoned from the arithmetic of a frame, not measured

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.accounts import personal_data
 from shared.accounts.personal_data import Erased
-from shared.core.containers import image, secrets
+from shared.core.containers import secrets, voices_image
 from shared.core.errors import ConsentMissing, InvalidInput
 from shared.core.fetch import Fetcher
 from shared.core.paging import newest
@@ -207,7 +207,7 @@ async def _photo(request: Request, settings: Settings) -> bytes:
         return await fetcher.get(address.url, LARGEST_PHOTO)
 
 
-@app.function(image=image, secrets=secrets, timeout=60, memory=2048, max_containers=10)
+@app.function(image=voices_image, secrets=secrets, timeout=60, memory=2048, max_containers=10)
 @modal.concurrent(max_inputs=20)
 @modal.asgi_app(label="personaforge-personas")
 def personas() -> FastAPI:

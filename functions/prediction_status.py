@@ -9,7 +9,7 @@ from uuid import UUID
 import modal
 from fastapi import FastAPI, Query
 
-from shared.core.containers import image, secrets
+from shared.core.containers import media_image, secrets
 from shared.core.errors import InvalidInput
 from shared.core.paging import newest
 from shared.core.settings import REPLICATE, SUPABASE, Settings
@@ -91,7 +91,7 @@ def build(settings: Settings | None = None) -> FastAPI:
     return web
 
 
-@app.function(image=image, secrets=secrets, timeout=60, max_containers=20)
+@app.function(image=media_image, secrets=secrets, timeout=60, max_containers=20)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(label="personaforge-prediction-status")
 def prediction_status() -> FastAPI:

@@ -8,7 +8,7 @@ import logging
 import modal
 
 from shared.core import telemetry
-from shared.core.containers import image, secrets
+from shared.core.containers import secrets, thin_image
 from shared.core.settings import SUPABASE, Settings
 from shared.core.store import Store
 from shared.runners import pregenerate as pregeneration
@@ -19,7 +19,12 @@ log = logging.getLogger("personaforge.pregenerate")
 
 
 @app.function(
-    image=image, secrets=secrets, schedule=modal.Cron("* * * * *"), timeout=120, max_containers=1, scaledown_window=2
+    image=thin_image,
+    secrets=secrets,
+    schedule=modal.Cron("* * * * *"),
+    timeout=120,
+    max_containers=1,
+    scaledown_window=2,
 )
 async def pregenerate() -> int:
     """Returns how many were begun."""

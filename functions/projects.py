@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
 from shared.core.auth import User
-from shared.core.containers import image, secrets
+from shared.core.containers import secrets, thin_image
 from shared.core.errors import AudioUnusable, Conflict, InvalidInput, NotFound
 from shared.core.fetch import Fetcher, check
 from shared.core.paging import newest
@@ -423,7 +423,7 @@ async def _progress(services: Services, row: Row) -> str:
     return beat.logs if beat else ""
 
 
-@app.function(image=image, secrets=secrets, timeout=60, max_containers=10)
+@app.function(image=thin_image, secrets=secrets, timeout=60, max_containers=10)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(label="personaforge-projects")
 def projects() -> FastAPI:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import modal
 
 from shared.core import telemetry
-from shared.core.containers import image, secrets
+from shared.core.containers import media_image, secrets
 from shared.core.errors import ForgeError
 from shared.core.settings import REPLICATE, SUPABASE, Settings
 from shared.core.store import Store
@@ -25,7 +25,12 @@ log = logging.getLogger("personaforge.reconcile")
 
 
 @app.function(
-    image=image, secrets=secrets, schedule=modal.Cron("* * * * *"), timeout=120, max_containers=2, scaledown_window=2
+    image=media_image,
+    secrets=secrets,
+    schedule=modal.Cron("* * * * *"),
+    timeout=120,
+    max_containers=2,
+    scaledown_window=2,
 )  # its container goes at once: kept warm from minute to minute it would be paid for all day
 async def reconcile(file_minutes: int = 10) -> dict[str, int]:
     """Returns the counts of shared.predictions.reconcile.Summary."""

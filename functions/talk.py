@@ -10,7 +10,7 @@ import modal
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from shared.core.containers import image, secrets
+from shared.core.containers import secrets, talk_image
 from shared.core.errors import Conflict
 from shared.core.settings import ANTHROPIC, ELEVENLABS, REPLICATE, SUPABASE, Settings
 from shared.core.web import Context, CurrentUser, function_app
@@ -84,7 +84,13 @@ def build(settings: Settings | None = None, render_remotely: RenderRemotely | No
 
 
 @app.function(
-    image=image, secrets=secrets, timeout=3700, cpu=2.0, memory=1024, max_containers=50, enable_memory_snapshot=True
+    image=talk_image,
+    secrets=secrets,
+    timeout=3700,
+    cpu=2.0,
+    memory=1024,
+    max_containers=50,
+    enable_memory_snapshot=True,
 )
 @modal.concurrent(max_inputs=TALKS)
 @modal.asgi_app(label="personaforge-talk")

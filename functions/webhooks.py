@@ -9,7 +9,7 @@ import modal
 from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, Field
 
-from shared.core.containers import image, secrets
+from shared.core.containers import media_image, secrets
 from shared.core.errors import InvalidInput, Unauthenticated
 from shared.core.settings import REPLICATE, SUPABASE, Settings
 from shared.core.web import MIB, CurrentUser, function_app
@@ -78,7 +78,7 @@ async def _follow(services: Services, provider: JobProvider, public: str, job_id
     await runner.on_webhook(services, identity, job_id)
 
 
-@app.function(image=image, secrets=secrets, timeout=120, max_containers=10)
+@app.function(image=media_image, secrets=secrets, timeout=120, max_containers=10)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(label="personaforge-webhooks")
 def webhooks() -> FastAPI:

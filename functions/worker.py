@@ -8,7 +8,7 @@ from uuid import UUID
 import modal
 
 from shared.core import telemetry
-from shared.core.containers import image, secrets
+from shared.core.containers import secrets, talk_image
 from shared.core.errors import ForgeError
 from shared.core.settings import ANTHROPIC, ELEVENLABS, REPLICATE, SUPABASE, Settings
 from shared.core.store import Store
@@ -21,7 +21,7 @@ from shared.talk.runtime import TALKS, TalkRuntime
 app = modal.App("personaforge-worker")
 
 
-@app.function(image=image, secrets=secrets, timeout=3700, cpu=2.0, memory=1024, max_containers=20)
+@app.function(image=talk_image, secrets=secrets, timeout=3700, cpu=2.0, memory=1024, max_containers=20)
 @modal.concurrent(max_inputs=TALKS)
 async def worker(row: str) -> str:
     """Returns what became of it: its status, or `taken` when somebody else works on it. Errors are in its row."""

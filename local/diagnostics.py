@@ -171,7 +171,7 @@ def _refused(statuses: Iterable[int]) -> str:
 
 
 def _behind(tables: list[str]) -> str:
-    return f"not usable: {', '.join(tables) or 'functions'}; apply them: supabase db push"
+    return f"not usable: {', '.join(tables) or 'functions'}; apply them: supabase db push --remote"
 
 
 def _functions(settings: Settings) -> Check:

@@ -9,7 +9,6 @@ import modal
 from shared.core.settings import REQUIRED_KEYS
 
 _ROOT = Path(__file__).parent.parent.parent
-_OPTIONS = "--require-hashes --no-deps"
 WEIGHTS, FACE_MODELS = "/weights", "/face-models"
 
 
@@ -23,33 +22,43 @@ def _fetched(started: modal.Image, module: str, folder: str, needs: tuple[str, .
 _python = modal.Image.debian_slim(python_version="3.13")
 
 
-def _backend(started: modal.Image) -> modal.Image:
-    """With what all functions share."""
+def _pinned(started: modal.Image, packages: str) -> modal.Image:
+    """With the packages of one file of `requirements`."""
+    file = _ROOT / "requirements" / f"{packages}.txt"
+    return started.pip_install_from_requirements(str(file), extra_options="--require-hashes --no-deps")
+
+
+def _media(packages: str, started: modal.Image = _python) -> modal.Image:
+    """With what decodes, draws and signs, and the networks that find faces."""
     fetched = _fetched(
-        started.pip_install_from_requirements(str(_ROOT / "requirements.txt"), extra_options=_OPTIONS).run_commands(
-            "find / -name libc2pa_c.rlib -delete"
-        ),  # 31 MB that only compilers of Rust read
+        # 31 MB that only compilers of Rust read
+        _pinned(started, packages).run_commands("find / -name libc2pa_c.rlib -delete"),
         "shared.lipsync.face_models",
         FACE_MODELS,
         ("core/errors.py", "lipsync/face_models.py"),
     )
-    return fetched.env({"FORGE_MODELS": FACE_MODELS}).add_local_python_source("functions", "shared")
+    return _ours(fetched.env({"FORGE_MODELS": FACE_MODELS}))
 
 
-image = _backend(_python)
-# Of functions that touch no media, a third of the size: they start sooner where no container is warm.
-thin_image = _python.pip_install_from_requirements(
-    str(_ROOT / "requirements-thin.txt"), extra_options=_OPTIONS
-).add_local_python_source("functions", "shared")
+def _ours(started: modal.Image) -> modal.Image:
+    return started.add_local_python_source("functions", "shared")
+
+
+# A function gets the image with what it uses: the smaller it is, the sooner it starts where no container is warm.
+thin_image = _ours(_pinned(_python, "thin"))
+payments_image = _ours(_pinned(_python, "payments"))
+media_image = _media("media")
+voices_image = _media("voices")
+talk_image = _media("talk")
 # Captions of films are drawn in any script: 70 MB that nobody else needs. Pillow shapes them with FriBiDi where it is.
-studio_image = _backend(_python.apt_install("fonts-noto-core", "fonts-noto-cjk", "libfribidi0"))
-gpu_image = _fetched(
-    _python.apt_install("build-essential").pip_install_from_requirements(  # a compiler for torch.compile
-        str(_ROOT / "requirements-gpu.txt"), extra_options=_OPTIONS
-    ),
-    "shared.lipsync.musetalk.weights",
-    WEIGHTS,
-    ("core/errors.py", "lipsync/musetalk/weights.py"),
-).add_local_python_source("functions", "shared")
+studio_image = _media("talk", _python.apt_install("fonts-noto-core", "fonts-noto-cjk", "libfribidi0"))
+gpu_image = _ours(
+    _fetched(
+        _pinned(_python.apt_install("build-essential"), "gpu"),  # a compiler for torch.compile
+        "shared.lipsync.musetalk.weights",
+        WEIGHTS,
+        ("core/errors.py", "lipsync/musetalk/weights.py"),
+    )
+)
 # Deploying is refused while a key is missing.
 secrets = [modal.Secret.from_name("personaforge", required_keys=list(REQUIRED_KEYS))]

@@ -36,6 +36,7 @@ class Settings:
     forge_signing_key = _Setting()  # signs prediction ids; any long random string
 
     forge_engine = _Setting("cpu", ("cpu", "musetalk"))  # musetalk: on the GPU of functions/lipsync.py, cpu next
+    forge_gpu = _Setting("L40S,A100-40GB,H100")  # that Modal may choose from, the first that is free; when deploying
     forge_decoder = _Setting("vae", ("vae", "taesd"))  # of musetalk; taesd: about a quarter of a frame's arithmetic
     forge_clip_model = _Setting("fal-ai/ovi")  # or character-ai/ovi-i2v, at Replicate: shared/providers/catalogue.py
     forge_hosted_models = _Setting("")  # JSON: descriptions of models that the catalogue lacks

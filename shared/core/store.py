@@ -80,7 +80,9 @@ def translate(code: str, message: str, hint: str | None = None) -> ForgeError:
     if code == "42501" and "row-level security" in message:
         return NotFound("There is no such thing of yours.")
     if code in _NOT_MIGRATED:
-        return DatabaseNotMigrated(f"The database lacks something ({code}). Apply the migrations: supabase db push.")
+        return DatabaseNotMigrated(
+            f"The database lacks something ({code}). Apply the migrations: supabase db push --remote."
+        )
     of_http = code.isdecimal() and len(code) == 3  # a gateway in front of PostgREST
     if code.startswith("5") if of_http else code.startswith(_UNAVAILABLE) or not code:
         return StoreUnavailable("The database did not answer. Retry in a moment.")

