@@ -46,6 +46,9 @@ def _lines() -> Iterator[tuple[str, float]]:
     for hosted in catalogue.HOSTED:
         if hosted.kind == "clip":
             yield f"a clip of five seconds by {hosted.name}", hosted.cost(0)
+    for hosted in catalogue.HOSTED:
+        if hosted.kind == "idle":
+            yield f"a loop of five seconds by {hosted.name}", hosted.cost(5)
     scripts = FILM_CALLS * prices.claude(claude, FILM_IN, FILM_OUT)
     yield f"a minute of film, one shape, {claude}", scripts + _speech(settings, 60) + prices.compute(60 / FILM_SPEED)
     yield "a minute of a spoken question", 60 * catalogue.TRANSCRIPTION

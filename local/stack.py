@@ -154,6 +154,8 @@ class Stack:
             if not self.real(name):
                 self.settings[key] = _PREFIXES.get(name, "") + kept["standin"]
                 self.settings[base_url] = self._stand_in(name, kept["standin"])
+        if not self.real("replicate"):
+            self.settings.setdefault("FORGE_IDLE_MODEL", "wan-video/wan-2.7-i2v")
         if not self.real("fal"):
             self.settings["FAL_KEYS_URL"] = f"{self.settings['FAL_BASE_URL']}/.well-known/jwks.json"
         if not self.real("youtube"):

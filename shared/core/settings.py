@@ -39,6 +39,7 @@ class Settings:
     forge_gpu = _Setting("L40S,A100-40GB,H100")  # that Modal may choose from, the first that is free; when deploying
     forge_decoder = _Setting("vae", ("vae", "taesd"))  # of musetalk; taesd: about a quarter of a frame's arithmetic
     forge_clip_model = _Setting("fal-ai/ovi")  # or character-ai/ovi-i2v, at Replicate: shared/providers/catalogue.py
+    forge_idle_model = _Setting("")  # makes loops of personas listening, for who asks and pays; without: ours alone
     forge_hosted_models = _Setting("")  # JSON: descriptions of models that the catalogue lacks
     forge_origins = _Setting("")  # whose pages may call the API, with commas between; without: every one
     forge_loopback_urls = _Setting("no", ("no", "yes"))  # yes where all runs on one machine: users may name 127.0.0.1

@@ -40,6 +40,11 @@ class Clip:
             for frame in file.decode(file.streams.video[0]):
                 yield frame.time or 0.0, self._frame(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8))
 
+    def loop(self, count: int) -> Iterator[Pixels]:
+        """So many frames, out of the neutral picture and back into it."""
+        show = _Player(self).show
+        return (show(number, min(1.0, (count - 1 - number) / SETTLE)) for number in range(count))
+
     def _frame(self, bgr: Pixels) -> Pixels:
         height, width = bgr.shape[:2]
         side = min(height, width)

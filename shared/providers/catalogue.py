@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from shared.core.errors import SettingInvalid
 from shared.core.settings import Settings
 
-Kind = Literal["portrait", "lipsync", "clip"]
+Kind = Literal["portrait", "lipsync", "clip", "idle"]
 TAKES: dict[Kind, tuple[str, ...]] = {  # what our models hand over, by kind; a clip's picture may be missing
     "portrait": ("prompt",),
     "lipsync": ("picture", "sound"),
     "clip": ("prompt",),
+    "idle": ("prompt", "picture", "last"),
 }
 
 
@@ -39,7 +40,7 @@ class HostedModel(BaseModel):
     provider: Literal["replicate", "fal"] = "replicate"
     kind: Kind
     version: str = Field("", description="Models of Replicate's community are called by it.")
-    inputs: dict[str, str] = Field(description="Its names for `prompt`, `picture` and `sound`.")
+    inputs: dict[str, str] = Field(description="Its names for `prompt`, `picture`, `sound` and `last`, the last frame.")
     options: dict[str, Any] = Field({}, description="Sent with every call.")
     ranges: dict[str, tuple[Any, ...]] = Field({}, description="Of options: the words, or the lowest and highest.")
     output: Literal["file", "files"] = Field("file", description="files: a list, of which the first is taken.")
@@ -83,6 +84,9 @@ _SADTALKER: dict[str, Any] = {
     "ranges": {"preprocess": ("crop", "resize", "full", "extcrop", "extfull"), "enhancer": ("gfpgan", "RestoreFormer")},
     "seconds": 120, "price": 0.10, "longest": 60, "licence": "Apache-2.0; its face models forbid commercial use",
 }  # fmt: skip
+_SEEDANCE = {"prompt": "prompt", "picture": "image", "last": "last_frame_image"}
+# Unasked it makes sound, and a wide picture.
+_SEEDANCE_OPTIONS = {"duration": 5, "resolution": "720p", "aspect_ratio": "1:1", "generate_audio": False}
 
 HOSTED = (
     HostedModel(
@@ -126,6 +130,20 @@ HOSTED = (
     HostedModel(
         name="character-ai/ovi-i2v", kind="clip", inputs={"prompt": "prompt", "picture": "image"},
         from_picture="character-ai/ovi-i2v", seconds=90, price=0.30, licence="Apache-2.0", **_OVI,
+    ),
+    HostedModel(
+        name="wan-video/wan-2.7-i2v", kind="idle",
+        inputs={"prompt": "prompt", "picture": "first_frame", "last": "last_frame"},
+        options={"duration": 5, "resolution": "720p"}, ranges={"duration": (2, 15), "resolution": ("720p", "1080p")},
+        seconds=600, price=0.10, unit="second", licence="commercial use of the videos",
+    ),
+    HostedModel(
+        name="bytedance/seedance-2.0-fast", kind="idle", inputs=_SEEDANCE, options=_SEEDANCE_OPTIONS,
+        ranges={"duration": (-1, 15)}, seconds=120, price=0.25, unit="second", licence="commercial use of the videos",
+    ),
+    HostedModel(
+        name="bytedance/seedance-2.0", kind="idle", inputs=_SEEDANCE, options=_SEEDANCE_OPTIONS,
+        ranges={"duration": (-1, 15)}, seconds=180, price=0.30, unit="second", licence="commercial use of the videos",
     ),
 )  # fmt: skip
 
@@ -197,7 +215,8 @@ def check(settings: Settings) -> None:
     """Raises SettingInvalid for the first setting that names a model which cannot be used."""
     claude(settings)
     for kind in TAKES:
-        hosted(settings, kind)
+        if kind != "idle" or settings.forge_idle_model:
+            hosted(settings, kind)
     if settings.elevenlabs_model not in SPEECH:
         raise SettingInvalid(f"ELEVENLABS_MODEL is {settings.elevenlabs_model!r}; it may be {', '.join(SPEECH)}.")
 
@@ -220,4 +239,5 @@ _SETTINGS: Mapping[Kind, str] = {
     "portrait": "replicate_portrait_model",
     "lipsync": "replicate_lipsync_model",
     "clip": "forge_clip_model",
+    "idle": "forge_idle_model",
 }

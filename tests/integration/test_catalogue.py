@@ -33,6 +33,9 @@ def test_a_model_takes_what_the_catalogue_gives_it_and_its_file_comes_back(
             elif model.kind == "clip":
                 picture = await replicate.upload(portrait_png, "frame.png")
                 inputs = model.given(prompt="A harbour. <S>Hello.<E>", picture=picture)
+            elif model.kind == "idle":
+                picture = await replicate.upload(portrait_png, "frame.png")
+                inputs = model.given(prompt="She listens.", picture=picture, last=picture)
             else:
                 inputs = model.given(prompt="a friendly woman")
             return await wait(replicate, await replicate.start(model.call, inputs))

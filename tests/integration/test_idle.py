@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from uuid import uuid4
 
+import av
 import cv2
 import httpx
 import numpy as np
@@ -16,7 +18,7 @@ from shared.media.video import duration, first_frame
 from tests.support import forked
 from tests.support.idle import loops
 from tests.support.media import Decoded
-from tests.support.operator import account, name_of, path_of, rest
+from tests.support.operator import account, name_of, path_of, rest, wait_until_settled
 from tests.support.person import Person
 
 UNAVAILABLE = 14  # of gRPC
@@ -162,3 +164,64 @@ def test_loops_of_a_look_that_is_gone_are_nobodys(
         assert service.get("/personas", params=where).json()[0]["idle"] is None
         kept = service.get("/files", params={"path": f"like.{path}*", "select": "referrer"}).json()
     assert [one["referrer"] for one in kept] == [None] * 3
+
+
+def test_a_hosted_model_makes_the_loop_for_who_asks_and_pays(
+    sign_up: Callable[[], Person], stack: Stack, portrait_png: bytes
+) -> None:
+    """It replaces our own loop, begins and ends with the picture that talks begin with, and costs its price."""
+    person = sign_up()
+    own = loops(person, person.persona(portrait_png))
+    before = account(stack, person)[0]
+    asked = {"input": {"persona": own["id"]}}
+    job = person.http.post("/v1/models/personaforge/loop/predictions", json=asked, headers={"Prefer": "wait"})
+    made = wait_until_settled(person, job.raise_for_status().json(), 30)
+    assert made["status"] == "succeeded", made["error"]
+    assert made["receipt"]["model"] == "wan-video/wan-2.7-i2v"
+    assert before - account(stack, person)[0] == 500  # five seconds at ten cents
+
+    shown = person.http.get(f"/v1/personas/{own['id']}").json()
+    assert path_of(shown["idle"]) == path_of(made["output"]) != path_of(own["idle"])
+    assert fetch(shown["thinking"]) == fetch(own["thinking"])
+    with av.open(BytesIO(fetch(shown["idle"]))) as file:
+        assert [stream.type for stream in file.streams] == ["video"]
+        pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in file.decode(video=0)]
+    assert len(pictures) == 125
+    assert np.abs(pictures[-1] - pictures[0]).mean() < 2
+    assert np.abs(pictures[62] - pictures[0]).mean() > 3, "it moves"
+    talk = Decoded(person.follow(person.talk(own["id"], say="Good morning.")))
+    assert np.abs(talk.frames[0] - pictures[0]).mean() < 4
+
+
+def test_a_hosted_loop_of_a_former_look_is_kept_but_not_shown(
+    sign_up: Callable[[], Person], portrait_png: bytes, fault: Callable[..., None]
+) -> None:
+    """Its owner has paid for it; the persona looks otherwise by now."""
+    person = sign_up()
+    own = loops(person, person.persona(portrait_png))
+    fault("replicate", path="/delivery", delay_s=2)
+    job = person.http.post("/v1/predictions", json={"model": "loop", "input": {"persona": own["id"]}}).json()
+    person.http.patch(f"/v1/personas/{own['id']}", json={"liveliness": 0.9}).raise_for_status()
+    made = wait_until_settled(person, job, 30)
+    assert made["status"] == "succeeded", made["error"]
+    shown = loops(person, own)
+    assert path_of(shown["idle"]) != path_of(made["output"])
+
+
+def test_who_cancels_a_hosted_loop_pays_what_was_bought(
+    sign_up: Callable[..., Person], stack: Stack, portrait_png: bytes, fault: Callable[..., None]
+) -> None:
+    """And who cannot pay it gets none; nothing is spent then."""
+    person = sign_up()
+    own = loops(person, person.persona(portrait_png))
+    before = account(stack, person)[0]
+    fault("replicate", path="/v1/models", stuck=True)
+    job = person.http.post("/v1/predictions", json={"model": "loop", "input": {"persona": own["id"]}}).json()
+    person.http.post(job["urls"]["cancel"]).raise_for_status()
+    assert wait_until_settled(person, job)["status"] == "canceled"
+    assert account(stack, person)[0] == before - 500
+    poor = sign_up(balance=200)
+    theirs = loops(poor, poor.persona(portrait_png))
+    refused = poor.http.post("/v1/predictions", json={"model": "loop", "input": {"persona": theirs["id"]}})
+    assert (refused.status_code, refused.json()["code"]) == (402, "out_of_credits")
+    assert account(stack, poor)[0] == 200

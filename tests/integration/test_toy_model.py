@@ -93,7 +93,7 @@ def test_a_toy_model_runs_from_end_to_end(toy: dict[str, Any]) -> None:
     headers = {"Authorization": f"Bearer {toy['token']}"}
     with httpx.Client(base_url=toy["url"], headers=headers, timeout=30, trust_env=False) as http:
         names = [model["name"] for model in http.get("/v1/models").json()["results"]]
-        assert names == ["talk", "portrait", "lipsync", "idle", "clip", "echo"]
+        assert names == ["talk", "portrait", "lipsync", "idle", "clip", "loop", "echo"]
         body = {"input": {"text": "Hello? "}}
         refused = http.post("/v1/models/personaforge/echo/predictions", json={"input": {"text": ""}})
         assert (refused.status_code, "input.text" in refused.json()["detail"]) == (422, True)

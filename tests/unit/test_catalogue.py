@@ -29,10 +29,13 @@ def settings(**values: str) -> Settings:
     return Settings({"ANTHROPIC_API_KEY": "key", **values})
 
 
-@pytest.mark.parametrize("kind", ["portrait", "lipsync", "clip"])
+@pytest.mark.parametrize("kind", ["portrait", "lipsync", "clip", "idle"])
 def test_every_model_of_the_catalogue_can_be_chosen_by_its_name(kind: catalogue.Kind) -> None:
     """And is called by its version, where its provider knows it by that alone."""
-    setting = {"portrait": "REPLICATE_PORTRAIT_MODEL", "lipsync": "REPLICATE_LIPSYNC_MODEL", "clip": "FORGE_CLIP_MODEL"}
+    setting = {
+        "portrait": "REPLICATE_PORTRAIT_MODEL", "lipsync": "REPLICATE_LIPSYNC_MODEL", "clip": "FORGE_CLIP_MODEL",
+        "idle": "FORGE_IDLE_MODEL",
+    }  # fmt: skip
     names = [one.name for one in catalogue.HOSTED if one.kind == kind]
     assert len(names) >= 2
     for name in names:

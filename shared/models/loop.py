@@ -1,0 +1,120 @@
+"""personaforge/loop: the loop of the persona listening, by a hosted image-to-video model, in place of our own."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+from pydantic import Field
+
+from shared.billing.budget import Budget
+from shared.core.auth import User
+from shared.core.errors import Conflict, ProviderFailed
+from shared.core.text import Text
+from shared.models.model import InputWithPersona, Model
+from shared.personas import persona as personas
+from shared.personas.persona import Persona
+from shared.predictions.outcome import IdleChange, Outcome
+from shared.predictions.prediction import Prediction
+from shared.predictions.receipt import Receipt
+from shared.providers import catalogue
+from shared.providers.job import JobProvider
+from shared.runners.hosted import Hosted, HostedModel, Request
+from shared.runners.services import Services
+
+SIZE = 1024  # pixels of the picture that is sent: such models give 720 or 1080 lines
+SHOWN = 512  # pixels of the loop, as our own
+SECONDS = 5  # the shortest that all of them make
+PROMPT = (
+    "The person listens attentively and stays where they are: calm breathing, a blink now and then, mouth closed. "
+    "The camera and everything behind them stand still."
+)
+
+
+class LoopInput(InputWithPersona):
+    """The persona listening, by a hosted image-to-video model: hair and cloth move, too. It replaces our own loop."""
+
+    prompt: Text | None = Field(None, min_length=3, max_length=500, description="What moves, instead of our own words.")
+
+
+class LoopModel(HostedModel):
+    def provider(self, services: Services, job_id: str = "") -> JobProvider:  # noqa: ARG002  # there is one
+        return services.replicate
+
+    async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:  # noqa: ARG002  # nothing else is bought
+        """Raises Conflict where no such model is chosen, or while the persona's own loops are being made."""
+        if not services.settings.forge_idle_model:
+            raise Conflict("This deployment has chosen no image-to-video model: FORGE_IDLE_MODEL.")
+        wanted = LoopInput.model_validate(prediction.input)
+        persona = await personas.find(services.store, wanted.persona, user)
+        if not persona.thinking:
+            raise Conflict(f"{persona.name}'s own loops are still being made. Try again in a few seconds.")
+        model = catalogue.hosted(services.settings, "idle")
+        data = await services.store.get(persona.required_portrait)
+        still = await asyncio.to_thread(_head, data, persona, SIZE)
+        picture = await services.replicate.upload(still, "portrait.png")
+        inputs = model.given(prompt=wanted.prompt or PROMPT, picture=picture, last=picture)
+        return Request(model.call, inputs, model.cost(SECONDS))
+
+    async def keep(self, services: Services, prediction: Prediction, data: bytes, receipt: Receipt) -> Outcome:
+        """Raises ProviderFailed for what is no video. A persona that looks otherwise by now does not get the loop."""
+        from shared.media import colour, image, video
+
+        persona = await personas.find_of(
+            services.store, LoopInput.model_validate(prediction.input).persona, prediction.owner
+        )
+        portrait = await services.store.get(persona.required_portrait)
+        loop = await asyncio.to_thread(_loop, data, portrait, persona)
+        poster = await asyncio.to_thread(video.first_frame, loop)
+        model = catalogue.hosted(services.settings, "idle")
+        known = {
+            "model": model.name,
+            "models": [model.name],
+            "consent_at": persona.consent_at,
+            "duration_s": await asyncio.to_thread(video.duration, loop),
+            "cost_usd": model.cost(SECONDS),
+        }
+        kept = await services.outputs.keep(
+            prediction, loop, "video/mp4", receipt.model_copy(update=known), poster=image.jpeg(poster)
+        )
+        assert kept.poster
+        outcome = Outcome("succeeded", output=kept.file, poster=kept.poster, receipt=kept.receipt, files=kept.files)
+        if not persona.thinking or persona.look_since > prediction.created_at:
+            return outcome
+        # Loops, poster and the other mood are replaced together, so the other mood is kept a second time.
+        thinking = f"{prediction.owner}/{uuid4().hex}.thinking.mp4"
+        await services.store.put(
+            thinking, await services.store.get(persona.thinking), "video/mp4", owner=prediction.owner
+        )
+        return Outcome(
+            "succeeded", output=kept.file, poster=kept.poster, receipt=kept.receipt, files=(*kept.files, thinking),
+            idle=IdleChange(
+                kept.file, thinking, kept.poster, hue=colour.edge_hue(poster), look_since=persona.look_since.isoformat()
+            ),
+        )  # fmt: skip
+
+
+def _head(portrait: bytes, persona: Persona, size: int) -> bytes:
+    """A PNG of head and shoulders, as our own engines show them; the whole picture where no face is known."""
+    from shared.lipsync.picture import head
+    from shared.media.image import decode, png
+
+    bgr, face = decode(portrait), persona.readable_face
+    return png(head(bgr, face, size)[0]) if face else portrait
+
+
+def _loop(data: bytes, portrait: bytes, persona: Persona) -> bytes:
+    from shared.lipsync.clip import Clip
+    from shared.media import video
+    from shared.media.types import FPS
+
+    frames = round((video.duration(data) or 0) * FPS)
+    if not SECONDS * FPS // 2 <= frames <= 4 * SECONDS * FPS:
+        raise ProviderFailed("replicate", f"Its output is no video of about {SECONDS} s.")
+    return video.loop(Clip(data, SHOWN, _head(portrait, persona, SHOWN)).loop(frames), SHOWN, frames)
+
+
+MODEL = Model(
+    name="loop", code=5, input=LoopInput, runner=Hosted(LoopModel()), reserve=100, output="video", seconds=900,
+    needs=("persona", "portrait"),
+)  # fmt: skip
