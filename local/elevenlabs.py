@@ -57,6 +57,7 @@ PREMADE = {  # as the vendor lists them
 }
 _CODES = {400: "bad_request", 401: "invalid_api_key", 404: "voice_not_found", 429: "too_many_concurrent_requests"}
 bill = Bill()
+_ESPEAK_NAMES = {"zh": "cmn", "no": "nb", "tl": "fil"}  # where it calls a language otherwise
 _PIECE_S = 0.35  # seconds of sound in a streamed chunk, about
 
 
@@ -83,10 +84,10 @@ class Take:
         }
 
 
-def speak(text: str, voice_id: str, rate: int, times: float = 1.0) -> Take:
+def speak(text: str, voice_id: str, rate: int, times: float = 1.0, language: str = "") -> Take:
     """Speak with espeak-ng, resampled to `rate`. An id that is not listed gets a voice by lot of the id.
 
-    times: its usual speed.
+    times: its usual speed. language: ISO 639-1, English without. Raises ValueError for one that espeak-ng lacks.
     """
     lot = int(hashlib.sha256(voice_id.encode()).hexdigest(), 16)
     _, voice, speed, pitch = VOICES.get(voice_id) or (
@@ -95,6 +96,8 @@ def speak(text: str, voice_id: str, rate: int, times: float = 1.0) -> Take:
         150 + lot % 25,
         35 + lot % 30,
     )
+    if language:
+        voice = f"{_ESPEAK_NAMES.get(language, language)}+{voice.partition('+')[2]}"
     spoken = Espeak.shared().speak(text, voice, round(speed * times), pitch)
     count = round(len(spoken.samples) * rate / spoken.rate)
     places = np.arange(count) * (spoken.rate / rate)
@@ -209,7 +212,13 @@ async def text_to_speech(request: Request) -> Response:  # one refusal, one line
     speed = (body.get("voice_settings") or {}).get("speed") or 1.0
     if not 0.7 <= speed <= 1.2 or len(body.get("previous_request_ids") or []) > 3:
         return JSONResponse(refusal(400, "invalid_voice_settings"), 400)
-    take = await asyncio.to_thread(speak, text, voice_id, int(known[1] or known[2]), speed)
+    language = body.get("language_code") or ""
+    if language and body.get("model_id") not in ("eleven_flash_v2_5", "eleven_turbo_v2_5"):
+        return JSONResponse(refusal(400, "unsupported_language", "This model takes no language_code"), 400)
+    try:
+        take = await asyncio.to_thread(speak, text, voice_id, int(known[1] or known[2]), speed, language)
+    except ValueError:
+        return JSONResponse(refusal(400, "unsupported_language", f"{language!r} is not supported"), 400)
     _spoken[_print(take.samples)] = text
     headers = {"request-id": uuid4().hex, "character-cost": str(len(text))}
     kind = request.path_params.get("kind", "")

@@ -19,7 +19,7 @@ from shared.files.upload import LONGEST_INLINE
 from shared.models.model import InputWithPersona, Model
 from shared.personas import persona as personas
 from shared.personas.persona import Persona
-from shared.personas.voice import manner_of, voice_of
+from shared.personas.voice import voice_of, voice_settings
 from shared.predictions.outcome import Outcome
 from shared.predictions.output import succeeded
 from shared.predictions.prediction import Prediction
@@ -129,7 +129,7 @@ async def _speak(settings: Settings, persona: Persona, text: str) -> Samples:
 
     voice = TextToSpeech(settings)
     try:
-        spoken = voice.speak(text, voice_of(persona, voice.default_voice), "", [], manner_of(persona))
+        spoken = voice.speak(text, voice_of(persona, voice.default_voice), "", [], voice_settings(persona))
         parts = [part.samples async for part in spoken]
     finally:
         await voice.close()

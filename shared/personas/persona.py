@@ -24,6 +24,7 @@ Gaze = Literal["viewer", "natural", "wandering"]
 Share = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 Point = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
 VOICE_ID = "^[A-Za-z0-9]{0,40}$"
+LANGUAGE = "^([a-z]{2})?$"
 
 
 class Persona(BaseModel):
@@ -39,6 +40,7 @@ class Persona(BaseModel):
     name: str
     description: str = ""
     appearance: str = ""
+    language: str = ""
     voice_id: str = ""
     voice_speed: float = 1.0
     voice_stability: float = 0.5
@@ -93,6 +95,7 @@ class PersonaInput(BaseModel):
     name: Text = Field(min_length=1, max_length=80)
     description: Text = Field("", max_length=4000, description="Who it is and how it speaks.")
     appearance: Text = Field("", max_length=1000, description="What it looks like; a portrait is made from it.")
+    language: str = Field("", pattern=LANGUAGE, description="That it speaks (ISO 639-1); empty: its listener's.")
     voice_id: str = Field("", pattern=VOICE_ID, description="An ElevenLabs voice.")
     voice_speed: Share = Field(1.0, ge=0.7, le=1.2, description="Times its own speed.")
     voice_stability: Share = Field(0.5, ge=0, le=1, description="From moved (0) to even (1).")
@@ -120,6 +123,7 @@ class PersonaChange(BaseModel):
     name: Text | None = Field(None, min_length=1, max_length=80)
     description: Text | None = Field(None, max_length=4000)
     appearance: Text | None = Field(None, max_length=1000)
+    language: str | None = Field(None, pattern=LANGUAGE)
     voice_id: str | None = Field(None, pattern=VOICE_ID)
     voice_speed: Share | None = Field(None, ge=0.7, le=1.2)
     voice_stability: Share | None = Field(None, ge=0, le=1)
@@ -143,6 +147,7 @@ class PersonaResponse(BaseModel):
     name: str
     description: str
     appearance: str
+    language: str
     voice_id: str
     voice_speed: float
     voice_stability: float

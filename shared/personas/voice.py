@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from shared.personas.persona import Persona
 
 if TYPE_CHECKING:
-    from shared.providers.elevenlabs import Manner, Voice
+    from shared.providers.elevenlabs import Voice, VoiceSettings
 
 # Of ElevenLabs, for personas that have none of their own.
 VOICES = {"woman": "21m00Tcm4TlvDq8ikWAM", "man": "JBFqnCBsd6RMkjVDRZzb", "neutral": "SAz9YHcvj6GT2YYXdXww"}
@@ -53,10 +53,10 @@ def to_api(voices: list[Voice], language: str | None, gender: str | None) -> Voi
     )  # fmt: skip
 
 
-def manner_of(persona: Persona) -> Manner:
-    from shared.providers.elevenlabs import Manner
+def voice_settings(persona: Persona) -> VoiceSettings:
+    from shared.providers.elevenlabs import VoiceSettings
 
-    return Manner(persona.voice_speed, persona.voice_stability)
+    return VoiceSettings(persona.voice_speed, persona.voice_stability, persona.language)
 
 
 def voice_of(persona: Persona, default: str = "") -> str:

@@ -19,16 +19,30 @@ NAME = "elevenlabs"
 
 
 TRANSCRIBER = "scribe_v2"
+TOLD_THE_LANGUAGE = {"eleven_flash_v2_5"}  # by its OpenAPI document; other models refuse `language_code`
 CONTINUES = 3  # requests before, that the vendor takes for continuity
 PATIENCE = 10.0  # seconds without a word from the voice, which speaks several times faster than people listen
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How a voice speaks. speed: 0.7 to 1.2 of its own. stability: from 0, moved, to 1, even."""
+class VoiceSettings:
+    """How a voice speaks. speed: 0.7 to 1.2 of its own. stability: from 0, moved, to 1, even.
+
+    language: ISO 639-1; empty for that of the text, as the model takes it.
+    """
 
     speed: float = 1.0
     stability: float = 0.5
+    language: str = ""
+
+    def options(self, model: str) -> dict[str, Any]:
+        """Of a request. Models that would refuse a language are not sent one: they speak that of the text."""
+        options: dict[str, Any] = {}
+        if (self.speed, self.stability) != (1.0, 0.5):
+            options["voice_settings"] = {"speed": self.speed, "stability": self.stability}
+        if self.language and model in TOLD_THE_LANGUAGE:
+            options["language_code"] = self.language
+        return options
 
 
 @dataclass(frozen=True)
@@ -82,7 +96,7 @@ class TextToSpeech:
                 raise translate(error) from error
 
     async def transcribe(self, sound: bytes) -> str:
-        """What is said in a WAV file; empty where nothing is."""
+        """What is said in a WAV file, in any language; empty where nothing is."""
         with telemetry.call(NAME, "speech-to-text"):
             try:
                 found = await self._client.speech_to_text.convert(
@@ -94,7 +108,12 @@ class TextToSpeech:
         return str(getattr(found, "text", "")).strip()
 
     async def speak(
-        self, text: str, voice_id: str, previous_text: str, request_ids: list[str], manner: Manner = Manner()
+        self,
+        text: str,
+        voice_id: str,
+        previous_text: str,
+        request_ids: list[str],
+        settings: VoiceSettings = VoiceSettings(),
     ) -> AsyncIterator[Speech]:
         """Speak a text; yields sound as it arrives, each stretch with the timings of its own characters.
 
@@ -103,11 +122,11 @@ class TextToSpeech:
         Raises ProviderFailed and its kinds, also in mid-stream, or when sound was lost on the way.
         """
         with telemetry.call(NAME, "text-to-speech"):
-            async for speech in self._speak(text, voice_id, previous_text, request_ids, manner):
+            async for speech in self._speak(text, voice_id, previous_text, request_ids, settings):
                 yield speech
 
     async def _speak(
-        self, text: str, voice_id: str, previous_text: str, request_ids: list[str], manner: Manner
+        self, text: str, voice_id: str, previous_text: str, request_ids: list[str], settings: VoiceSettings
     ) -> AsyncIterator[Speech]:
         odd = b""
         spoken = 0  # samples so far
@@ -117,8 +136,7 @@ class TextToSpeech:
         options: dict[str, Any] = {"previous_text": previous_text[-500:]} if previous_text else {}
         if before := [one for one in request_ids if one][-CONTINUES:]:
             options["previous_request_ids"] = before
-        if manner != Manner():
-            options["voice_settings"] = {"speed": manner.speed, "stability": manner.stability}
+        options |= settings.options(self.model)
         try:
             async with self._client.text_to_speech.with_raw_response.stream_with_timestamps(
                 voice_id,

@@ -30,7 +30,7 @@ from shared.media.audio import decode_audio, encode_wav
 from shared.media.types import RATE, Floats, Samples
 from shared.personas import persona as personas
 from shared.personas.persona import Persona
-from shared.personas.voice import manner_of, voice_of
+from shared.personas.voice import voice_of, voice_settings
 from shared.predictions.heartbeat import Heartbeat, Heartbeats
 from shared.predictions.provenance import NotSigned, Signer, describe, verdict
 from shared.providers.firefly import Firefly
@@ -157,8 +157,8 @@ class Studio:
         cost = prices.elevenlabs(voice.model, sum(map(len, sentences)) + len(sentences))
 
         async def make() -> Made:
-            manner = manner_of(Persona.model_validate(cast["persona"]))
-            spoken = await speak(voice, cast["voice"], manner, sentences)
+            settings = voice_settings(Persona.model_validate(cast["persona"]))
+            spoken = await speak(voice, cast["voice"], settings, sentences)
             folder = f"{production.project.owner}/{uuid4().hex}"
             sound, timing = f"{folder}.wav", f"{folder}.json"
             await self._put(production, sound, await asyncio.to_thread(encode_wav, spoken.samples), "audio/wav")

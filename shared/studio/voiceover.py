@@ -12,7 +12,7 @@ from shared.media.types import RATE, Samples, Speech, Timing
 from shared.studio.words import tokens
 
 if TYPE_CHECKING:
-    from shared.providers.elevenlabs import Manner, TextToSpeech
+    from shared.providers.elevenlabs import TextToSpeech, VoiceSettings
 
 LEAD, TAIL = 0.4, 0.8  # seconds of silence before and after: a cut needs room
 
@@ -64,13 +64,13 @@ class Voiceover:
         return cls(samples, [Word(*one) for one in told["words"]], [Timing(*one) for one in told["characters"]])
 
 
-async def speak(voice: TextToSpeech, voice_id: str, manner: Manner, sentences: Sequence[str]) -> Voiceover:
+async def speak(voice: TextToSpeech, voice_id: str, settings: VoiceSettings, sentences: Sequence[str]) -> Voiceover:
     """All sentences in one go, so that their melody belongs together. Raises ProviderFailed and its kinds."""
     text = " ".join(sentences)
     parts: list[Samples] = [np.zeros(round(LEAD * RATE), np.int16)]
     characters: list[Timing] = []
     at = LEAD
-    async for speech in voice.speak(text, voice_id, "", [], manner):
+    async for speech in voice.speak(text, voice_id, "", [], settings):
         characters += [Timing(one.symbol, one.start + at, one.end + at) for one in speech.timings]
         parts.append(speech.samples)
         at += len(speech.samples) / RATE

@@ -24,7 +24,7 @@ from shared.media.types import FPS, RATE, Speech, Timing
 from shared.media.video import LEAD_IN
 from shared.predictions.receipt import Degraded, FallbackReason, Receipt
 from shared.providers.anthropic import CHARACTERS_A_TOKEN, LanguageModel, Usage
-from shared.providers.elevenlabs import Manner, TextToSpeech
+from shared.providers.elevenlabs import TextToSpeech, VoiceSettings
 from shared.providers.retry import retry
 from shared.talk import word_events
 from shared.talk.captions import webvtt
@@ -60,7 +60,7 @@ class Script:
     """What is spoken: exact words, or what the language model answers to a conversation."""
 
     voice_id: str
-    manner: Manner = field(default_factory=Manner)
+    voice_settings: VoiceSettings = field(default_factory=VoiceSettings)
     say: str | None = None
     system: str = ""
     messages: list[dict[str, str]] = field(default_factory=list)
@@ -190,7 +190,7 @@ class Talk:
 
     def _synthesize(self, segment: str, spoken: str) -> AsyncIterator[Speech]:
         script = self._script
-        return self._text_to_speech.speak(segment, script.voice_id, spoken, self._request_ids, script.manner)
+        return self._text_to_speech.speak(segment, script.voice_id, spoken, self._request_ids, script.voice_settings)
 
     async def _deliver(self, sources: Sequence[VideoSource], write: Callable[[bytes], None]) -> None:
         for source in sources:

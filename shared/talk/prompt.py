@@ -17,11 +17,14 @@ REMEMBERED = 20  # messages of the conversation that go into the next turn
 
 def system(persona: Persona) -> str:
     """The persona, and that its words will be heard, not read."""
+    language = "the language you are spoken to"
+    if persona.language:
+        language = f"the language of the ISO 639-1 code {persona.language!r}, whatever you are spoken to in"
     who = persona.description.strip() or "Friendly, curious and clear."
     return (
         f"You are {persona.name}. {who}\n\n"
-        "You are speaking aloud, face to face with one person, on video. Answer as this persona, in the language "
-        "you are spoken to. Begin with a short clause of two to four words, then go on in short spoken sentences. "
+        "You are speaking aloud, face to face with one person, on video. Answer as this persona, in "
+        f"{language}. Begin with a short clause of two to four words, then go on in short spoken sentences. "
         "Usually two to four sentences are enough, unless you are asked for more. Write only the words to be "
         "said: no lists, no headings, no markup, no emoji, no stage directions."
     )

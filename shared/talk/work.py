@@ -15,7 +15,7 @@ from shared.core.store import Store
 from shared.media.types import Timing
 from shared.media.video import first_frame, seekable
 from shared.personas import persona as personas
-from shared.personas.voice import manner_of, voice_of
+from shared.personas.voice import voice_of, voice_settings
 from shared.predictions.outcome import Message, Outcome
 from shared.predictions.output import Outputs, succeeded
 from shared.predictions.prediction import Prediction
@@ -80,11 +80,11 @@ class TalkWork(Work):
         self._picture = PortraitPicture(store, found, size)
         self._message, self._listens = message, listener is not None
         voice_id = voice_of(found, self._runtime.text_to_speech.default_voice)
-        manner = manner_of(found)
-        script = Script(voice_id, manner, say=say)
+        settings = voice_settings(found)
+        script = Script(voice_id, settings, say=say)
         if message is not None:
             turns = prompt.conversation(recent, message)
-            script = Script(voice_id, manner, system=prompt.system(found), messages=turns)
+            script = Script(voice_id, settings, system=prompt.system(found), messages=turns)
         self._talk = Talk(script, self._runtime.language_model, self._runtime.text_to_speech, self._clock, self._budget)
 
     @property

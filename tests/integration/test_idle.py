@@ -183,7 +183,7 @@ def test_a_hosted_model_makes_the_loop_for_who_asks_and_pays(
     shown = person.http.get(f"/v1/personas/{own['id']}").json()
     assert path_of(shown["idle"]) == path_of(made["output"]) != path_of(own["idle"])
     assert fetch(shown["thinking"]) == fetch(own["thinking"])
-    with av.open(BytesIO(fetch(shown["idle"]))) as file:
+    with av.open(BytesIO(fetch(shown["idle"])), "r") as file:
         assert [stream.type for stream in file.streams] == ["video"]
         pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in file.decode(video=0)]
     assert len(pictures) == 125

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 import numpy as np
@@ -12,7 +14,10 @@ import pytest
 from local.stack import Stack
 from shared.media.audio import decode_audio, encode_wav
 from shared.media.types import RATE
+from shared.personas.persona import Persona
 from shared.providers import catalogue
+from shared.providers.elevenlabs import VoiceSettings
+from shared.talk import prompt
 from tests.support.media import Decoded
 from tests.support.person import Person
 
@@ -154,3 +159,37 @@ def test_a_message_is_written_or_spoken(person: Person, persona: dict[str, Any])
     for address in ("https://example.com/question.wav", "file:///etc/passwd", "nothing"):
         body = {"model": "personaforge/talk", "input": {"persona": persona["id"], "audio": address}}
         assert person.http.post("/v1/predictions", json=body).status_code == 422
+
+
+def test_a_persona_speaks_its_language(
+    sign_up: Callable[[], Person], portrait_png: bytes, decode: Callable[[bytes], Decoded]
+) -> None:
+    """The same letters sound otherwise; what no language is, or none that the voice has, is said."""
+    person = sign_up()
+    persona = person.persona(portrait_png)
+    say = "Die Monde des Jupiter sind in jeder klaren Nacht zu sehen."
+    english = decode(person.follow(person.talk(persona["id"], say=say))).samples
+    where = f"/v1/personas/{persona['id']}"
+    assert person.http.patch(where, json={"language": "de"}).raise_for_status().json()["language"] == "de"
+    german = decode(person.follow(person.talk(persona["id"], say=say))).samples
+    shortest = min(len(english), len(german))
+    assert np.abs(english[:shortest] - german[:shortest]).mean() > 0.01
+    assert person.http.patch(where, json={"language": "German"}).status_code == 422
+    person.http.patch(where, json={"language": "xx"}).raise_for_status()
+    job = person.talk(persona["id"], say=say)
+    person.http.get(job["urls"]["stream"])
+    found = person.look(job)
+    assert "unsupported_language" in f"{found['error']} {found['degraded']}"
+
+
+def test_models_that_take_no_language_are_sent_none() -> None:
+    """They would refuse the request; they hear the text's language. The language model is told in any case."""
+    german = VoiceSettings(language="de")
+    assert german.options("eleven_flash_v2_5") == {"language_code": "de"}
+    assert german.options("eleven_multilingual_v2") == {}
+    persona = Persona(
+        id=UUID(int=1), owner=UUID(int=2), name="Ada", language="de", look_since=datetime.now(UTC),
+        created_at=datetime.now(UTC),
+    )  # fmt: skip
+    assert "'de'" in prompt.system(persona)
+    assert "ISO 639-1" not in prompt.system(persona.model_copy(update={"language": ""}))

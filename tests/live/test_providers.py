@@ -22,7 +22,7 @@ from shared.media.types import RATE
 from shared.personas.voice import VOICES
 from shared.providers import catalogue
 from shared.providers.anthropic import LanguageModel, Usage
-from shared.providers.elevenlabs import Manner, TextToSpeech
+from shared.providers.elevenlabs import TextToSpeech, VoiceSettings
 from shared.providers.job import wait
 from shared.providers.replicate import Replicate
 
@@ -100,7 +100,7 @@ def test_the_voice_speaks_with_times_and_is_understood(account: Account) -> None
         voice = TextToSpeech(settings)
         try:
             ids: list[str] = []
-            parts = [part async for part in voice.speak(text, VOICES["neutral"], "", ids, Manner(0.9, 0.6))]
+            parts = [part async for part in voice.speak(text, VOICES["neutral"], "", ids, VoiceSettings(0.9, 0.6))]
             following = [part async for part in voice.speak(more, VOICES["neutral"], text, ids)]
             assert len([one for one in ids if one]) == 2
             assert sum(len(part.samples) for part in following) > RATE // 2

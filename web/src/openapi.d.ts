@@ -1338,6 +1338,8 @@ export interface components {
             description?: string | null;
             /** Appearance */
             appearance?: string | null;
+            /** Language */
+            language?: string | null;
             /** Voice Id */
             voice_id?: string | null;
             /** Voice Speed */
@@ -1374,6 +1376,12 @@ export interface components {
              * @default
              */
             appearance?: string;
+            /**
+             * Language
+             * @description That it speaks (ISO 639-1); empty: its listener's.
+             * @default
+             */
+            language?: string;
             /**
              * Voice Id
              * @description An ElevenLabs voice.
@@ -1443,6 +1451,8 @@ export interface components {
             description: string;
             /** Appearance */
             appearance: string;
+            /** Language */
+            language: string;
             /** Voice Id */
             voice_id: string;
             /** Voice Speed */
