@@ -130,10 +130,13 @@ def test_a_persona_is_made_changed_and_deleted_on_the_page(
     assert len(person.http.get("/v1/personas").json()["results"]) == 1
     page.click("text='Edit'")
     page.fill("[name=description]", "A baker from Lyon.")
+    page.select_option("[name=language]", label="French")
     page.click("text=Save")
     page.wait_for_selector(".conversation >> text=A baker from Lyon.")
     assert errors == []
+    assert person.http.get("/v1/personas").json()["results"][0]["language"] == "fr"
     page.click("text='Edit'")
+    assert page.input_value("[name=language]") == "fr"
     page.click("text=Delete Brigitte")
     page.click("dialog >> button.danger")
     page.wait_for_selector("text=Nobody is here yet")
@@ -147,7 +150,7 @@ def test_a_voice_is_heard_before_it_is_chosen(page: Page, stack: Stack, person: 
     page.wait_for_selector("[aria-label='Stop George']")
     page.click("[aria-label='Stop George']")
     page.wait_for_selector("[aria-label='Listen to George']")
-    page.get_by_label("Name").fill("Georg")
+    page.fill("[name=name]", "Georg")
     page.get_by_label("George", exact=False).first.check()
     page.click("text=Make the persona")
     page.wait_for_selector("persona-video", timeout=20_000)

@@ -12,10 +12,13 @@ const KEYS: [string, string][] = [
 const PLACES: Record<string, string> = { t: '/', c: '/clips', g: '/gallery', s: '/studio', y: '/analytics', a: '/credits' };
 const GO = 1500; // ms after G; by when keys were pressed, not by when a busy page reads them
 
+/** Whether an element is being written in; focus stays in a dialog for a moment after it has closed. */
+const written = (element: Element): boolean => Boolean(element.closest?.('input, textarea, select, [contenteditable]')) && !element.closest('dialog:not([open])');
+
 /** Whether a key is meant for the page: not while something is written, pressed or chosen, nor with the browser's own. */
 export const single = (event: KeyboardEvent): boolean =>
   !localStorage.getItem(OFF) && !event.defaultPrevented && !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing
-  && !(event.target as Element).closest?.('input, textarea, select, [contenteditable]') && !document.querySelector('dialog[open]')
+  && !written(event.target as Element) && !document.querySelector('dialog[open]')
   && !(event.key === ' ' && (event.target as Element).closest?.('button, a, video, summary'));
 
 export class KeyboardList extends View {

@@ -9,6 +9,10 @@ const LONGEST = 4000;
 const LARGEST = 15 * 1024 * 1024;
 type Voice = components['schemas']['VoiceResponse'];
 const FITTING: Voice = { id: '', name: 'Chosen by description', description: 'A woman, a man, or neutral', language: null, gender: null, preview: null, cloned: false };
+let known: Voice[] = []; // shown at once when the form is opened again, so that nothing moves under the pointer
+// Of ElevenLabs' Flash v2.5.
+const LANGUAGES = 'ar bg cs da de el en es fi fr hi hr hu id it ja ko ms nl no pl pt ro ru sk sv ta tr uk vi zh'.split(' ');
+const NAMES = new Intl.DisplayNames(['en'], { type: 'language' });
 const POINTS = ['left_eye', 'right_eye', 'mouth_left', 'mouth_right', 'lip_top', 'lip_bottom'] as const;
 const POINT_NAMES: Record<string, string> = { left_eye: 'Eye at the left', right_eye: 'Eye at the right', mouth_left: 'Mouth, left corner', mouth_right: 'Mouth, right corner', lip_top: 'Upper lip, top', lip_bottom: 'Lower lip, bottom' };
 
@@ -31,7 +35,7 @@ export class PersonaForm extends View {
 
   constructor() {
     super();
-    Object.assign(this, { voices: [], working: '', way: 'describe', length: 0, deleting: false });
+    Object.assign(this, { voices: known, working: '', way: 'describe', length: 0, deleting: false });
   }
 
   override connectedCallback(): void { super.connectedCallback(); void this.#hear(); }
@@ -39,7 +43,7 @@ export class PersonaForm extends View {
 
   /** Without the list a persona is made all the same, and gets a voice that fits. */
   async #hear(): Promise<void> {
-    this.voices = (await body(api.GET('/v1/voices')).catch(() => ({ results: [] }))).results;
+    this.voices = known = (await body(api.GET('/v1/voices')).catch(() => ({ results: known }))).results;
   }
 
   #listen(voice: Voice): void {
@@ -81,7 +85,7 @@ export class PersonaForm extends View {
     event.preventDefault();
     if (this.working) return; // a double click makes one
     const form = new FormData(event.target as HTMLFormElement), text = (name: string): string => String(form.get(name) ?? '').trim();
-    const fields = { name: text('name'), description: text('description'), appearance: text('appearance'), voice_id: text('voice'), voice_consent: form.has('voice_consent'), gaze: (text('gaze') || 'natural') as Persona['gaze'], liveliness: Number(form.get('liveliness') ?? 0.5) };
+    const fields = { name: text('name'), description: text('description'), appearance: text('appearance'), language: text('language'), voice_id: text('voice'), voice_consent: form.has('voice_consent'), gaze: (text('gaze') || 'natural') as Persona['gaze'], liveliness: Number(form.get('liveliness') ?? 0.5) };
     this.failure = undefined;
     this.working = 'Saving';
     try {
@@ -195,6 +199,7 @@ export class PersonaForm extends View {
           <fieldset class="voices"><legend>Voice</legend>${[FITTING, ...this.voices].map((voice) => this.#voice(voice, (persona?.voice_id ?? '') === voice.id))}
             ${persona?.voice_id && !this.voices.some((voice) => voice.id === persona.voice_id) ? html`<div><label><input type="radio" name="voice" value=${persona.voice_id} checked><b>${persona.voice_id}</b></label></div>` : nothing}
             ${this.chosen !== persona?.voice_id && this.voices.some((voice) => voice.cloned && voice.id === this.chosen) ? html`<label class="consent"><input type="checkbox" name="voice_consent" required> The person whose voice this is agrees to speak as this persona. The time of consent is kept.</label>` : nothing}</fieldset>
+          <label>Language<select name="language"><option value="">Of whoever speaks to it</option>${LANGUAGES.map((code) => html`<option value=${code} ?selected=${code === persona?.language}>${NAMES.of(code)}</option>`)}</select></label>
           ${persona ? html`<label>Liveliness<input type="range" name="liveliness" min="0" max="1" step="0.1" .value=${String(persona.liveliness)}></label>
             <label>Gaze<select name="gaze">${(['viewer', 'natural', 'wandering'] as const).map((gaze) => html`<option value=${gaze} ?selected=${gaze === persona.gaze}>${{ viewer: 'On the viewer', natural: 'Natural', wandering: 'Wandering' }[gaze]}</option>`)}</select></label>` : nothing}
           ${this.way === 'photo' && !persona ? html`<label class="consent"><input type="checkbox" required> The person shown agrees to speak as this persona. The time of consent is kept.</label>` : nothing}
