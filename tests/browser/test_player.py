@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, Route
 
 from local.stack import Stack
 from tests.browser.conftest import wait_for
-from tests.browser.test_page import STATE, ask, open_talk, seen
+from tests.browser.test_page import RECORD, STATE, ask, open_talk, seen
 from tests.support.idle import loops
 from tests.support.person import Person
 
@@ -108,7 +108,8 @@ def test_who_interrupts_hears_nothing_more_at_once(
 def test_behind_a_proxy_that_collects_videos_the_next_talk_comes_as_events(
     page: Page, stack: Stack, somebody: tuple[Person, dict[str, Any]]
 ) -> None:
-    """The first one plays once all of it is there; the player has noticed, and the second begins while it is made."""
+    """The first one plays once all of it is there; the player has noticed, and the second begins while it is made. So
+    does the first one after a reload."""
     person, persona = somebody
     open_talk(page, stack, person, persona)
     asked: list[str] = []
@@ -120,14 +121,20 @@ def test_behind_a_proxy_that_collects_videos_the_next_talk_comes_as_events(
         return route.fulfill(response=route.fetch())
 
     page.route("**/v1/talk/**", collect)
+    times: list[float] = []
     for words in (45, 30):
+        if words == 30:
+            page.reload()
+            page.wait_for_selector("persona-video")
+            page.evaluate(RECORD)
         ask(page, f"Who are you? In {words} words.")
         wait_for(page, f"{STATE} === 'speaking'", 30)
         page.wait_for_timeout(500)
         page.keyboard.press("Escape") if words == 30 else wait_for(page, f"{STATE} === 'idle'", 60)
-    first, second = seen(page, "firstframe")
+        times.append(seen(page, "firstframe")[-1]["ms"])
+    first, second = times
     assert asked == ["", "media=true"]
-    assert second["ms"] < first["ms"] / 2
+    assert second < first / 2
     assert seen(page, "error") == []
 
 

@@ -8,22 +8,6 @@ const WORDS = 'urn:personaforge:words';
 const TIMESCALE = 12_800; // of the video track; see shared/media/video.py
 const FRAGMENT = 0.08; // seconds: two frames
 
-/** The video's bytes out of server-sent events, where they are base64 in those called `media`. */
-export function mediaOfEvents(): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
-  const decoder = new TextDecoder();
-  let text = '';
-  return new TransformStream({
-    transform(bytes, out) {
-      const events = (text + decoder.decode(bytes, { stream: true })).split('\n\n');
-      text = events.pop()!;
-      for (const event of events) {
-        const data = /^event: media\ndata: (.*)$/.exec(event)?.[1];
-        if (data) out.enqueue(Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)));
-      }
-    },
-  });
-}
-
 export class Mp4Stream {
   #rest = new Uint8Array(0);
   #head: Uint8Array[] = [];

@@ -1,7 +1,8 @@
 /** <persona-video>: poster under idle under talk. An element is shown only once a frame of it was presented. */
 
-import { mediaOfEvents, Mp4Stream, type Word } from './mp4-stream.js';
+import { Mp4Stream, type Word } from './mp4-stream.js';
 import { SourceFeed, sourceClass } from './source-feed.js';
+import { TalkStream } from './talk-stream.js';
 
 export type State = 'idle' | 'thinking' | 'ready' | 'speaking' | 'stalled';
 /** A prediction as the API shows it, as far as it is needed to be played. */
@@ -26,8 +27,6 @@ const DEFAULT_TYPE = 'video/mp4; codecs="avc1.4d4020, mp4a.40.2"';
 const FADE = 180; // ms
 const STALLED = 1000; // ms without a new frame, from which it is said
 const SILENT_STREAM = 15_000; // ms without a byte, from which the kept video is played instead
-const AT_ONCE = 100; // ms within which all of a talk came: something on the way had collected it
-const LATE = 1000; // ms without a byte before that
 const POLL = 1000; // ms between two looks at a prediction that is made without us
 const LINE = 76; // characters of a caption, two lines on a phone
 
@@ -50,9 +49,6 @@ css.replaceSync(`
   :host([captions="off"]) .caption { display: none; }
   @media (prefers-reduced-motion: reduce) { video.fade { transition: none; } video.loop { display: none; } }
 `);
-
-/** Origins behind something that holds video back: the next talks come as events, which are passed on. */
-const collecting = new Set<string>();
 
 /** What ended a talk before its end. */
 class Failure extends Error {
@@ -180,10 +176,8 @@ export class PersonaVideo extends Base {
       await answer.text();
       throw new Failure('no_media_source', '');
     }
-    const origin = new URL(url, location.href).origin, events = collecting.has(origin), sent = performance.now();
-    const answer = events
-      ? await this.fetch(`${url}${url.includes('?') ? '&' : '?'}media=true`, { signal, headers: { Accept: 'text/event-stream' } })
-      : await this.fetch(url, { signal });
+    const stream = new TalkStream(url);
+    const answer = await stream.open(this.fetch, signal);
     if (!answer.ok || !answer.body) throw await problem(answer);
     const given = answer.headers.get('content-type') ?? '';
     const type = given.includes('codecs=') ? given : DEFAULT_TYPE;
@@ -192,17 +186,16 @@ export class PersonaVideo extends Base {
     const first = presented(talk);
     const feed = (this.#feed = new SourceFeed(talk, type));
     const media = new Mp4Stream((words) => this.#words.push(...words));
-    const reader = (given.startsWith('text/event-stream') ? answer.body.pipeThrough(mediaOfEvents()) : answer.body).getReader();
+    const reader = stream.reader(answer);
     const read = async (): Promise<void> => {
-      let first = 0, until = 0;
+      let until = 0;
       for (;;) {
         const { done, value } = await within(SILENT_STREAM, reader.read());
-        const now = performance.now();
         if (done) {
-          if (!events && until > 2 && now - first < AT_ONCE && first - sent > LATE) collecting.add(origin);
+          stream.ended(until);
           return feed.end();
         }
-        first ||= now;
+        stream.came();
         const segments = media.push(value);
         until = segments.at(-1)?.end || until;
         feed.append(segments);
