@@ -80,13 +80,7 @@ class Conversation:
                 self.sounds.append((time.perf_counter() + runner._audio_source.queued_duration, number))
             await play(frame)
 
-        def cleared() -> None:
-            now = time.perf_counter()
-            self.sounds = [one for one in self.sounds if one[0] <= now]  # what had not begun is never heard
-            clear()
-
         runner._video_source.capture_frame, runner._audio_source.capture_frame = shown, played
-        clear, runner._audio_source.clear_queue = runner._audio_source.clear_queue, cleared
         output: Any = self.session.output.audio
         while output.next_in_chain:
             output = output.next_in_chain

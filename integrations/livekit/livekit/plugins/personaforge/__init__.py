@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from livekit import rtc
@@ -54,7 +54,6 @@ class FaceAvatar(AvatarSession[str]):
         self._runner = AvatarRunner(room, audio_recv=speech, video_gen=video, options=options)
         synchronizer = self._runner.av_sync
         video.queued = lambda: -synchronizer.last_audio_time  # frames carry no times here: 0 less what is queued
-        video.drop_queued = synchronizer.clear_queue
         await self._runner.start()
         agent_session.output.replace_audio_tail(speech)
 
@@ -78,7 +77,6 @@ class FaceVideo(VideoGenerator):
     def __init__(self, face: LiveFace) -> None:
         self._face = face
         self.queued: Callable[[], float] = float  # seconds of sound that wait to be played
-        self.drop_queued: Callable[[], Awaitable[None]] | None = None  # else up to 100 ms sound after an interruption
         self._queue: asyncio.Queue[rtc.AudioFrame | AudioSegmentEnd] = asyncio.Queue()
         self._utterance = 0  # counts interruptions: what was rendered before one is dropped
 
@@ -86,12 +84,10 @@ class FaceVideo(VideoGenerator):
         for part in [frame] if isinstance(frame, AudioSegmentEnd) else _slices(frame, self._face.sample_rate):
             self._queue.put_nowait(part)
 
-    async def clear_buffer(self) -> None:
+    def clear_buffer(self) -> None:
         self._utterance += 1
         self._queue = asyncio.Queue()
         self._face.reset()
-        if self.drop_queued:
-            await self.drop_queued()
 
     async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | AudioSegmentEnd]:
         held: deque[tuple[int, bytes | AudioSegmentEnd | None]] = deque([(0, None)] * _BEHIND)
