@@ -23,7 +23,14 @@ log = logging.getLogger("personaforge.analytics")
 MOST = 1000  # films in one run, those first that were not looked at for longest
 
 
-@app.function(image=thin_image, secrets=secrets, schedule=modal.Cron("41 4 * * *"), timeout=3600, max_containers=1)
+@app.function(
+    image=thin_image,
+    secrets=secrets,
+    schedule=modal.Cron("41 4 * * *"),
+    timeout=3600,
+    max_containers=1,
+    scaledown_window=2,
+)
 async def analytics() -> int:
     """Returns how many were looked at."""
     telemetry.configure()

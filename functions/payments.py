@@ -23,7 +23,14 @@ MOST, AT_ONCE = 2000, 8  # open orders in one run, the oldest first, and request
 BACK = 4 * 24 * 3600  # seconds: Stripe repeats a webhook for three days
 
 
-@app.function(image=payments_image, secrets=secrets, schedule=modal.Cron("17 3 * * *"), timeout=600, max_containers=1)
+@app.function(
+    image=payments_image,
+    secrets=secrets,
+    schedule=modal.Cron("17 3 * * *"),
+    timeout=600,
+    max_containers=1,
+    scaledown_window=2,
+)
 async def payments(back: int = BACK) -> int:
     """Follows what had events lately, and what is still open. Returns how many orders that were. back: in seconds."""
     telemetry.configure()

@@ -22,7 +22,9 @@ from shared.talk.runtime import TalkRuntime
 app = modal.App("personaforge-producer")
 
 
-@app.function(image=studio_image, secrets=secrets, timeout=3600, cpu=4.0, memory=4096, max_containers=20)
+@app.function(
+    image=studio_image, secrets=secrets, timeout=3600, cpu=4.0, memory=4096, max_containers=20, scaledown_window=10
+)
 async def producer(project: str) -> str:
     """Returns where it stopped, or `taken` when another worker has it or there is nothing to do."""
     from shared.studio.channel import Channels

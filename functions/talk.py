@@ -90,6 +90,7 @@ def build(settings: Settings | None = None, render_remotely: RenderRemotely | No
     cpu=2.0,
     memory=1024,
     max_containers=50,
+    scaledown_window=120,  # people think before they ask again
     enable_memory_snapshot=True,
 )
 @modal.concurrent(max_inputs=TALKS)

@@ -21,7 +21,9 @@ from shared.talk.runtime import TALKS, TalkRuntime
 app = modal.App("personaforge-worker")
 
 
-@app.function(image=talk_image, secrets=secrets, timeout=3700, cpu=2.0, memory=1024, max_containers=20)
+@app.function(
+    image=talk_image, secrets=secrets, timeout=3700, cpu=2.0, memory=1024, max_containers=20, scaledown_window=10
+)
 @modal.concurrent(max_inputs=TALKS)
 async def worker(row: str) -> str:
     """Returns what became of it: its status, or `taken` when somebody else works on it. Errors are in its row."""

@@ -53,6 +53,10 @@ def test_every_function_is_deployed_with_its_address_secret_and_limit() -> None:
         single = {name: one for name, (one, *_) in plane.functions.items() if name != GPU}
         assert all(list(one.secret_ids) == ["st-personaforge"] for one in single.values())
         assert all(0 < one.autoscaler_settings.max_containers <= 50 for one in single.values())
+        idle = {name: one.autoscaler_settings.scaledown_window or 60 for name, one in single.items()}  # 60: Modal's own
+        assert {name: seconds for name, seconds in idle.items() if seconds > 60} == {"talk": 120}
+        assert all(idle[name] <= 10 for name in set(FUNCTIONS) - set(ENDPOINTS) - {"lipsync"})
+        assert {one.autoscaler_settings.scaledown_window for one in plane.functions[GPU]} == {300}
         assert single["reconcile"].schedule.cron.cron_string == "* * * * *"
         assert single["talk"].checkpointing_enabled
         assert all(one.resources.gpu_config.gpu_type for one in plane.functions[GPU])

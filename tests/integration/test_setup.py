@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import httpx
 import pytest
 
 from functions import ENDPOINTS, load
-from local.stack import Stack
+from local.stack import ROOT, Stack
 from shared.core.errors import Conflict, DatabaseNotMigrated, ForgeError, NotFound, SettingInvalid, SettingMissing
 from shared.core.settings import ANTHROPIC, REQUIRED_KEYS, SUPABASE, Settings
 from shared.core.store import Store
 from tests.support.container import Container
 from tests.support.person import Person
+from tests.support.postgres import MIGRATIONS, PROGRAMS
 
 WHOLE = dict.fromkeys(REQUIRED_KEYS, "x")
 
@@ -123,3 +125,28 @@ def test_what_goes_wrong_from_500_up_is_logged_with_its_chain(stack: Stack, pers
     assert "StoreUnavailable" in line
     assert "ConnectError" in line
     assert "store.py" in line
+
+
+def test_code_of_this_month_over_last_months_schema_says_what_is_missing(
+    stack: Stack, person: Person, portrait_png: bytes
+) -> None:
+    """What the schema knows goes on; what it does not is named with what to do, and nothing is broken by trying."""
+    persona = person.persona(portrait_png)
+    where, newest = f"/v1/personas/{persona['id']}", MIGRATIONS[-1].name
+    run_sql(stack, ROOT / "supabase" / "rollbacks" / newest)
+    try:
+        assert person.follow(person.talk(persona["id"], say="Good evening."))[4:8] == b"ftyp"
+        refused = person.http.post("/v1/personas", json={"name": "Ada", "language": "de"})
+        assert (refused.status_code, refused.json()["code"]) == (500, "database_not_migrated")
+        assert "supabase db push" in refused.json()["detail"]
+        assert person.http.get(where).json()["language"] == ""
+    finally:
+        run_sql(stack, MIGRATIONS[-1])
+    assert person.http.patch(where, json={"language": "de"}).json()["language"] == "de"
+
+
+def run_sql(stack: Stack, file: Path) -> None:
+    host = (stack.data / "postgres" / "host").read_text()
+    command = [str(PROGRAMS / "psql"), "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-h", host, "-U", "postgres"]
+    done = subprocess.run([*command, "-d", "postgres", "-f", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

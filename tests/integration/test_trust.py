@@ -164,7 +164,7 @@ def test_a_listener_who_leaves_before_the_first_byte_is_noticed(
     job = person.talk(persona["id"], message="Hello?")
     fault("anthropic", path="/v1", stall_after=2)
     with pytest.raises(httpx.ReadTimeout):
-        person.http.get(job["urls"]["stream"], timeout=1.2)
+        person.http.get(job["urls"]["stream"], timeout=2.2)
     assert wait_until_settled(person, job, 5)["status"] == "canceled"
 
 

@@ -47,6 +47,26 @@ def test_every_migration_has_a_way_back(version: int) -> None:
         assert server.dump() == whole
 
 
+def test_code_of_before_works_on_a_schema_of_after() -> None:
+    """A migration takes away no table, column or function that deployed code uses, and asks nothing new of its rows."""
+    columns = "select table_name, column_name from information_schema.columns where table_schema = 'public'"
+    calls = (
+        "select proname, pg_get_function_identity_arguments(oid) from pg_proc "
+        "where pronamespace = 'public'::regnamespace"
+    )
+    needed = f"{columns} and is_nullable = 'NO' and column_default is null and is_identity = 'NO'"
+    with Postgres(18) as server:
+        server.file(MIGRATIONS[0])
+        for path in MIGRATIONS[1:]:
+            before = [{tuple(row) for row in server.query(sql)} for sql in (columns, calls, needed)]
+            server.file(path)
+            after = [{tuple(row) for row in server.query(sql)} for sql in (columns, calls, needed)]
+            tables = {table for table, _ in before[0]}
+            assert before[0] <= after[0], path.name
+            assert before[1] <= after[1], path.name
+            assert not {(table, column) for table, column in after[2] - before[2] if table in tables}, path.name
+
+
 def test_schema_sql_is_what_the_migrations_make(postgres: Postgres) -> None:
     """The same on 15 and 18. Generate it anew: python -m tests.support.postgres > supabase/schema.sql"""
     assert postgres.dump() == (ROOT / "supabase" / "schema.sql").read_text()
