@@ -1,12 +1,10 @@
-"""Stand-in for Google's sign-in and YouTube: consent, resumable uploads, processing, schedule, thumbnails, views.
+"""Stand-in for YouTube: resumable uploads, processing, schedule, thumbnails, views. Its sign-in: google.py.
 
 A test acts over HTTP:
-POST /consent/{allow|unpaid|less|deny} ?state=…&channel=UC…    what a person does on Google's page (also by its buttons)
 POST /_clock {"ahead_s": 3600}                          moves YouTube's time, and publishes what is due
 POST /_outcome {"uploadStatus": "rejected", "rejectionReason": "duplicate"}   of the next films; {} for well
 POST /_views/{video} {"views": 500, "curve": [1, 0.9, …]}                     what its audience does
 GET  /_videos                                           all films, with sha256 and what was public when
-POST /_revoke ?channel=UC…                              the person withdraws their consent
 
 Codes that a fault may have (see faults.py), with the path of an upload:
 lost       what was sent is kept, its answer is lost        partial    only 256 KiB of a piece are kept
@@ -24,34 +22,25 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from html import escape
 from typing import Any
 from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from local import google
 from local.bill import Bill
 from local.faults import Cut, Faults
+from local.google import authorized, refusal, refused
 
 GRAIN = 256 * 1024
 PROCESSED_AFTER = 0.5  # seconds
 UPLOADS = 100  # a day
 STARTS = "/upload/youtube/v3/videos"
-
-
-@dataclass
-class Grant:
-    """What a person has consented to. scopes: granted ones."""
-
-    channel: str
-    scopes: str
-    challenge: str = ""
-    redirect: str = ""
 
 
 @dataclass
@@ -70,9 +59,6 @@ class State:
     """What the vendor keeps."""
 
     ahead: float = 0.0
-    codes: dict[str, Grant] = field(default_factory=dict)
-    refresh: dict[str, Grant] = field(default_factory=dict)
-    access: dict[str, Grant] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     videos: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcome: dict[str, str] = field(default_factory=dict)
@@ -90,111 +76,6 @@ def now() -> datetime:
 
 def stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def refusal(status: int, code: str = "", message: str = "") -> dict[str, Any]:
-    reason = code or {401: "authError", 403: "forbidden", 404: "notFound", 429: "rateLimitExceeded"}.get(
-        status, "backendError"
-    )
-    words = message or reason
-    return {
-        "error": {
-            "code": status,
-            "message": words,
-            "errors": [{"message": words, "domain": "youtube", "reason": reason}],
-        }
-    }
-
-
-def refused(status: int, reason: str, message: str = "") -> JSONResponse:
-    return JSONResponse(refusal(status, reason, message), status)
-
-
-# Sign-in
-
-
-async def consent_page(request: Request) -> Response:
-    asked = request.query_params
-    if asked.get("client_id") != "standin" or asked.get("code_challenge_method") != "S256" or not asked.get("state"):
-        return HTMLResponse("<h1>Error 400: invalid_request</h1>", 400)
-    query = escape(str(request.url.query))
-    buttons = {"allow": "Allow", "less": "Allow only to see the numbers", "deny": "Cancel"}
-    forms = "".join(
-        f'<form method="post" action="/consent/{what}?{query}"><button>{words}</button></form>'
-        for what, words in buttons.items()
-    )
-    head = '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>Google</title>'
-    return HTMLResponse(
-        f"{head}<h1>PersonaForge wants to publish on your channel</h1><p>Stands in for Google.</p>{forms}"
-    )
-
-
-async def consent(request: Request) -> Response:
-    asked, what = request.query_params, request.path_params["what"]
-    back = asked["redirect_uri"]
-    if what == "deny":
-        return RedirectResponse(f"{back}?error=access_denied&state={asked['state']}", 303)
-    scopes = asked["scope"].split()[{"less": 1}.get(what, 0) : {"unpaid": -1}.get(what)]
-    code = uuid4().hex
-    channel = asked.get("channel", "UCforge")
-    state.codes[code] = Grant(channel, " ".join(scopes), asked["code_challenge"], back)
-    return RedirectResponse(f"{back}?code={code}&state={asked['state']}&scope={'%20'.join(scopes)}", 303)
-
-
-async def token(request: Request) -> Response:
-    form = {name: str(value) for name, value in (await request.form()).items()}
-    if (form.get("client_id"), form.get("client_secret")) != ("standin", os.environ["STANDIN_KEY"]):
-        return JSONResponse({"error": "invalid_client"}, 401)
-    if form.get("grant_type") == "authorization_code":
-        grant = state.codes.pop(form.get("code", ""), None)
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
-        if not grant or grant.challenge != challenge.rstrip(b"=").decode() or grant.redirect != form["redirect_uri"]:
-            return JSONResponse({"error": "invalid_grant", "error_description": "Bad Request"}, 400)
-        refresh = f"1//{uuid4().hex}"
-        state.refresh[refresh] = grant
-        return JSONResponse({**_access(grant), "refresh_token": refresh})
-    kept = state.refresh.get(form.get("refresh_token", ""))
-    if not kept:
-        return JSONResponse({"error": "invalid_grant", "error_description": "Token has been expired or revoked."}, 400)
-    return JSONResponse(_access(kept))
-
-
-def _access(grant: Grant) -> dict[str, Any]:
-    access = f"ya29.{uuid4().hex}"
-    state.access[access] = grant
-    return {"access_token": access, "expires_in": 3599, "scope": grant.scopes, "token_type": "Bearer"}
-
-
-async def revoke(request: Request) -> Response:
-    grant = state.refresh.pop(str((await request.form()).get("token", "")), None)
-    return JSONResponse({} if grant else {"error": "invalid_token"}, 200 if grant else 400)
-
-
-async def withdraw(request: Request) -> Response:
-    channel = request.query_params["channel"]
-    for tokens in (state.refresh, state.access):
-        for one in [one for one, grant in tokens.items() if grant.channel == channel]:
-            del tokens[one]
-    return JSONResponse({})
-
-
-async def expire_access(_: Request) -> Response:
-    state.access.clear()
-    return JSONResponse({})
-
-
-def authorized(handler: Any, scope: str = "youtube.force-ssl") -> Any:
-    async def check(request: Request) -> Response:
-        grant = state.access.get(request.headers.get("authorization", "").removeprefix("Bearer "))
-        if grant is None:
-            return refused(401, "authError", "Invalid Credentials")
-        if scope not in grant.scopes:
-            return refused(403, "insufficientPermissions")
-        request.state.channel, request.state.scopes = grant.channel, grant.scopes
-        answer: Response = await handler(request)
-        return answer
-
-    return check
 
 
 # Uploads
@@ -486,11 +367,8 @@ async def _icon(_: Request) -> Response:
 app = Starlette(
     routes=[
         bill.route,
+        *google.routes,
         Route("/favicon.ico", _icon),
-        Route("/consent", consent_page),
-        Route("/consent/{what}", consent, methods=["POST"]),
-        Route("/token", token, methods=["POST"]),
-        Route("/revoke", revoke, methods=["POST"]),
         Route(STARTS, authorized(start), methods=["POST"]),
         Route("/upload/session", send, methods=["PUT"]),
         Route("/upload/youtube/v3/thumbnails/set", authorized(thumbnail), methods=["POST"]),
@@ -506,8 +384,6 @@ app = Starlette(
         Route("/_views/{id}", plant, methods=["POST"]),
         Route("/_videos", show),
         Route("/_videos/{id}", remove, methods=["DELETE"]),
-        Route("/_revoke", withdraw, methods=["POST"]),
-        Route("/_expire", expire_access, methods=["POST"]),
         Route("/_quota", quota, methods=["POST"]),
     ],
     middleware=[Middleware(Dated), Middleware(Faults, refusal=refusal)],
