@@ -9,14 +9,16 @@ import httpx
 
 from functions import ENDPOINTS
 from shared.core.errors import ForgeError, SettingMissing
-from shared.core.settings import REQUIRED_KEYS, Settings
+from shared.core.settings import REQUIRED_KEYS, SETTINGS, Settings
 from shared.providers import catalogue
 
 APP = SECRET = "personaforge"  # noqa: S105  # the name of Modal's secret, not one
 
 
 def write_secret(values: Mapping[str, str]) -> list[str]:
-    """Bring Modal's secret to these settings; returns their names. What it had beside stays.
+    """Bring Modal's secret to these settings; returns the names of those that are set.
+
+    A setting that is not set is emptied there, as if it had never been; what the secret has beside stays.
 
     Raises SettingMissing or SettingInvalid for settings that functions could not start with, ForgeError for Modal.
     """
@@ -26,7 +28,8 @@ def write_secret(values: Mapping[str, str]) -> list[str]:
     settings = Settings(values)
     settings.validate(*(name.lower() for name in REQUIRED_KEYS))
     catalogue.check(settings)
-    known = {name: value for name, value in values.items() if name.lower() in vars(Settings) and value}
+    known = {name: value for name, value in values.items() if name.startswith("OTEL_")}
+    known |= {name.upper(): values.get(name.upper()) or "" for name in SETTINGS}
     try:
         try:
             modal.Secret.from_name(SECRET).hydrate().update(known)
@@ -34,7 +37,7 @@ def write_secret(values: Mapping[str, str]) -> list[str]:
             modal.Secret.objects.create(SECRET, known)
     except Error as error:
         raise ForgeError(f"Modal took no secret: {error}. Sign in with `uv run modal setup`.") from error
-    return sorted(known)
+    return sorted(name for name, value in known.items() if value)
 
 
 def addresses() -> dict[str, str]:

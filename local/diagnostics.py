@@ -30,6 +30,7 @@ STUCK = 120  # seconds
 UNREACHABLE = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)  # by network, by address, by a key that is no header
 SKEW = 30  # seconds that clocks may be apart: tokens are checked to a minute
 PAUSED = 540  # Supabase's own status
+MIGRATIONS = Path(__file__).parent.parent / "supabase" / "migrations"
 TABLES = ("personas", "predictions", "messages", "accounts", "usage", "files", "models", "webhook_deliveries")
 
 KEYS = {
@@ -147,14 +148,15 @@ def _supabase(settings: Settings) -> list[Check]:
     try:
         with httpx.Client(base_url=settings.supabase_url, headers=headers, timeout=10) as http:
             tables = {name: http.get(f"/rest/v1/{name}", params={"limit": 1}).status_code for name in TABLES}
-            overdue = http.post("/rest/v1/rpc/overdue_predictions", json={})
-            date = overdue.headers.get("date")
+            version = http.post("/rest/v1/rpc/schema_version", json={})
+            date = version.headers.get("date")
     except UNREACHABLE as error:
         return [Check("supabase", False, f"{settings.supabase_url} cannot be reached ({type(error).__name__})")]
     if PAUSED in tables.values():
         return [Check("supabase", False, "the project is paused: restore it in Supabase's dashboard")]
     bad = [name for name, status in tables.items() if status != 200]
-    migrated = not bad and overdue.is_success
+    newest = max(path.name for path in MIGRATIONS.glob("*.sql")).partition("_")[0]
+    migrated = not bad and version.is_success and version.json() == newest
     checks = [
         Check("supabase", 401 not in tables.values(), f"{settings.supabase_url}{_refused(tables.values())}"),
         Check("migrations", migrated, "all applied" if migrated else _behind(bad)),
@@ -171,7 +173,7 @@ def _refused(statuses: Iterable[int]) -> str:
 
 
 def _behind(tables: list[str]) -> str:
-    return f"not usable: {', '.join(tables) or 'functions'}; apply them: supabase db push --remote"
+    return f"missing: {', '.join(tables) or 'the newest'}; apply them: supabase db push --remote"
 
 
 def _functions(settings: Settings) -> Check:

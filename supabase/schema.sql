@@ -31,6 +31,15 @@ CREATE TYPE public.project_status AS ENUM (
     'canceled'
 );
 
+-- Name: address_digest(text); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.address_digest(p_address text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select sha256(convert_to(regexp_replace(lower(trim(p_address)), '\+[^@]*@', '@'), 'UTF8'));
+$$;
+
 -- Name: as_object(jsonb); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.as_object(p jsonb) RETURNS jsonb
@@ -787,10 +796,17 @@ CREATE FUNCTION public.ensure_account(p_owner uuid) RETURNS public.accounts
     AS $$
 declare
     account public.accounts;
+    welcome numeric := 5000;
 begin
     insert into public.accounts (owner) values (p_owner) on conflict do nothing;
     if found then
-        perform public.book(p_owner, 'grant', 5000);
+        if exists (
+            select 1 from public.erased_addresses e join auth.users u on e.digest = public.address_digest(u.email)
+            where u.id = p_owner
+        ) then
+            welcome := 0;
+        end if;
+        perform public.book(p_owner, 'grant', welcome);
     end if;
     select * into account from public.accounts where owner = p_owner for update;
     return account;
@@ -828,6 +844,8 @@ begin
     delete from public.consents where owner = p_owner;
     delete from public.recent_requests where owner = p_owner;
     update public.usage set prediction_id = null where owner = p_owner;
+    insert into public.erased_addresses (digest)
+    select public.address_digest(email) from auth.users where id = p_owner and email <> '' on conflict do nothing;
     perform public.book(p_owner, 'erasure', -greatest(account.balance, 0));
     return released;
 end $$;
@@ -1296,6 +1314,13 @@ begin
     end if;
 end $$;
 
+-- Name: schema_version(); Type: FUNCTION; Schema: public; Owner: -
+
+CREATE FUNCTION public.schema_version() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$ select '20261123000018' $$;
+
 -- Name: set_portrait(uuid, uuid, text, jsonb); Type: FUNCTION; Schema: public; Owner: -
 
 CREATE FUNCTION public.set_portrait(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) RETURNS text[]
@@ -1329,6 +1354,8 @@ declare
     outcome jsonb := public.as_object(p_outcome);
     settled public.predictions;
     notify boolean := false;
+    loops text[];
+    former text[];
 begin
     if outcome ->> 'status' is null or outcome ->> 'status' in ('starting', 'processing') then
         raise exception 'a prediction is settled with a final status' using errcode = 'PT422';
@@ -1377,17 +1404,21 @@ begin
     end if;
 
     if jsonb_typeof(outcome -> 'idle') = 'object' then
-        update public.files set referrer = null  -- of the loops before
-        where owner = settled.owner and path in (
-            select unnest(array[idle, thinking, poster]) from public.personas where id = settled.persona_id
-        ) and referrer = settled.persona_id;
-        update public.personas
-        set idle = outcome -> 'idle' ->> 'idle', thinking = outcome -> 'idle' ->> 'thinking',
-            poster = outcome -> 'idle' ->> 'poster', hue = (outcome -> 'idle' ->> 'hue')::smallint
-        where id = settled.persona_id and look_since = (outcome -> 'idle' ->> 'look_since')::timestamptz;
-        -- They are the persona's; nobody's where it looks otherwise by now.
-        update public.files set referrer = case when found then settled.persona_id end
-        where owner = settled.owner and referrer = settled.id;
+        loops := array[outcome -> 'idle' ->> 'idle', outcome -> 'idle' ->> 'thinking', outcome -> 'idle' ->> 'poster'];
+        select array[idle, thinking, poster] into former from public.personas
+        where id = settled.persona_id and look_since = (outcome -> 'idle' ->> 'look_since')::timestamptz for update;
+        if found then
+            update public.files set referrer = null
+            where owner = settled.owner and path = any (former) and referrer = settled.persona_id;
+            update public.personas
+            set idle = loops[1], thinking = loops[2], poster = loops[3], hue = (outcome -> 'idle' ->> 'hue')::smallint
+            where id = settled.persona_id;
+            update public.files set referrer = settled.persona_id
+            where owner = settled.owner and referrer = settled.id and path = any (loops);
+        else  -- it looks otherwise by now, or is gone: they are nobody's
+            update public.files set referrer = null
+            where owner = settled.owner and referrer = settled.id and path = any (loops);
+        end if;
     end if;
 
     if settled.output is not null then
@@ -1608,6 +1639,12 @@ CREATE TABLE public.consents (
     owner uuid NOT NULL,
     verifier text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+-- Name: erased_addresses; Type: TABLE; Schema: public; Owner: -
+
+CREATE TABLE public.erased_addresses (
+    digest bytea NOT NULL
 );
 
 -- Name: files; Type: TABLE; Schema: public; Owner: -
@@ -1876,6 +1913,11 @@ ALTER TABLE ONLY public.channels
 
 ALTER TABLE ONLY public.consents
     ADD CONSTRAINT consents_pkey PRIMARY KEY (state);
+
+-- Name: erased_addresses erased_addresses_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+
+ALTER TABLE ONLY public.erased_addresses
+    ADD CONSTRAINT erased_addresses_pkey PRIMARY KEY (digest);
 
 -- Name: files files_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 
@@ -2249,6 +2291,10 @@ ALTER TABLE public.channels ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.consents ENABLE ROW LEVEL SECURITY;
 
+-- Name: erased_addresses; Type: ROW SECURITY; Schema: public; Owner: -
+
+ALTER TABLE public.erased_addresses ENABLE ROW LEVEL SECURITY;
+
 -- Name: files; Type: ROW SECURITY; Schema: public; Owner: -
 
 ALTER TABLE public.files ENABLE ROW LEVEL SECURITY;
@@ -2387,6 +2433,10 @@ GRANT USAGE ON SCHEMA public TO postgres;
 GRANT USAGE ON SCHEMA public TO anon;
 GRANT USAGE ON SCHEMA public TO authenticated;
 GRANT USAGE ON SCHEMA public TO service_role;
+
+-- Name: FUNCTION address_digest(p_address text); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.address_digest(p_address text) FROM PUBLIC;
 
 -- Name: FUNCTION as_object(p jsonb); Type: ACL; Schema: public; Owner: -
 
@@ -2645,6 +2695,11 @@ GRANT ALL ON FUNCTION public.remove_prediction(p_id uuid, p_owner uuid) TO servi
 REVOKE ALL ON FUNCTION public.retry_project(p_id uuid, p_owner uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.retry_project(p_id uuid, p_owner uuid) TO service_role;
 
+-- Name: FUNCTION schema_version(); Type: ACL; Schema: public; Owner: -
+
+REVOKE ALL ON FUNCTION public.schema_version() FROM PUBLIC;
+GRANT ALL ON FUNCTION public.schema_version() TO service_role;
+
 -- Name: FUNCTION set_portrait(p_persona uuid, p_owner uuid, p_path text, p_face jsonb); Type: ACL; Schema: public; Owner: -
 
 REVOKE ALL ON FUNCTION public.set_portrait(p_persona uuid, p_owner uuid, p_path text, p_face jsonb) FROM PUBLIC;
@@ -2714,6 +2769,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.channels TO service_role;
 -- Name: TABLE consents; Type: ACL; Schema: public; Owner: -
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.consents TO service_role;
+
+-- Name: TABLE erased_addresses; Type: ACL; Schema: public; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.erased_addresses TO service_role;
 
 -- Name: TABLE files; Type: ACL; Schema: public; Owner: -
 

@@ -32,7 +32,7 @@ def _media(packages: str, started: modal.Image = _python) -> modal.Image:
     """With what decodes, draws and signs, and the networks that find faces."""
     fetched = _fetched(
         # 31 MB that only compilers of Rust read
-        _pinned(started, packages).run_commands("find / -name libc2pa_c.rlib -delete"),
+        _pinned(started, packages).run_commands("find /usr/local -xdev -name libc2pa_c.rlib -delete"),
         "shared.lipsync.face_models",
         FACE_MODELS,
         ("core/errors.py", "lipsync/face_models.py"),

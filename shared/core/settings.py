@@ -103,9 +103,8 @@ class Settings:
 
         Raises SettingMissing or SettingInvalid, whose text names each variable.
         """
-        chosen = {name for name, setting in vars(type(self)).items() if isinstance(setting, _Setting)}
         problems: list[ForgeError] = []
-        for name in sorted(chosen):
+        for name in sorted(SETTINGS):
             try:
                 getattr(self, name)
             except SettingMissing as error:
@@ -117,6 +116,7 @@ class Settings:
             raise type(problems[0])(" ".join(problem.detail for problem in problems))
 
 
+SETTINGS = tuple(name for name, setting in vars(Settings).items() if isinstance(setting, _Setting))
 # What each vendor's adapter reads: functions put together from these what they need.
 SUPABASE = ("supabase_url", "supabase_publishable_key", "supabase_secret_key", "forge_signing_key", "forge_url")
 ANTHROPIC = ("anthropic_api_key",)

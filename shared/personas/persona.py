@@ -24,7 +24,17 @@ Gaze = Literal["viewer", "natural", "wandering"]
 Share = Annotated[float, AfterValidator(lambda value: round(value, 3))]
 Point = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
 VOICE_ID = "^[A-Za-z0-9]{0,40}$"
-LANGUAGE = "^([a-z]{2})?$"
+
+
+def _spoken(code: str) -> str:
+    from shared.providers.catalogue import LANGUAGES
+
+    if code and code not in LANGUAGES:
+        raise ValueError(f"a language is one of {', '.join(LANGUAGES)}")
+    return code
+
+
+Language = Annotated[str, AfterValidator(_spoken)]
 
 
 class Persona(BaseModel):
@@ -95,7 +105,7 @@ class PersonaInput(BaseModel):
     name: Text = Field(min_length=1, max_length=80)
     description: Text = Field("", max_length=4000, description="Who it is and how it speaks.")
     appearance: Text = Field("", max_length=1000, description="What it looks like; a portrait is made from it.")
-    language: str = Field("", pattern=LANGUAGE, description="That it speaks (ISO 639-1); empty: its listener's.")
+    language: Language = Field("", description="That it speaks (ISO 639-1), such as de; empty: its listener's.")
     voice_id: str = Field("", pattern=VOICE_ID, description="An ElevenLabs voice.")
     voice_speed: Share = Field(1.0, ge=0.7, le=1.2, description="Times its own speed.")
     voice_stability: Share = Field(0.5, ge=0, le=1, description="From moved (0) to even (1).")
@@ -123,7 +133,7 @@ class PersonaChange(BaseModel):
     name: Text | None = Field(None, min_length=1, max_length=80)
     description: Text | None = Field(None, max_length=4000)
     appearance: Text | None = Field(None, max_length=1000)
-    language: str | None = Field(None, pattern=LANGUAGE)
+    language: Language | None = None
     voice_id: str | None = Field(None, pattern=VOICE_ID)
     voice_speed: Share | None = Field(None, ge=0.7, le=1.2)
     voice_stability: Share | None = Field(None, ge=0, le=1)

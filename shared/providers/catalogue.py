@@ -26,6 +26,13 @@ TAKES: dict[Kind, tuple[str, ...]] = {  # what our models hand over, by kind; a 
 }
 
 
+# That eleven_flash_v2_5 speaks, by ISO 639-1.
+LANGUAGES = (
+    "ar", "bg", "cs", "da", "de", "el", "en", "es", "fi", "fr", "hi", "hr", "hu", "id", "it", "ja", "ko", "ms", "nl",
+    "no", "pl", "pt", "ro", "ru", "sk", "sv", "ta", "tr", "uk", "vi", "zh",
+)  # fmt: skip
+
+
 def _within(value: Any, allowed: tuple[Any, ...]) -> bool:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and len(allowed) == 2:
         return bool(allowed[0] <= value <= allowed[1])
@@ -194,6 +201,8 @@ def hosted(settings: Settings, kind: Kind) -> HostedModel:
         raise SettingInvalid(
             f"{setting.upper()} is {wanted!r}. It may be one of {names}; describe any other in FORGE_HOSTED_MODELS."
         )
+    if found.provider != "replicate" and kind != "clip":
+        raise SettingInvalid(f"{setting.upper()} is {wanted!r}, at {found.provider}, where only clips are made.")
     return found.model_copy(update={"version": version}) if version else found
 
 

@@ -1,1 +1,2 @@
+delete from public.predictions where model = 'loop';
 delete from public.models where name = 'loop';

@@ -54,11 +54,21 @@ _METHODS = {"from_environment", "validate"}
 @pytest.mark.parametrize("exists", [True, False])
 def test_the_secret_is_written_from_the_file(tmp_path: Path, exists: bool) -> None:
     """What is set and known, whether Modal has the secret or not; the values stand in no output."""
-    write(tmp_path, **KEYS, ANTHROPIC_MODEL="claude-sonnet-5-5", UNRELATED="x", FAL_KEY="")
+    write(
+        tmp_path,
+        **KEYS,
+        ANTHROPIC_MODEL="claude-sonnet-5-5",
+        UNRELATED="x",
+        FAL_KEY="",
+        OTEL_EXPORTER_OTLP_ENDPOINT="https://spans.example.com",
+    )
     with control_plane(frozenset(REQUIRED_KEYS if exists else ())) as plane:
         done = forge(tmp_path, "secrets", plane=plane)
         assert (done.returncode, plane.unknown) == (0, []), done.stderr
-        assert plane.written == {**KEYS, "ANTHROPIC_MODEL": "claude-sonnet-5-5"}
+        assert {name: value for name, value in plane.written.items() if value} == {
+            **KEYS, "ANTHROPIC_MODEL": "claude-sonnet-5-5", "OTEL_EXPORTER_OTLP_ENDPOINT": "https://spans.example.com",
+        }  # fmt: skip
+        assert plane.written["FORGE_TEST_SALES"] == plane.written["FAL_KEY"] == "", "what was set once is not any more"
     assert "ANTHROPIC_MODEL" in done.stderr
     assert "claude-sonnet-5-5" not in done.stdout + done.stderr
 

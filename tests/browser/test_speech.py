@@ -80,3 +80,21 @@ def test_a_microphone_that_is_refused_asks_nothing(page: Page, talking: Person) 
     page.wait_for_selector("button[aria-label='Speak']")
     assert page.evaluate(DRAFT) == "Tell me"
     assert talks(talking) == []
+
+
+def test_the_microphone_closes_with_the_key_wherever_the_focus_is_by_then(page: Page, talking: Person) -> None:
+    """Tab has moved it onto a button, whose key the space bar is as well; or another window has taken it."""
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.down("Space")
+    page.wait_for_selector("button[aria-label='Tap to send']")
+    page.evaluate("window.recognizer.hear('Who are you?')")
+    page.evaluate("document.querySelector('button[aria-label=\"Tap to send\"]').focus()")
+    page.keyboard.up("Space")
+    page.wait_for_selector("button[aria-label='Speak']")
+    page.wait_for_selector(".question >> text=Who are you?")
+    assert talks(talking) == ["Who are you?"]
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.down("Space")
+    page.wait_for_selector("button[aria-label='Tap to send']")
+    page.evaluate("window.dispatchEvent(new Event('blur'))")
+    page.wait_for_selector("button[aria-label='Speak']")

@@ -18,7 +18,7 @@ from shared.media.video import duration, first_frame
 from tests.support import forked
 from tests.support.idle import loops
 from tests.support.media import Decoded
-from tests.support.operator import account, name_of, path_of, rest, wait_until_settled
+from tests.support.operator import account, name_of, path_of, reconcile, rest, wait_until_settled
 from tests.support.person import Person
 
 UNAVAILABLE = 14  # of gRPC
@@ -181,7 +181,8 @@ def test_a_hosted_model_makes_the_loop_for_who_asks_and_pays(
     assert before - account(stack, person)[0] == 500  # five seconds at ten cents
 
     shown = person.http.get(f"/v1/personas/{own['id']}").json()
-    assert path_of(shown["idle"]) == path_of(made["output"]) != path_of(own["idle"])
+    assert path_of(shown["idle"]) not in (path_of(made["output"]), path_of(own["idle"]))
+    assert fetch(shown["idle"]) == fetch(made["output"])
     assert fetch(shown["thinking"]) == fetch(own["thinking"])
     with av.open(BytesIO(fetch(shown["idle"])), "r") as file:
         assert [stream.type for stream in file.streams] == ["video"]
@@ -192,6 +193,11 @@ def test_a_hosted_model_makes_the_loop_for_who_asks_and_pays(
     talk = Decoded(person.follow(person.talk(own["id"], say="Good morning.")))
     assert np.abs(talk.frames[0] - pictures[0]).mean() < 4
 
+    person.http.patch(f"/v1/personas/{own['id']}", json={"liveliness": 0.9}).raise_for_status()
+    assert path_of(loops(person, own)["idle"]) != path_of(shown["idle"])
+    reconcile(stack)
+    assert fetch(person.look(made)["output"])[4:8] == b"ftyp", "what was paid for stays"
+
 
 def test_a_hosted_loop_of_a_former_look_is_kept_but_not_shown(
     sign_up: Callable[[], Person], portrait_png: bytes, fault: Callable[..., None]
@@ -199,7 +205,7 @@ def test_a_hosted_loop_of_a_former_look_is_kept_but_not_shown(
     """Its owner has paid for it; the persona looks otherwise by now."""
     person = sign_up()
     own = loops(person, person.persona(portrait_png))
-    fault("replicate", path="/delivery", delay_s=2)
+    fault("replicate", path="/delivery", delay_s=2)  # the look changes while the result is on its way
     job = person.http.post("/v1/predictions", json={"model": "loop", "input": {"persona": own["id"]}}).json()
     person.http.patch(f"/v1/personas/{own['id']}", json={"liveliness": 0.9}).raise_for_status()
     made = wait_until_settled(person, job, 30)

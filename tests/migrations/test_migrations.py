@@ -14,7 +14,7 @@ from tests.support.postgres import MIGRATIONS, Postgres, SqlError
 
 ROLLBACKS = ROOT / "supabase" / "rollbacks"
 OURS = "select count(*) from information_schema.tables where table_schema = 'public'"
-MONTHS = ("month_limits", "month_usage")
+OF_THE_SERVICE = ("month_limits", "month_usage", "erased_addresses")
 FUNCTIONS = "select count(*) from pg_proc where pronamespace = 'public'::regnamespace"
 TYPES = "select count(*) from pg_type where typnamespace = 'public'::regnamespace"
 
@@ -67,6 +67,30 @@ def test_code_of_before_works_on_a_schema_of_after() -> None:
             assert not {(table, column) for table, column in after[2] - before[2] if table in tables}, path.name
 
 
+def test_the_schema_says_which_migration_is_its_newest(postgres: Postgres) -> None:
+    """`forge doctor` goes by it: whoever adds a migration replaces the function."""
+    assert postgres.query("select public.schema_version()") == [[MIGRATIONS[-1].name.partition("_")[0]]]
+
+
+def test_who_comes_back_after_an_erasure_gets_no_second_welcome(postgres: Postgres) -> None:
+    """By the same address, however it is written; of it a digest is kept. Others are welcome."""
+
+    def balance(address: str) -> float:
+        [[owner]] = postgres.query(
+            f"insert into auth.users (id, email) values (gen_random_uuid(), '{address}') returning id", "supabase_admin"
+        )
+        postgres.query(f"select public.ensure_account('{owner}')")
+        [[found]] = postgres.query(f"select balance from public.accounts where owner = '{owner}'")
+        postgres.query(f"select public.erase_account('{owner}')")
+        postgres.query(f"delete from auth.users where id = '{owner}'", "supabase_admin")
+        return float(found)
+
+    assert balance("Grace@example.com") == 5000
+    assert balance("grace@example.com") == balance("grace+2@Example.com") == 0
+    assert balance("ada@example.com") == 5000
+    assert postgres.query("select count(*) from public.erased_addresses") == [["2"]]
+
+
 def test_schema_sql_is_what_the_migrations_make(postgres: Postgres) -> None:
     """The same on 15 and 18. Generate it anew: python -m tests.support.postgres > supabase/schema.sql"""
     assert postgres.dump() == (ROOT / "supabase" / "schema.sql").read_text()
@@ -100,7 +124,7 @@ def test_what_is_granted_is_what_is_written_down(postgres: Postgres) -> None:
     tables = {table for table, _ in granted}
     expected = {(table, "service_role"): "DELETE,INSERT,SELECT,UPDATE" for table in tables}
     expected |= {(table, "authenticated"): "SELECT" for table in tables}
-    for hidden in ("recent_requests", "footage_searches", "channels", "consents", "youtube_quota", *MONTHS):
+    for hidden in ("recent_requests", "footage_searches", "channels", "consents", "youtube_quota", *OF_THE_SERVICE):
         del expected[hidden, "authenticated"]
     expected |= {("personas", "authenticated"): "INSERT,SELECT", ("models", "anon"): "SELECT"}
     assert granted == expected

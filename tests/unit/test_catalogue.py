@@ -60,6 +60,7 @@ def test_inputs_and_options_go_under_the_models_own_names() -> None:
     ({"FORGE_HOSTED_MODELS": json.dumps([OWN | {"inputs": {"picture": "face"}}])}, "sound"),
     ({"FORGE_HOSTED_MODELS": json.dumps([OWN | {"options": {"fps": 60}}])}, "fps"),
     ({"FORGE_HOSTED_MODELS": json.dumps([OWN | {"speed": 1}])}, "speed"),
+    ({"FORGE_HOSTED_MODELS": json.dumps([OWN | {"provider": "fal"}]), "REPLICATE_LIPSYNC_MODEL": OWN["name"]}, "fal"),
     ({"ANTHROPIC_MODEL": "claude-2"}, "not in the catalogue.*claude-haiku-5-5"),
     ({"ELEVENLABS_MODEL": "eleven_v9"}, "eleven_flash_v2_5"),
 ])  # fmt: skip

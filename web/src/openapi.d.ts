@@ -1378,7 +1378,7 @@ export interface components {
             appearance?: string;
             /**
              * Language
-             * @description That it speaks (ISO 639-1); empty: its listener's.
+             * @description That it speaks (ISO 639-1), such as de; empty: its listener's.
              * @default
              */
             language?: string;

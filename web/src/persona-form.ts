@@ -196,11 +196,11 @@ export class PersonaForm extends View {
           <label>Who is it, and how does it speak?<textarea name="description" rows="4" aria-describedby="count" .value=${persona?.description ?? ''}
             @input=${(event: InputEvent) => { this.length = (event.target as HTMLTextAreaElement).value.length; }}></textarea>
             <small id="count" class=${this.length > LONGEST ? 'count over' : 'count'}>${this.length.toLocaleString('en')} of ${LONGEST.toLocaleString('en')}</small></label>
-          <fieldset class="voices"><legend>Voice</legend>${[FITTING, ...this.voices].map((voice) => this.#voice(voice, (persona?.voice_id ?? '') === voice.id))}
+          <fieldset class="voices"><legend>Voice</legend>${[FITTING, ...this.voices].map((voice) => this.#voice(voice, (this.chosen ?? persona?.voice_id ?? '') === voice.id))}
             ${persona?.voice_id && !this.voices.some((voice) => voice.id === persona.voice_id) ? html`<div><label><input type="radio" name="voice" value=${persona.voice_id} checked><b>${persona.voice_id}</b></label></div>` : nothing}
             ${this.chosen !== persona?.voice_id && this.voices.some((voice) => voice.cloned && voice.id === this.chosen) ? html`<label class="consent"><input type="checkbox" name="voice_consent" required> The person whose voice this is agrees to speak as this persona. The time of consent is kept.</label>` : nothing}</fieldset>
           <label>Language<select name="language"><option value="">Of whoever speaks to it</option>${LANGUAGES.map((code) => html`<option value=${code} ?selected=${code === persona?.language}>${NAMES.of(code)}</option>`)}</select></label>
-          ${persona ? html`<label>Liveliness<input type="range" name="liveliness" min="0" max="1" step="0.1" .value=${String(persona.liveliness)}></label>
+          ${persona ? html`<label>Liveliness<input type="range" name="liveliness" min="0" max="1" step="0.001" .value=${String(persona.liveliness)}></label>
             <label>Gaze<select name="gaze">${(['viewer', 'natural', 'wandering'] as const).map((gaze) => html`<option value=${gaze} ?selected=${gaze === persona.gaze}>${{ viewer: 'On the viewer', natural: 'Natural', wandering: 'Wandering' }[gaze]}</option>`)}</select></label>` : nothing}
           ${this.way === 'photo' && !persona ? html`<label class="consent"><input type="checkbox" required> The person shown agrees to speak as this persona. The time of consent is kept.</label>` : nothing}
           ${this.failure ? html`<p class="refusal" role="alert">${this.failure.text}</p>` : nothing}

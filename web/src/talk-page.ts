@@ -29,6 +29,7 @@ export class TalkPage extends View {
   declare online: boolean;
   #asking = 0;
   #ended = false;
+  #held = false; // the space bar, to be heard
   #recognition: Recognition | undefined;
   #waiting: string | undefined;
 
@@ -43,6 +44,7 @@ export class TalkPage extends View {
     addEventListener('offline', this.#onLine);
     addEventListener('keydown', this.#onKey);
     addEventListener('keyup', this.#onKeyUp);
+    addEventListener('blur', this.#release);
   }
 
   override disconnectedCallback(): void {
@@ -51,6 +53,7 @@ export class TalkPage extends View {
     removeEventListener('offline', this.#onLine);
     removeEventListener('keydown', this.#onKey);
     removeEventListener('keyup', this.#onKeyUp);
+    removeEventListener('blur', this.#release);
     this.#leave();
   }
 
@@ -233,11 +236,17 @@ export class TalkPage extends View {
     else if (key === 'm') this.muted = !this.muted;
     else if (key === 'f') void this.querySelector('.stage')?.requestFullscreen();
     else if (key === 'r') { this.receipt = this.receipt ? undefined : last; this.log = Boolean(this.receipt); }
-    else if (event.key === ' ') { event.preventDefault(); if (!event.repeat && !this.hearing) this.#hear(); }
+    else if (event.key === ' ') { event.preventDefault(); if (!event.repeat && !this.hearing) { this.#held = true; this.#hear(); } }
+  };
+
+  /** Wherever the focus is by now: who lets go of the key is not heard any more. */
+  #release = (): void => {
+    if (this.#held && this.hearing) this.#hear();
+    this.#held = false;
   };
 
   #onKeyUp = (event: KeyboardEvent): void => {
-    if (event.key === ' ' && this.hearing && single(event)) this.#hear();
+    if (event.key === ' ' && this.#held) this.#release();
   };
 
   get #doing(): string {
