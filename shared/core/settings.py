@@ -26,7 +26,7 @@ class _Setting:
         if self._choices and value not in self._choices:
             allowed = " or ".join(repr(choice) for choice in self._choices)
             raise SettingInvalid(f"The environment variable {self._name} is {value!r}; it may be {allowed}.")
-        return value
+        return value.rstrip("/") if self._name.endswith("_URL") else value  # paths are put behind it
 
 
 class Settings:

@@ -61,6 +61,11 @@ def test_every_missing_setting_is_named_at_once() -> None:
         Settings({**WHOLE, "FORGE_LOOPBACK_URLS": "on"}).validate(*SUPABASE)
 
 
+def test_an_address_may_end_with_a_slash() -> None:
+    """As it is copied from a browser: none of the addresses made of it has two."""
+    assert Settings({**WHOLE, "FORGE_URL": "https://studio.example.com/"}).forge_url == "https://studio.example.com"
+
+
 def in_store(stack: Stack, ask: Callable[[Store], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         async with Store.open(Settings(stack.settings)) as store:
