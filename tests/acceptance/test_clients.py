@@ -99,14 +99,15 @@ def test_a_wait_that_ends_early_says_starting_and_the_job_goes_on(person: Person
     assert found["status"] == "succeeded"
 
 
-def test_our_own_package_is_built_and_calls_everything(caller: tuple[str, str, str], tmp_path: Path) -> None:
-    """From openapi.json and the player's source as they are: types, client and <persona-video> in one package."""
-    home = ROOT / "clients" / "typescript"
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our own npm package, built of openapi.json and the player's source as they are, and its examples."""
+    tmp_path, home = tmp_path_factory.mktemp("package"), ROOT / "clients" / "typescript"
     with locked(home):
         install(home / "package.json", home, develop=True)
     for folder in ("clients/typescript", "web"):
         shutil.copytree(
-            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("node_modules", "dist", "examples")
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("node_modules", "dist", ".next")
         )
     shutil.copy(ROOT / "openapi.json", tmp_path)
     package = tmp_path / "clients" / "typescript"
@@ -121,7 +122,23 @@ def test_our_own_package_is_built_and_calls_everything(caller: tuple[str, str, s
         command = [node(), str(modules / step[0]), *step[1:]]
         done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+    return package
+
+
+def test_our_own_package_is_built_and_calls_everything(caller: tuple[str, str, str], package: Path) -> None:
+    """Types, client and <persona-video> in one."""
     exports = json.loads((package / "package.json").read_text())["exports"].values()
     assert all((package / file).exists() for one in exports for file in one.values())
     found = calls(node(), str(CLIENTS / "typescript.mjs"), *caller, str(package / "dist" / "index.js"))
     assert (failed(found), len(found)) == ({}, 6)
+
+
+def test_the_example_for_nextjs_builds_with_the_package(package: Path) -> None:
+    """Its types fit the client's and the element's, and its page is prerendered."""
+    example = package / "examples" / "nextjs"
+    install(example / "package.json", example, develop=True)
+    command = [node(), str(example / "node_modules" / "next" / "dist" / "bin" / "next"), "build"]
+    environment = {**os.environ, "NEXT_TELEMETRY_DISABLED": "1"}
+    done = subprocess.run(command, cwd=example, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (example / ".next" / "server" / "app" / "index.html").exists()
