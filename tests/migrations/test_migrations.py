@@ -67,6 +67,28 @@ def test_code_of_before_works_on_a_schema_of_after() -> None:
             assert not {(table, column) for table, column in after[2] - before[2] if table in tables}, path.name
 
 
+def test_a_model_goes_back_with_what_was_made_by_it() -> None:
+    """Its migration can be taken back on a database that is used, and made again."""
+    loop = next(path for path in MIGRATIONS if path.stem.endswith("_loop"))
+    with Postgres(18) as server:
+        for path in MIGRATIONS:
+            server.file(path)
+        [[owner]] = server.query(
+            "insert into auth.users (id) values (gen_random_uuid()) returning id", "supabase_admin"
+        )
+        server.query(f"select public.ensure_account('{owner}')")
+        for model, code in (("loop", 5), ("clip", 4)):
+            values = f"gen_random_uuid(), '{owner}', '{model}', {code}, '{{}}', 'succeeded', now()"
+            server.query(
+                "insert into public.predictions (id, owner, model, model_code, input, status, deadline) "
+                f"values ({values})", "supabase_admin",
+            )  # fmt: skip
+        server.file(ROLLBACKS / loop.name)
+        assert server.query("select model from public.predictions") == [["clip"]]
+        server.file(loop)
+        assert server.query("select count(*) from public.models where name = 'loop'") == [["1"]]
+
+
 def test_the_schema_says_which_migration_is_its_newest(postgres: Postgres) -> None:
     """`forge doctor` goes by it: whoever adds a migration replaces the function."""
     assert postgres.query("select public.schema_version()") == [[MIGRATIONS[-1].name.partition("_")[0]]]
