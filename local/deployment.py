@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from functions import ENDPOINTS
+from local.diagnostics import UNREACHABLE
 from shared.core.errors import ForgeError, SettingMissing
 from shared.core.settings import REQUIRED_KEYS, SETTINGS, Settings
 from shared.providers import catalogue
@@ -71,7 +72,7 @@ def user(settings: Settings, email: str) -> str:
             properties = link.get("properties") or link
             proof = {"type": properties["verification_type"], "token_hash": properties["hashed_token"]}
             return str(_ask(http, "/auth/v1/verify", proof, public)["access_token"])
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+    except UNREACHABLE as error:
         raise ForgeError(f"{settings.supabase_url} cannot be reached ({type(error).__name__}).") from error
     except KeyError as error:
         raise ForgeError(f"Supabase's answer lacks {error}.") from error

@@ -57,7 +57,7 @@ PREMADE = {  # as the vendor lists them
 }
 _CODES = {400: "bad_request", 401: "invalid_api_key", 404: "voice_not_found", 429: "too_many_concurrent_requests"}
 bill = Bill()
-_ESPEAK_NAMES = {"zh": "cmn", "no": "nb", "tl": "fil"}  # where it calls a language otherwise
+_ESPEAK_NAMES = {"zh": "cmn", "no": "nb"}  # where it calls a language otherwise
 _PIECE_S = 0.35  # seconds of sound in a streamed chunk, about
 
 

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from shared.core.errors import PictureUnusable
 from shared.lipsync.arrays import floats
 from shared.lipsync.face import PNG_KEY, Face
-from shared.media.image import jpeg
+from shared.media.image import decode, jpeg, png
 from shared.media.types import Floats, Pixels
 
 MAX_PIXELS = 40_000_000  # that are decoded: a larger JPEG is at half its size
@@ -140,6 +140,11 @@ def _closer(bgr: Pixels, points: Floats) -> Pixels:
     left = int(np.clip(x, 0, bgr.shape[1] - side))
     top = int(np.clip(y, 0, bgr.shape[0] - side))
     return _reduced(np.ascontiguousarray(bgr[top : top + side, left : left + side]))
+
+
+def head_png(portrait: bytes, face: Face | None, size: int) -> bytes:
+    """Head and shoulders of a kept portrait, as our engines show them; all of it where no face is known."""
+    return png(head(decode(portrait), face, size)[0]) if face else portrait
 
 
 def head(bgr: Pixels, face: Face, size: int) -> tuple[Pixels, Face]:

@@ -14,7 +14,6 @@ from shared.core.errors import Conflict, NotFound, ProviderFailed
 from shared.core.text import Text
 from shared.models.model import InputWithPersona, Model
 from shared.personas import persona as personas
-from shared.personas.persona import Persona
 from shared.predictions.outcome import IdleChange, Outcome
 from shared.predictions.output import succeeded
 from shared.predictions.prediction import Prediction
@@ -47,6 +46,8 @@ class LoopModel(HostedModel):
 
     async def request(self, services: Services, prediction: Prediction, user: User, budget: Budget) -> Request:  # noqa: ARG002  # nothing else is bought
         """Raises Conflict where no such model is chosen, or while the persona's own loops are being made."""
+        from shared.lipsync.picture import head_png
+
         if not services.settings.forge_idle_model:
             raise Conflict("This deployment has chosen no image-to-video model: FORGE_IDLE_MODEL.")
         wanted = LoopInput.model_validate(prediction.input)
@@ -55,7 +56,7 @@ class LoopModel(HostedModel):
             raise Conflict(f"{persona.name}'s own loops are still being made. Try again in a few seconds.")
         model = catalogue.hosted(services.settings, "idle")
         data = await services.store.get(persona.required_portrait)
-        still = await asyncio.to_thread(_head, data, persona, SIZE)
+        still = await asyncio.to_thread(head_png, data, persona.readable_face, SIZE)
         picture = await services.replicate.upload(still, "portrait.png")
         inputs = model.given(prompt=wanted.prompt or PROMPT, picture=picture, last=picture)
         return Request(model.call, inputs, model.cost(_seconds(model)))
@@ -101,15 +102,6 @@ class LoopModel(HostedModel):
 def _seconds(model: CatalogueModel) -> float:
     """That are asked for, and paid."""
     return float(model.options.get("duration", SECONDS))
-
-
-def _head(portrait: bytes, persona: Persona, size: int) -> bytes:
-    """A PNG of head and shoulders, as our own engines show them; the whole picture where no face is known."""
-    from shared.lipsync.picture import head
-    from shared.media.image import decode, png
-
-    bgr, face = decode(portrait), persona.readable_face
-    return png(head(bgr, face, size)[0]) if face else portrait
 
 
 def _loop(data: bytes) -> bytes:

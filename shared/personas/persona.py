@@ -26,7 +26,7 @@ Point = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, 
 VOICE_ID = "^[A-Za-z0-9]{0,40}$"
 
 
-def _spoken(code: str) -> str:
+def _known_language(code: str) -> str:
     from shared.providers.catalogue import LANGUAGES
 
     if code and code not in LANGUAGES:
@@ -34,7 +34,7 @@ def _spoken(code: str) -> str:
     return code
 
 
-Language = Annotated[str, AfterValidator(_spoken)]
+Language = Annotated[str, AfterValidator(_known_language)]
 
 
 class Persona(BaseModel):

@@ -19,7 +19,7 @@ NAME = "elevenlabs"
 
 
 TRANSCRIBER = "scribe_v2"
-TOLD_THE_LANGUAGE = {"eleven_flash_v2_5"}  # by its OpenAPI document; other models refuse `language_code`
+TAKES_LANGUAGE_CODE = {"eleven_flash_v2_5"}  # by its OpenAPI document; other models refuse `language_code`
 CONTINUES = 3  # requests before, that the vendor takes for continuity
 PATIENCE = 10.0  # seconds without a word from the voice, which speaks several times faster than people listen
 
@@ -40,7 +40,7 @@ class VoiceSettings:
         options: dict[str, Any] = {}
         if (self.speed, self.stability) != (1.0, 0.5):
             options["voice_settings"] = {"speed": self.speed, "stability": self.stability}
-        if self.language and model in TOLD_THE_LANGUAGE:
+        if self.language and model in TAKES_LANGUAGE_CODE:
             options["language_code"] = self.language
         return options
 

@@ -124,6 +124,7 @@ class HostedSource(VideoSource):
 
     async def prepare(self, utterance: Utterance) -> RendererFactory:
         from shared.lipsync.clip import Clip
+        from shared.lipsync.picture import head_png
 
         samples = await utterance.whole()
         model = self._model
@@ -136,7 +137,8 @@ class HostedSource(VideoSource):
         await self._budget.commit(self.cost(len(samples) / RATE), "A hosted model")
         try:
             async with asyncio.timeout_at(self._ends - RESERVE):
-                cropped = await asyncio.to_thread(self._cropped, await self._picture.data())
+                face, size = self._picture.persona.readable_face, self._picture.size
+                cropped = await asyncio.to_thread(head_png, await self._picture.data(), face, size)
                 inputs = await self._replicate.lipsync_inputs(model, cropped, samples)
                 job = await jobs.begin(self._replicate, model.call, inputs, self._store.in_background)
                 self.job_id, self._ordered = job.id, len(samples) / RATE
@@ -148,14 +150,6 @@ class HostedSource(VideoSource):
                 raise ProviderTimeout(self._replicate.name, "It was not done in time.") from error
             raise
         return partial(VideoRenderer, await asyncio.to_thread(Clip, video, self._picture.size, cropped))
-
-    def _cropped(self, data: bytes) -> bytes:
-        """Head and shoulders as our own engines show them: what the video begins and ends with."""
-        from shared.lipsync.picture import head
-        from shared.media.image import decode, png
-
-        bgr, face = decode(data), self._picture.persona.readable_face
-        return png(head(bgr, face, self._picture.size)[0]) if face else data
 
     def cost(self, seconds: float) -> float:
         return self._model.cost(seconds)

@@ -91,7 +91,7 @@ def pins(packages: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", _list(packages), re.M))
 
 
-class Workplace:
+class Deployment:
     """Functions as their containers run them, on the stack's services. run: a function's work, with its answers."""
 
     def __init__(self, stack: Stack, person: Person) -> None:
@@ -123,8 +123,8 @@ class Workplace:
 
 
 @pytest.fixture
-def workplace(stack: Stack, sign_up: Callable[[], Person]) -> Workplace:
-    return Workplace(stack, sign_up())
+def deployment(stack: Stack, sign_up: Callable[[], Person]) -> Deployment:
+    return Deployment(stack, sign_up())
 
 
 def ok(answers: list[list[Any]]) -> list[Any]:
@@ -132,11 +132,11 @@ def ok(answers: list[list[Any]]) -> list[Any]:
     return [json.loads(text) if text.startswith(("{", "[")) else text for _, text in answers]
 
 
-def test_a_persona_gets_its_picture_and_its_voice(workplace: Workplace, portrait_png: bytes) -> None:
+def test_a_persona_gets_its_picture_and_its_voice(deployment: Deployment, portrait_png: bytes) -> None:
     """`personas` decodes pictures, finds faces and asks for voices."""
-    persona = workplace.person.persona()
+    persona = deployment.person.persona()
     picture = base64.b64encode(portrait_png).decode()
-    shown, voices = ok(workplace.run(
+    shown, voices = ok(deployment.run(
         "personas", ("PUT", f"/v1/personas/{persona['id']}/portrait?consent=true", picture, {}),
         ("GET", "/v1/voices", None, {}),
     ))  # fmt: skip
@@ -144,58 +144,58 @@ def test_a_persona_gets_its_picture_and_its_voice(workplace: Workplace, portrait
     assert voices["results"]
 
 
-def test_jobs_at_providers_are_started_and_kept(workplace: Workplace, portrait_png: bytes) -> None:
+def test_jobs_at_providers_are_started_and_kept(deployment: Deployment, portrait_png: bytes) -> None:
     """`create_prediction` speaks and uploads; `prediction_status`, `webhooks` and `reconcile` each keep a result."""
-    own = workplace.person.persona(portrait_png)["id"]
-    spoken = workplace.unheard("lipsync", persona=own, say="Good evening.")
-    [kept] = ok(workplace.run("prediction_status", ("GET", f"/v1/predictions/{spoken['id']}", None, {})))
+    own = deployment.person.persona(portrait_png)["id"]
+    spoken = deployment.unheard("lipsync", persona=own, say="Good evening.")
+    [kept] = ok(deployment.run("prediction_status", ("GET", f"/v1/predictions/{spoken['id']}", None, {})))
     assert kept["status"] == "succeeded", kept["error"]
 
-    drawn = workplace.unheard("portrait", persona=own, prompt="an old miller")
+    drawn = deployment.unheard("portrait", persona=own, prompt="an old miller")
     time.sleep(2)  # the stand-in draws that long
-    body = json.dumps({"id": row_of(workplace.stack, {"id": own})["provider_id"]}).encode()
-    at, headers = f"/v1/webhooks/replicate/{drawn['id']}", signed(workplace.stack, body)
-    ok(workplace.run("webhooks", ("POST", at, base64.b64encode(body).decode(), headers)))
-    assert workplace.person.http.get(f"/v1/predictions/{drawn['id']}").json()["status"] == "succeeded"
+    body = json.dumps({"id": row_of(deployment.stack, {"id": own})["provider_id"]}).encode()
+    at, headers = f"/v1/webhooks/replicate/{drawn['id']}", signed(deployment.stack, body)
+    ok(deployment.run("webhooks", ("POST", at, base64.b64encode(body).decode(), headers)))
+    assert deployment.person.http.get(f"/v1/predictions/{drawn['id']}").json()["status"] == "succeeded"
 
-    workplace.unheard("clip", scene="A lighthouse in a storm.")
-    assert "'failed': 0" in workplace.run("reconcile")[0]
+    deployment.unheard("clip", scene="A lighthouse in a storm.")
+    assert "'failed': 0" in deployment.run("reconcile")[0]
 
 
-def test_a_talk_streams_and_a_worker_makes_loops(workplace: Workplace, portrait_png: bytes) -> None:
+def test_a_talk_streams_and_a_worker_makes_loops(deployment: Deployment, portrait_png: bytes) -> None:
     """`talk` answers with its video, `worker` draws, `pregenerate` begins what is missing."""
-    own = workplace.person.persona(portrait_png)["id"]
-    talk = workplace.person.talk(own, message="Who are you?")
-    [[status, size]] = workplace.run("talk", ("GET", httpx.URL(talk["urls"]["stream"]).path, None, {}))
+    own = deployment.person.persona(portrait_png)["id"]
+    talk = deployment.person.talk(own, message="Who are you?")
+    [[status, size]] = deployment.run("talk", ("GET", httpx.URL(talk["urls"]["stream"]).path, None, {}))
     assert (status, int(size) > 50_000) == (200, True)
     body = {"model": "talk", "input": {"persona": own, "say": "Good evening."}, "stream": True}
-    waiting = workplace.person.http.post("/v1/predictions", json=body).raise_for_status().json()
-    row = row_of(workplace.stack, {"id": own})
-    assert workplace.run("worker", arguments=(row["id"],)) == ["'succeeded'"]
-    assert workplace.person.look(waiting)["status"] == "succeeded"
-    assert int(workplace.run("pregenerate")[0]) >= 0
+    waiting = deployment.person.http.post("/v1/predictions", json=body).raise_for_status().json()
+    row = row_of(deployment.stack, {"id": own})
+    assert deployment.run("worker", arguments=(row["id"],)) == ["'succeeded'"]
+    assert deployment.person.look(waiting)["status"] == "succeeded"
+    assert int(deployment.run("pregenerate")[0]) >= 0
 
 
-def test_films_credits_and_the_gallery_need_no_media(workplace: Workplace, portrait_png: bytes) -> None:
+def test_films_credits_and_the_gallery_need_no_media(deployment: Deployment, portrait_png: bytes) -> None:
     """`projects`, `gallery`, `billing`, `payments` and `analytics`; `producer` does what is next of a project."""
-    own = workplace.person.persona(portrait_png)["id"]
+    own = deployment.person.persona(portrait_png)["id"]
     music = {"content": ("bed.wav", encode_wav(np.zeros(RATE, np.int16)), "audio/wav")}
-    kept = workplace.person.http.post("/v1/files", files=music).raise_for_status().json()["urls"]["get"]
+    kept = deployment.person.http.post("/v1/files", files=music).raise_for_status().json()["urls"]["get"]
     given = {"idea": "why the sea is salt", "persona": own, "seconds": 15, "shapes": ["square"], "music": kept}
     project, page = ok(
-        workplace.run("projects", ("POST", "/v1/projects", given, {}), ("GET", "/v1/projects", None, {}))
+        deployment.run("projects", ("POST", "/v1/projects", given, {}), ("GET", "/v1/projects", None, {}))
     )
     assert [one["id"] for one in page["results"]] == [project["id"]]
-    assert workplace.run("producer", arguments=(project["id"],))[0] in ("'taken'", "'script'", "'scripts'")
-    [shown] = ok(workplace.run("gallery", ("GET", "/v1/gallery", None, {})))
+    assert deployment.run("producer", arguments=(project["id"],))[0] in ("'taken'", "'script'", "'scripts'")
+    [shown] = ok(deployment.run("gallery", ("GET", "/v1/gallery", None, {})))
     assert "results" in shown
-    sold, order = ok(workplace.run(
+    sold, order = ok(deployment.run(
         "billing", ("GET", "/v1/billing", None, {}), ("POST", "/v1/billing/checkout", {"pack": "small"}, {})
     ))  # fmt: skip
     assert sold
     assert order["url"].startswith("http")
     for name in ("payments", "analytics"):
-        workplace.run(name)
+        deployment.run(name)
 
 
 def test_every_function_is_among_those_above() -> None:

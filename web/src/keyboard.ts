@@ -13,12 +13,12 @@ const PLACES: Record<string, string> = { t: '/', c: '/clips', g: '/gallery', s: 
 const GO = 1500; // ms after G; by when keys were pressed, not by when a busy page reads them
 
 /** Whether an element is being written in; focus stays in a dialog for a moment after it has closed. */
-const written = (element: Element): boolean => Boolean(element.closest?.('input, textarea, select, [contenteditable]')) && !element.closest('dialog:not([open])');
+const editable = (element: Element): boolean => Boolean(element.closest?.('input, textarea, select, [contenteditable]')) && !element.closest('dialog:not([open])');
 
 /** Whether a key is meant for the page: not while something is written, pressed or chosen, nor with the browser's own. */
 export const single = (event: KeyboardEvent): boolean =>
   !localStorage.getItem(OFF) && !event.defaultPrevented && !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing
-  && !written(event.target as Element) && !document.querySelector('dialog[open]')
+  && !editable(event.target as Element) && !document.querySelector('dialog[open]')
   && !(event.key === ' ' && (event.target as Element).closest?.('button, a, video, summary'));
 
 export class KeyboardList extends View {

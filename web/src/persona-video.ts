@@ -195,7 +195,7 @@ export class PersonaVideo extends Base {
           stream.ended(until);
           return feed.end();
         }
-        stream.came();
+        stream.received();
         const segments = media.push(value);
         until = segments.at(-1)?.end || until;
         feed.append(segments);

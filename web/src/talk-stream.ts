@@ -47,7 +47,7 @@ export class TalkStream {
   }
 
   /** Bytes have come. */
-  came(): void { this.#first ||= performance.now(); }
+  received(): void { this.#first ||= performance.now(); }
 
   /** All of it has come: so many seconds of video. */
   ended(seconds: number): void {
